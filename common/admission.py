@@ -1,0 +1,99 @@
+"""The words that the limit's policy, the login and the registration of a device share. Values only, no rule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import TypeAlias
+
+from common.book import Session
+
+
+class ConcurrencyMode(StrEnum):
+    """What happens to a login beyond the limit: the person is asked, it is refused, or the earliest sessions go."""
+
+    ASK = "ask"
+    REJECT = "reject"
+    EVICT = "evict"
+
+
+class DeviceProof(StrEnum):
+    """What a device must show at login: its certificate's fingerprint, a signature of its key, or nothing."""
+
+    FINGERPRINT = "fingerprint"
+    SIGNATURE = "signature"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class NoConsent:
+    """Nobody agreed to end anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Force:
+    """End whoever is in the way; not bound to anything shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The person agreed to end exactly the sessions that were shown: once (`consent_id`), until `expires_at`, and only
+    while the password is still the one of `epoch`."""
+
+    session_ids: frozenset[str]
+    consent_id: str
+    expires_at: datetime
+    epoch: int
+
+
+Consent: TypeAlias = NoConsent | Force | Shown
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """The newcomer may enter once the `evicted` are out."""
+
+    evicted: tuple[Session, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The newcomer may not enter; `shown` are the sessions in its way, earliest login first."""
+
+    shown: tuple[Session, ...]
+
+
+Decision: TypeAlias = Admit | Refuse
+
+
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """Who asks to enter: a device of the user, and since when its password is known to be right.
+
+    `device_name` only for a device that will exist with this session alone.
+    """
+
+    device_id: str
+    auth_time: datetime
+    device_name: str | None = None
+
+
+class LimitReached(Exception):
+    """A newcomer may not enter. `shown` are the sessions in its way, `epoch` the book's at that moment."""
+
+    def __init__(self, newcomer: Newcomer, shown: tuple[Session, ...], epoch: int) -> None:
+        super().__init__(f"{len(shown)} sessions in the way")
+        self.newcomer = newcomer
+        self.shown = shown
+        self.epoch = epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A person whose password was right: `epoch` is the one the password's hash belongs to, `auth_time` when it was checked."""
+
+    user_uuid: str
+    username: str
+    epoch: int
+    auth_time: datetime

@@ -1,0 +1,1 @@
+"""Cryptography: thin, named uses of well-kept libraries. No algorithm is implemented here."""

@@ -1,0 +1,26 @@
+"""A device's key for sealed challenges: Streamlined NTRU Prime, parameter set sntrup761 (draft-josefsson-ntruprime-ssh)."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+
+from pqcrypto.kem import sntrup_761
+
+
+@dataclass(frozen=True, slots=True)
+class KemKeyPair:
+    """Both halves as base64 of their raw bytes: `public` of 1,158, `private` of 1,763."""
+
+    public: str
+    private: str
+
+
+def new_kem_key_pair() -> KemKeyPair:
+    """Make a new key pair."""
+    public, private = sntrup_761.keygen()
+    return KemKeyPair(_text(bytes(public)), _text(bytes(private)))
+
+
+def _text(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()

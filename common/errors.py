@@ -1,0 +1,66 @@
+"""The kinds of refusal the suite knows. Inside, a rule raises a `Refusal` with a code; only `common.web` knows statuses and texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class Code(StrEnum):
+    """Every error code of the wire contract. A code is for ever: it may be added, never renamed."""
+
+    INVALID_REQUEST = "invalid-request"
+    MISSING_FIELDS = "missing-fields"
+    NOT_SUPPORTED = "not-supported"
+    WEAK_PASSWORD = "weak-password"  # noqa: S105 - an error code, not a password
+    QR_INVALID = "qr-invalid"
+    TAKEOVER_INVALID = "takeover-invalid"
+
+    BAD_CREDENTIALS = "bad-credentials"
+    CERTIFICATE_MISMATCH = "certificate-mismatch"
+    CERTIFICATE_EXPIRED = "certificate-expired"
+    CERTIFICATE_REVOKED = "certificate-revoked"
+    PROOF_REQUIRED = "proof-required"
+    TOKEN_MISSING = "token-missing"  # noqa: S105 - an error code
+    INVALID_TOKEN = "invalid-token"  # noqa: S105 - an error code
+    TOKEN_EXPIRED = "token-expired"  # noqa: S105 - an error code
+    SESSION_ENDED = "session-ended"
+
+    DEVICE_UNKNOWN = "device-unknown"
+    PAIRING_TOKEN_FOREIGN = "pairing-token-foreign"  # noqa: S105 - an error code
+    DEVICE_MISMATCH = "device-mismatch"
+    FORCE_DISABLED = "force-disabled"
+    REAUTHENTICATE = "reauthenticate"
+
+    NOT_FOUND = "not-found"
+    METHOD_NOT_ALLOWED = "method-not-allowed"
+
+    USERNAME_TAKEN = "username-taken"
+    EMAIL_TAKEN = "email-taken"
+    TOO_MANY_DEVICES = "too-many-devices"
+    LAST_DEVICE = "last-device"
+    DEVICE_ACTIVE = "device-active"
+
+    PAIRING_TOKEN_SPENT = "pairing-token-spent"  # noqa: S105 - an error code
+    TAKEOVER_SPENT = "takeover-spent"
+
+    BODY_TOO_LARGE = "body-too-large"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type"
+    TOO_MANY_ATTEMPTS = "too-many-attempts"
+    STORE_UNAVAILABLE = "store-unavailable"
+    BUSY = "busy"
+    INTERNAL_ERROR = "internal-error"
+
+
+class Refusal(Exception):
+    """A request is refused and nothing was changed.
+
+    `code` names the kind for the client, `facts` are what the answer may show (JSON values), `reason` is for the log
+    alone and must never hold a secret.
+    """
+
+    def __init__(self, code: Code, *, reason: str = "", **facts: object) -> None:
+        super().__init__(f"{code}: {reason}" if reason else str(code))
+        self.code = code
+        self.reason = reason
+        self.facts: Mapping[str, object] = facts

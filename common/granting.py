@@ -1,0 +1,47 @@
+"""What a device is given when it is let in or refreshes: values that cross between login, sessions and devices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from common.book import Session
+from common.draft import Draft
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A live session with its tokens. `expires_in`: whole seconds until the access token expires."""
+
+    user_uuid: str
+    session: Session
+    access_token: str
+    refresh_token: str
+    expires_in: int
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls with a good access token: the user, the session as the book has it, and the token's own end."""
+
+    user_uuid: str
+    username: str
+    session: Session
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A newcomer is in: the draft that says so, its new session, and the sessions of other devices that it ended."""
+
+    draft: Draft
+    session: Session
+    evicted: tuple[Session, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """What a device is told once its login is durable: its tokens, and whom it ended, each with its device's name."""
+
+    grant: Grant
+    evicted: tuple[tuple[Session, str | None], ...]

@@ -1,0 +1,1 @@
+"""Storage: one port of three verbs, and the engines behind it."""

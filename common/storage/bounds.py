@@ -1,0 +1,100 @@
+"""What every engine can hold. The bounds are DynamoDB's, kept by SQLite too, so that both give the same answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from common.storage.port import Absent, Condition, Equals, Key, Put, Sort, Table, Write, check_commit
+
+LONGEST_KEY = 1024
+"""The most bytes of a text in a key, as UTF-8. An empty text cannot be a key."""
+
+DEEPEST = 32
+"""How many lists and maps may lie in one another."""
+
+_LOWEST, _HIGHEST = -(2**63), 2**63 - 1
+
+
+def check_writes(writes: Sequence[Write], request_id: str) -> None:
+    """Raise ValueError or TypeError unless every engine can take this commit; called before anything is sent."""
+    check_commit(writes, request_id)
+    for write in writes:
+        if not can_hold(write.key):
+            raise ValueError(f"the key of a write to {write.key.table.name} is empty, too long or no text")
+        if isinstance(write, Put):
+            _check_value(write.item, 0)
+        _check_condition(write.when)
+
+
+def can_hold(key: Key) -> bool:
+    """Say whether an item can lie at `key`. Where none can, a read finds nothing: the text may be a stranger's.
+
+    Raises ValueError if the sort key is missing, too much or of the wrong kind: that is a fault of ours.
+    """
+    kind = None if key.table.sort is None else int if key.table.sort_is_number else str
+    if (kind is None) != (key.sort is None) or not isinstance(key.sort, kind or object):
+        raise ValueError(f"the sort key of {key.table.name} must be {kind.__name__ if kind else 'absent'}")
+    return _can_be_key(key.partition) and (kind is None or _can_be_key(key.sort))
+
+
+def can_query(table: Table, partition: str, after: Sort | None, limit: int) -> bool:
+    """Say whether items can lie in the partition. Raises ValueError for a limit below 1 or an impossible `after`."""
+    if limit < 1:
+        raise ValueError("a page has at least one item")
+    if after is not None and not can_hold(Key(table, "any", after)):
+        raise ValueError(f"no item of {table.name} can lie at the `after` of this query")
+    return _can_be_key(partition)
+
+
+def _can_be_key(part: object) -> bool:
+    if isinstance(part, int):
+        return _LOWEST <= part <= _HIGHEST
+    return isinstance(part, str) and _is_text(part) and 1 <= len(part.encode()) <= LONGEST_KEY
+
+
+def _is_text(text: str) -> bool:
+    """Say whether it can be written as UTF-8, which half a surrogate pair cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _check_condition(condition: Condition) -> None:
+    match condition:
+        case Equals(attribute, value):
+            _check_name(attribute)
+            _check_value(value, 1)
+        case Absent() | None:
+            pass
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or not name or not _is_text(name):
+        raise ValueError("an attribute needs a name that is text")
+
+
+def _check_value(value: object, depth: int) -> None:
+    if value is None or isinstance(value, bool):
+        return
+    if isinstance(value, str | int):
+        _check_plain(value)
+        return
+    if depth >= DEEPEST:
+        raise ValueError(f"a value lies more than {DEEPEST} deep")
+    if isinstance(value, Mapping):
+        for name in value:
+            _check_name(name)
+        value = list(value.values())
+    if not isinstance(value, Sequence) or isinstance(value, bytes | bytearray | memoryview):
+        raise TypeError(f"{type(value).__name__} is no value of the store")
+    for inner in value:
+        _check_value(inner, depth + 1)
+
+
+def _check_plain(value: str | int) -> None:
+    if isinstance(value, str) and not _is_text(value):
+        raise ValueError("a text holds half a surrogate pair")
+    if isinstance(value, int) and not _LOWEST <= value <= _HIGHEST:
+        raise ValueError("a number has more than 64 bits")

@@ -1,0 +1,231 @@
+"""The distributed engine: DynamoDB by boto3, one client for each process.
+
+Every commit is one TransactWriteItems with the request id as its token: when an answer is lost the same request can be
+sent again, and DynamoDB does it once. boto3 itself never repeats anything; its repetitions would turn a lost answer
+into a failed condition. Reads are strongly consistent. Only an answer that names its consumed capacity counts as one:
+boto3 takes a truncated page of a proxy for an empty answer, and "there is no such item" must never be a guess.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore import exceptions as boto
+from botocore.config import Config
+from botocore.parsers import ResponseParserError
+
+from common.patience import Patience
+from common.storage.bounds import can_hold, can_query, check_writes
+from common.storage.dynamodb_faults import CREDENTIALS, Kind, Verdict, judge
+from common.storage.dynamodb_values import Wire, item_from_wire, key_to_wire, query_to_wire, write_to_wire
+from common.storage.port import (
+    Conflict,
+    Item,
+    Key,
+    OutcomeUnknown,
+    Page,
+    Sort,
+    StoreUnavailable,
+    Table,
+    Write,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_READ: Wire = {"ConsistentRead": True, "ReturnConsumedCapacity": "TOTAL"}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the tables lie: a region, what stands before each table's name, another endpoint than Amazon's or None."""
+
+    region: str
+    prefix: str = ""
+    endpoint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds: to connect, for an answer, and `wait`, after which no further try is begun."""
+
+    connect: float = 1.0
+    answer: float = 1.5
+    wait: float = 1.5
+
+
+class DynamoStore:
+    """A `Store` in DynamoDB. Credentials come by boto3's own chain. Nothing is opened before the first call."""
+
+    def __init__(self, place: Place, limits: Limits = Limits()) -> None:
+        self._prefix = place.prefix
+        self._wait = limits.wait
+        self._clients = _Clients(lambda: make_client(place, limits))
+
+    def get(self, key: Key) -> Item | None:
+        """See `Store.get`."""
+        if not can_hold(key):
+            return None
+        request: Wire = {"TableName": self._prefix + key.table.name, "Key": key_to_wire(key), **_READ}
+        answer = self._ask("get_item", request, StoreUnavailable)
+        return item_from_wire(key.table, answer["Item"]) if "Item" in answer else None
+
+    def query(
+        self, table: Table, partition: str, *, after: Sort | None = None, limit: int = 100, descending: bool = False
+    ) -> Page:
+        """See `Store.query`. One item more than asked for is read, to know whether others follow."""
+        if not can_query(table, partition, after, limit):
+            return Page((), more=False)
+        request: Wire = {
+            "TableName": self._prefix + table.name,
+            **query_to_wire(table, partition, after, descending=descending),
+            **_READ,
+        }
+        found = self._collect(request, limit + 1)
+        return Page(tuple(item_from_wire(table, wire) for wire in found[:limit]), more=len(found) > limit)
+
+    def commit(self, writes: Sequence[Write], request_id: str) -> None:
+        """See `Store.commit`."""
+        check_writes(writes, request_id)
+        request: Wire = {
+            "TransactItems": [write_to_wire(write, self._prefix) for write in writes],
+            "ClientRequestToken": request_id,
+            "ReturnConsumedCapacity": "TOTAL",
+        }
+        self._ask("transact_write_items", request, OutcomeUnknown)
+
+    def close(self) -> None:
+        """See `Store.close`."""
+        self._clients.close()
+
+    def _collect(self, request: Wire, count: int) -> list[Wire]:
+        """Return up to `count` items; one answer of DynamoDB holds at most a megabyte."""
+        found: list[Wire] = []
+        while True:
+            page = self._ask("query", {**request, "Limit": count - len(found)}, StoreUnavailable)
+            found += page["Items"]
+            if len(found) >= count or "LastEvaluatedKey" not in page:
+                return found
+            request = {**request, "ExclusiveStartKey": page["LastEvaluatedKey"]}
+
+    def _ask(self, verb: str, request: Wire, lost: type[StoreUnavailable]) -> Any:
+        """Send until there is an answer or the wait is over. `lost` is raised if what was sent may have been done."""
+        patience, unknown = Patience(self._wait), False
+        while True:
+            try:
+                return self._clients.answer(verb, request)
+            except _Failed as failed:
+                verdict = failed.verdict
+                unknown = unknown or verdict.kind is Kind.LOST
+                if verdict.kind is Kind.CONFLICT:
+                    raise Conflict(verdict.failed) from failed
+                if verdict.kind is Kind.OURS:
+                    raise ValueError(verdict.text) from failed
+                if verdict.kind is Kind.REFUSED or not patience.wait():
+                    raise (lost if unknown else StoreUnavailable)(verdict.text) from failed
+
+
+class _Failed(Exception):
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(verdict.text)
+        self.verdict = verdict
+
+
+class _Clients:
+    """This process' client, made at its first use. A forked child makes its own: a connection has one owner."""
+
+    def __init__(self, make: Callable[[], DynamoDBClient]) -> None:
+        self._make = make
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._client: DynamoDBClient | None = None
+
+    def answer(self, verb: str, request: Wire) -> Any:
+        """Send once. Raises _Failed."""
+        try:
+            answer = getattr(self._mine(), verb)(**request)
+        except _FAULTS as error:
+            raise _Failed(_verdict(error)) from error
+        if "ConsumedCapacity" not in answer:
+            raise _Failed(Verdict(Kind.LOST, "DynamoDB: an answer that is none of DynamoDB's"))
+        return answer
+
+    def close(self) -> None:
+        """Close the connections; the next use makes a client anew."""
+        self._leave_parent()
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _mine(self) -> DynamoDBClient:
+        self._leave_parent()
+        with self._lock:
+            if self._client is None:
+                self._client = self._make()
+            return self._client
+
+    def _leave_parent(self) -> None:
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._lock = threading.Lock()  # another thread of the parent may have held the old one
+            self._client = None
+
+
+@contextmanager
+def as_unavailable() -> Iterator[None]:
+    """Turn what boto3 raises into StoreUnavailable, for calls that are not ours to repeat."""
+    try:
+        yield
+    except _FAULTS as error:
+        raise StoreUnavailable(_verdict(error).text) from error
+
+
+def make_client(place: Place, limits: Limits = Limits(), tries: int = 1) -> DynamoDBClient:
+    """Return a client of its own session. `tries` 1: boto3 repeats nothing."""
+    # The legacy mode is the one that compares an answer with its checksum even when nothing is repeated.
+    config = Config(
+        connect_timeout=limits.connect,
+        read_timeout=limits.answer,
+        retries={"mode": "legacy", "total_max_attempts": tries},
+        max_pool_connections=64,
+        tcp_keepalive=True,
+    )
+    session = boto3.session.Session(region_name=place.region)
+    return session.client("dynamodb", endpoint_url=place.endpoint, config=config)
+
+
+_FAULTS = (boto.ClientError, boto.BotoCoreError, ResponseParserError)
+_UNSENT = (boto.EndpointConnectionError, boto.ConnectTimeoutError, boto.ProxyConnectionError)
+_NO_CREDENTIALS = (
+    boto.NoCredentialsError,
+    boto.PartialCredentialsError,
+    boto.CredentialRetrievalError,
+    boto.TokenRetrievalError,
+    boto.NoAuthTokenError,
+    boto.ProfileNotFound,
+    boto.ConfigParseError,
+)
+
+
+def _verdict(error: Exception) -> Verdict:
+    """Judge what boto3 raised. What is not known to have stayed here may have arrived."""
+    if isinstance(error, boto.ClientError):
+        answer: Any = error.response
+        fault = answer.get("Error", {})
+        status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return judge(fault.get("Code", ""), status, fault.get("Message", ""), answer.get("CancellationReasons", ()))
+    text = f"DynamoDB: {error}"
+    if isinstance(error, _UNSENT):
+        return Verdict(Kind.LATER, text)
+    if isinstance(error, _NO_CREDENTIALS):
+        return Verdict(Kind.REFUSED, f"{text}: {CREDENTIALS}")
+    if isinstance(error, boto.ParamValidationError):
+        return Verdict(Kind.OURS, text)
+    return Verdict(Kind.LOST, text)

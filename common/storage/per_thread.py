@@ -1,0 +1,106 @@
+"""One thing for each thread of this process, such as a connection, and none of them open while the process forks.
+
+A database library keeps its locks in the memory of the process. A child that inherits that memory believes it holds
+locks that only the parent has; with SQLite its answered commits were lost (tried). So everything is closed before a
+fork, after the calls under way have ended, and parent and child open anew.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Generic, Protocol, TypeVar
+
+
+class Closable(Protocol):
+    """Anything that can be closed."""
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+
+
+T = TypeVar("T", bound=Closable)
+
+
+class PerThread(Generic[T]):
+    """Opens one thing for each thread by `open_one`, at its first use; it is closed when the thread is gone."""
+
+    def __init__(self, open_one: Callable[[], T]) -> None:
+        self._open_one = open_one
+        self._local = threading.local()
+        self._gate = threading.Lock()
+        self._slots: weakref.WeakSet[_Slot[T]] = weakref.WeakSet()
+        _EVERY.add(self)
+
+    @contextmanager
+    def use(self) -> Iterator[T]:
+        """Give the thread's own thing; nobody closes it meanwhile. Not to be nested. Raises what `open_one` raises."""
+        slot = self._slot()
+        with slot.lock:
+            if slot.held is None:
+                slot.held = self._open_one()
+            yield slot.held
+
+    def close(self) -> None:
+        """Close all that is open, after the calls under way; the next use opens again."""
+        self._pause()
+        self._resume()
+
+    def _slot(self) -> _Slot[T]:
+        slot: _Slot[T] | None = getattr(self._local, "slot", None)
+        if slot is None:
+            with self._gate:
+                slot = self._local.slot = _Slot()
+                self._slots.add(slot)
+        return slot
+
+    def _pause(self) -> None:
+        """Hold every use back, and close. A use takes the gate only while it has no lock, so this cannot lock up."""
+        self._gate.acquire()
+        self._paused = list(self._slots)
+        for slot in self._paused:
+            slot.lock.acquire()
+            slot.close()
+
+    def _resume(self) -> None:
+        for slot in self._paused:
+            slot.lock.release()
+        self._paused = []
+        self._gate.release()
+
+
+class _Slot(Generic[T]):
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.held: T | None = None
+
+    def close(self) -> None:
+        held, self.held = self.held, None
+        if held is not None:
+            held.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+_EVERY: weakref.WeakSet[PerThread[Any]] = weakref.WeakSet()
+_forking: list[PerThread[Any]] = []
+
+
+def _before_fork() -> None:
+    _forking[:] = list(_EVERY)
+    for each in _forking:
+        each._pause()  # noqa: SLF001 - the same module
+
+
+def _after_fork() -> None:
+    for each in _forking:
+        each._resume()  # noqa: SLF001 - the same module
+    _forking.clear()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

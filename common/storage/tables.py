@@ -1,0 +1,16 @@
+"""The tables of the suite. Names and key attributes are those of DynamoDB; every engine keeps the same ones."""
+
+from __future__ import annotations
+
+from common.storage.port import Table
+
+USERS = Table("UsersTable", "uuid")
+NAMES = Table("NamesTable", "claim")
+SESSIONS = Table("SessionsTable", "user_uuid")
+DEVICES = Table("DevicesTable", "user_uuid", "device_id")
+PAIRING_TOKENS = Table("PairingTokensTable", "token_hash", expires=True)
+LOGIN_HISTORY = Table("LoginHistory", "user_uuid", "change_no", sort_is_number=True, expires=True)
+THROTTLE = Table("ThrottleTable", "bucket", expires=True)
+KEY_RING = Table("KeyRingTable", "id")
+
+ALL = (USERS, NAMES, SESSIONS, DEVICES, PAIRING_TOKENS, LOGIN_HISTORY, THROTTLE, KEY_RING)

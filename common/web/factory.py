@@ -1,0 +1,93 @@
+"""Making a Flask app of blueprints: problem documents, CORS, health, the OpenAPI document, and safe headers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from flask import Blueprint, Flask, Response
+from flask_cors import CORS
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.info import Info
+from flask_openapi3.openapi import OpenAPI
+from werkzeug.exceptions import NotFound
+
+from common.errors import Code
+from common.web.bodies import LARGEST
+from common.web.messages import TEXTS
+from common.web.problems import STATUSES, language_of_request, register_problem_handlers
+
+_SAFE_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AppParts:
+    """What an app is made of. `base_url` stands in the problems' `type`; `is_ready` raises while the store is away."""
+
+    title: str
+    version: str
+    base_url: str
+    cors_origins: Sequence[str]
+    is_ready: Callable[[], None]
+
+
+def make_app(parts: AppParts, blueprints: Sequence[APIBlueprint], pages: Sequence[Blueprint] = ()) -> Flask:
+    """Return an app that serves the blueprints, and `pages` for people."""
+    app = OpenAPI(
+        parts.title,
+        info=Info(title=parts.title, version=parts.version),
+        security_schemes={"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        validation_error_status=400,
+        doc_ui=False,
+        static_folder=None,
+    )
+    app.url_map.strict_slashes = False
+    app.config.update(MAX_CONTENT_LENGTH=LARGEST, MAX_FORM_MEMORY_SIZE=LARGEST, MAX_FORM_PARTS=100)
+    for blueprint in blueprints:
+        app.register_api(blueprint)
+    for page in pages:
+        app.register_blueprint(page)
+    app.register_blueprint(_common_routes(app, parts))
+    register_problem_handlers(app, parts.base_url)
+    if parts.cors_origins:
+        CORS(app, origins=list(parts.cors_origins), allow_headers=["Authorization", "Content-Type"], max_age=600)
+    app.after_request(_with_safe_headers)
+    return app
+
+
+def _common_routes(app: OpenAPI, parts: AppParts) -> Blueprint:
+    """Return what every app answers: its health, the OpenAPI document, and a page for each problem."""
+    blueprint = Blueprint("every_app", __name__)
+
+    @blueprint.get("/health")
+    def health() -> dict[str, object]:
+        return {"success": True, "status": "up"}
+
+    @blueprint.get("/ready")
+    def ready() -> dict[str, object]:
+        parts.is_ready()
+        return {"success": True, "status": "ready"}
+
+    @blueprint.get("/openapi.json")
+    def openapi() -> dict[str, object]:
+        return app.api_doc
+
+    @blueprint.get("/problems/<code>")
+    def about_problem(code: str) -> Response:
+        if code not in set(Code):
+            raise NotFound
+        texts, language = TEXTS[Code(code)], language_of_request()
+        status, title = STATUSES[Code(code)], texts.title.in_language(language, {})
+        return Response(f"{code} ({status}): {title}\n", mimetype="text/plain")
+
+    return blueprint
+
+
+def _with_safe_headers(response: Response) -> Response:
+    for name, value in _SAFE_HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response

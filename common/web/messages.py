@@ -1,0 +1,233 @@
+"""What people read: every text of the edge, in English and Japanese.
+
+Without an `Accept-Language` header the texts that the wire contract quotes stand exactly as quoted, whatever their
+language, and all others are English.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from common.errors import Code
+
+Language = str | None
+"""`en`, `ja`, or None where the client did not say."""
+
+LANGUAGES = ("en", "ja")
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One text. `quoted` is the language in which the wire contract quotes it."""
+
+    en: str
+    ja: str
+    quoted: str = "en"
+
+    def in_language(self, language: Language, facts: Mapping[str, object]) -> str:
+        """Return the text with `{facts}` filled in."""
+        chosen = language or self.quoted
+        return (self.ja if chosen == "ja" else self.en).format_map(facts)
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """A code's title, its detail, and details for its variants."""
+
+    title: Text
+    detail: Text
+    variants: Mapping[str, Text] | None = None
+
+    def detail_of(self, variant: object) -> Text:
+        """Return the detail of a variant, or the general one."""
+        return (self.variants or {}).get(str(variant), self.detail)
+
+
+QUESTION = Text(
+    "This account is in use elsewhere. If you log in here, the earlier session is logged out automatically. Continue?",
+    "このアカウントは別の場所で使用中です。こちらにログインすると、以前のセッションは自動的にログアウトされます。続けますか？",
+    quoted="ja",
+)
+
+REGISTERED = Text(
+    "Registered. Keep the private keys: they are shown only once.",
+    "登録しました。秘密鍵は一度しか表示されません。保管してください。",
+)
+LOGGED_IN = Text("Logged in.", "ログインしました。")
+
+_ENDED = {
+    "taken-over": Text("Another device logged in to this account and took this session's place.", "別の端末がこのアカウントにログインし、このセッションは終了しました。"),
+    "forced-out": Text("This session was logged out from another device.", "別の端末からログアウトされました。"),
+    "evicted": Text("Another device logged in, and the limit of active devices was reached.", "別の端末がログインし、同時利用の上限に達したため終了しました。"),
+    "replaced": Text("This device logged in again; its earlier session is over.", "この端末で再度ログインしたため、以前のセッションは終了しました。"),
+    "logged-out": Text("This session was logged out.", "ログアウトしました。"),
+    "expired": Text("This session was too long without activity, or reached its end.", "有効期限が切れました。"),
+    "device-unbound": Text("This device was removed from the account.", "この端末は登録を解除されました。"),
+    "password-changed": Text("The password was changed.", "パスワードが変更されました。"),
+    "refresh-reused": Text("An old refresh token was used again, so the session was ended.", "古いリフレッシュトークンが再使用されたため、セッションを終了しました。"),
+    "revoked": Text("This session was revoked.", "このセッションは取り消されました。"),
+    "over-limit": Text("The limit of active devices was lowered.", "同時利用の上限が引き下げられました。"),
+}  # fmt: skip
+
+_WEAK = {
+    "short": Text("A password has at least 8 characters.", "パスワードは8文字以上にしてください。"),
+    "long": Text("A password has at most 1,024 characters.", "パスワードは1,024文字以内にしてください。"),
+    "common": Text("This password is among the most common ones.", "よく使われているパスワードです。別のものにしてください。"),
+    "personal": Text("The password must not be the username or the mail address.", "ユーザー名やメールアドレスと同じパスワードは使えません。"),
+}  # fmt: skip
+
+_MISSING = {
+    "registration": Text("username, email, and password are required", "username、email、password は必須です。"),
+    "second-device": Text(
+        "To register a second device, username and password are required.",
+        "2台目端末登録には username と password が必要です",
+        quoted="ja",
+    ),
+}
+
+TEXTS: Mapping[Code, Texts] = {
+    Code.INVALID_REQUEST: Texts(
+        Text("Invalid request", "リクエストが不正です"),
+        Text("The request cannot be read: {problem}.", "リクエストを読み取れません: {problem}"),
+    ),
+    Code.MISSING_FIELDS: Texts(
+        Text("Missing fields", "必須項目がありません"),
+        Text("Required: {names}.", "必須項目です: {names}"),
+        _MISSING,
+    ),
+    Code.NOT_SUPPORTED: Texts(
+        Text("Not supported", "未対応です"),
+        Text("Not supported: {names}.", "この項目には対応していません: {names}"),
+    ),
+    Code.WEAK_PASSWORD: Texts(
+        Text("Weak password", "パスワードが弱すぎます"),
+        Text("The password is too weak.", "パスワードが弱すぎます。"),
+        _WEAK,
+    ),
+    Code.QR_INVALID: Texts(
+        Text("Invalid QR code", "QRコードが無効です"),
+        Text("The QR code is not one of this service, or was altered.", "このサービスのQRコードではないか、改変されています。"),
+    ),
+    Code.TAKEOVER_INVALID: Texts(
+        Text("Invalid takeover token", "切り替えトークンが無効です"),
+        Text("The takeover token is not one of this service.", "切り替えトークンが正しくありません。"),
+    ),
+    Code.BAD_CREDENTIALS: Texts(
+        Text("Wrong name or password", "ユーザー名またはパスワードが違います"),
+        Text("Password does not match", "ユーザー名またはパスワードが一致しません。"),
+    ),
+    Code.CERTIFICATE_MISMATCH: Texts(
+        Text("Unknown certificate", "クライアント証明書が一致しません"),
+        Text("Client certificate fingerprint mismatch", "クライアント証明書のフィンガープリントが一致しません。"),
+    ),
+    Code.CERTIFICATE_EXPIRED: Texts(
+        Text("Certificate expired", "クライアント証明書の期限切れ"),
+        Text("The device's certificate has expired.", "端末の証明書の有効期限が切れています。"),
+    ),
+    Code.CERTIFICATE_REVOKED: Texts(
+        Text("Certificate revoked", "クライアント証明書は失効しています"),
+        Text("The device was removed and its certificate revoked.", "端末の登録が解除され、証明書は失効しています。"),
+    ),
+    Code.PROOF_REQUIRED: Texts(
+        Text("Proof required", "端末の証明が必要です"),
+        Text("This device must prove itself with its key.", "この端末は鍵による証明が必要です。"),
+    ),
+    Code.TOKEN_MISSING: Texts(
+        Text("Not signed in", "ログインが必要です"),
+        Text("An access token is needed: Authorization: Bearer <token>.", "アクセストークンが必要です。"),
+    ),
+    Code.INVALID_TOKEN: Texts(
+        Text("Invalid token", "トークンが無効です"),
+        Text("The token is not one of this service.", "トークンが正しくありません。"),
+    ),
+    Code.TOKEN_EXPIRED: Texts(
+        Text("Token expired", "トークンの期限切れ"),
+        Text("The access token has expired; refresh it.", "アクセストークンの期限が切れました。更新してください。"),
+    ),
+    Code.SESSION_ENDED: Texts(
+        Text("Session ended", "セッションは終了しました"),
+        Text("This session has ended.", "このセッションは終了しました。"),
+        _ENDED,
+    ),
+    Code.DEVICE_UNKNOWN: Texts(
+        Text("Unknown device", "未登録の端末です"),
+        Text("This certificate is not a registered device's of this user.", "この証明書は登録済みの端末のものではありません。"),
+    ),
+    Code.PAIRING_TOKEN_FOREIGN: Texts(
+        Text("Another user's pairing token", "別のユーザーのペアリングトークンです"),
+        Text("The pairing token was issued for another user.", "このペアリングトークンは別のユーザーのものです。"),
+    ),
+    Code.DEVICE_MISMATCH: Texts(
+        Text("Another device asked", "要求した端末と異なります"),
+        Text("The takeover was asked for by another device, or the device is no longer bound.", "切り替えを要求した端末と異なるか、端末の登録が解除されています。"),
+    ),
+    Code.FORCE_DISABLED: Texts(
+        Text("Force is disabled", "強制ログインは無効です"),
+        Text("Forced logins are switched off here; use the takeover.", "強制ログインは無効になっています。切り替えを使ってください。"),
+    ),
+    Code.REAUTHENTICATE: Texts(
+        Text("Password needed", "パスワードの再入力が必要です"),
+        Text("The last password check is too old: send the password with the request.", "パスワードの確認から時間が経っています。パスワードを送ってください。"),
+    ),
+    Code.NOT_FOUND: Texts(
+        Text("Not found", "見つかりません"),
+        Text("There is nothing here, or it is not yours.", "見つからないか、アクセスできません。"),
+    ),
+    Code.METHOD_NOT_ALLOWED: Texts(
+        Text("Method not allowed", "許可されていないメソッドです"),
+        Text("This address does not take that method.", "このアドレスでは使えないメソッドです。"),
+    ),
+    Code.USERNAME_TAKEN: Texts(
+        Text("Username taken", "ユーザー名は使用済みです"),
+        Text("This username is taken.", "このユーザー名は既に使われています。"),
+    ),
+    Code.EMAIL_TAKEN: Texts(
+        Text("Mail address taken", "メールアドレスは使用済みです"),
+        Text("This mail address is registered already.", "このメールアドレスは既に登録されています。"),
+    ),
+    Code.TOO_MANY_DEVICES: Texts(
+        Text("Too many devices", "端末数の上限です"),
+        Text("An account can have at most {max_devices} devices; remove one first.", "登録できる端末は{max_devices}台までです。先に1台解除してください。"),
+    ),
+    Code.LAST_DEVICE: Texts(
+        Text("Last device", "最後の端末です"),
+        Text("The last device of an account cannot be removed.", "最後の端末は解除できません。"),
+    ),
+    Code.DEVICE_ACTIVE: Texts(
+        Text("Another device is active", "他端末がアクティブです"),
+        Text("Another device is active. Switch?", "他端末がアクティブです。切り替えますか？", quoted="ja"),
+    ),
+    Code.PAIRING_TOKEN_SPENT: Texts(
+        Text("Pairing token spent", "ペアリングトークンは使えません"),
+        Text("The pairing token is unknown, used, expired, or no longer valid; show a new QR code.", "ペアリングトークンは不明、使用済み、または期限切れです。新しいQRコードを表示してください。"),
+    ),
+    Code.TAKEOVER_SPENT: Texts(
+        Text("Takeover token spent", "切り替えトークンは使えません"),
+        Text("The takeover token was used, has expired, or the password was changed; log in again.", "切り替えトークンは使用済みか期限切れです。もう一度ログインしてください。"),
+    ),
+    Code.BODY_TOO_LARGE: Texts(
+        Text("Body too large", "本文が大きすぎます"),
+        Text("A request body has at most 64 KiB.", "リクエスト本文は64 KiBまでです。"),
+    ),
+    Code.UNSUPPORTED_MEDIA_TYPE: Texts(
+        Text("Unsupported media type", "対応していない形式です"),
+        Text("Send the body as application/json.", "本文は application/json で送ってください。"),
+    ),
+    Code.TOO_MANY_ATTEMPTS: Texts(
+        Text("Too many attempts", "試行回数が多すぎます"),
+        Text("Too many wrong passwords; try again in {retry_after} seconds.", "パスワードの誤りが多すぎます。{retry_after}秒後にやり直してください。"),
+    ),
+    Code.STORE_UNAVAILABLE: Texts(
+        Text("Temporarily unavailable", "一時的に利用できません"),
+        Text("The store cannot be reached; nothing was changed. Try again soon.", "ストアに接続できません。変更はありません。しばらくしてやり直してください。"),
+    ),
+    Code.BUSY: Texts(
+        Text("Too busy", "混み合っています"),
+        Text("Too much is happening to this account at once; try again.", "処理が集中しています。やり直してください。"),
+    ),
+    Code.INTERNAL_ERROR: Texts(
+        Text("Internal error", "内部エラー"),
+        Text("Something went wrong here; it has been logged.", "内部でエラーが発生しました。"),
+    ),
+}  # fmt: skip

@@ -1,0 +1,137 @@
+"""Refusals as problem documents (RFC 9457): the one table from code to status, and the handlers that write them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+
+from common.errors import Code, Refusal
+from common.storage.port import StoreUnavailable
+from common.web.messages import LANGUAGES, QUESTION, TEXTS, Language
+
+STATUSES: Mapping[Code, int] = {
+    Code.INVALID_REQUEST: 400,
+    Code.MISSING_FIELDS: 400,
+    Code.NOT_SUPPORTED: 400,
+    Code.WEAK_PASSWORD: 400,
+    Code.QR_INVALID: 400,
+    Code.TAKEOVER_INVALID: 400,
+    Code.BAD_CREDENTIALS: 401,
+    Code.CERTIFICATE_MISMATCH: 401,
+    Code.CERTIFICATE_EXPIRED: 401,
+    Code.CERTIFICATE_REVOKED: 401,
+    Code.PROOF_REQUIRED: 401,
+    Code.TOKEN_MISSING: 401,
+    Code.INVALID_TOKEN: 401,
+    Code.TOKEN_EXPIRED: 401,
+    Code.SESSION_ENDED: 401,
+    Code.DEVICE_UNKNOWN: 403,
+    Code.PAIRING_TOKEN_FOREIGN: 403,
+    Code.DEVICE_MISMATCH: 403,
+    Code.FORCE_DISABLED: 403,
+    Code.REAUTHENTICATE: 403,
+    Code.NOT_FOUND: 404,
+    Code.METHOD_NOT_ALLOWED: 405,
+    Code.USERNAME_TAKEN: 409,
+    Code.EMAIL_TAKEN: 409,
+    Code.TOO_MANY_DEVICES: 409,
+    Code.LAST_DEVICE: 409,
+    Code.DEVICE_ACTIVE: 409,
+    Code.PAIRING_TOKEN_SPENT: 410,
+    Code.TAKEOVER_SPENT: 410,
+    Code.BODY_TOO_LARGE: 413,
+    Code.UNSUPPORTED_MEDIA_TYPE: 415,
+    Code.TOO_MANY_ATTEMPTS: 429,
+    Code.INTERNAL_ERROR: 500,
+    Code.STORE_UNAVAILABLE: 503,
+    Code.BUSY: 503,
+}
+
+_OF_FLASK = {
+    404: Code.NOT_FOUND,
+    405: Code.METHOD_NOT_ALLOWED,
+    413: Code.BODY_TOO_LARGE,
+    415: Code.UNSUPPORTED_MEDIA_TYPE,
+}
+_TOKEN_CODES = (Code.INVALID_TOKEN, Code.TOKEN_EXPIRED, Code.SESSION_ENDED)
+_INTERNAL_FACTS = ("variant", "problem", "names", "session_reason")
+
+_log = logging.getLogger(__name__)
+
+
+def language_of_request() -> Language:
+    """Return the language that `Accept-Language` asks for, English where we have none of those; None without it."""
+    if not request.headers.get("Accept-Language", "").strip():
+        return None
+    return request.accept_languages.best_match(LANGUAGES) or "en"
+
+
+def problem(refusal: Refusal, language: Language, base_url: str) -> Response:
+    """Return the problem document of a refusal, with the members that our older clients read as well."""
+    code, texts = refusal.code, TEXTS[refusal.code]
+    detail = texts.detail_of(_variant(refusal)).in_language(language, refusal.facts)
+    document: dict[str, Any] = {
+        "type": f"{base_url}/problems/{code}",
+        "title": texts.title.in_language(language, {}),
+        "status": STATUSES[code],
+        "code": str(code),
+        "detail": detail,
+        "success": False,
+        "error": detail,
+        **{name: value for name, value in refusal.facts.items() if name not in _INTERNAL_FACTS},
+    }
+    if "session_reason" in refusal.facts:
+        document["reason"] = refusal.facts["session_reason"]
+    if code is Code.DEVICE_ACTIVE:
+        document["message"] = QUESTION.in_language(language, {})
+    return Response(orjson.dumps(document), STATUSES[code], _headers(refusal), mimetype="application/problem+json")
+
+
+def register_problem_handlers(app: Flask, base_url: str) -> None:
+    """Let every failure of an app, the framework's own included, be answered by a problem document."""
+
+    @app.errorhandler(Refusal)
+    def refused(refusal: Refusal) -> Response:
+        if refusal.reason:
+            _log.info("refused %s: %s", refusal.code, refusal.reason)
+        return problem(refusal, language_of_request(), base_url)
+
+    @app.errorhandler(StoreUnavailable)
+    def away(error: StoreUnavailable) -> Response:
+        _log.warning("the store is unavailable: %s", error)
+        return problem(Refusal(Code.STORE_UNAVAILABLE, retry_after=2), language_of_request(), base_url)
+
+    @app.errorhandler(HTTPException)
+    def of_flask(error: HTTPException) -> Response:
+        status = error.code or 500
+        code = _OF_FLASK.get(status) or (Code.INTERNAL_ERROR if status >= 500 else Code.INVALID_REQUEST)  # noqa: PLR2004
+        response = problem(Refusal(code, problem=error.name), language_of_request(), base_url)
+        allowed = getattr(error, "valid_methods", None)
+        if allowed:
+            response.headers["Allow"] = ", ".join(sorted(allowed))
+        return response
+
+    @app.errorhandler(Exception)
+    def unforeseen(error: Exception) -> Response:
+        _log.error("an unforeseen %s", type(error).__name__, exc_info=error)
+        return problem(Refusal(Code.INTERNAL_ERROR), language_of_request(), base_url)
+
+
+def _variant(refusal: Refusal) -> object:
+    facts = refusal.facts
+    return facts.get("variant") or facts.get("session_reason") or facts.get("fault")
+
+
+def _headers(refusal: Refusal) -> dict[str, str]:
+    headers = {"Cache-Control": "no-store"}
+    if "retry_after" in refusal.facts:
+        headers["Retry-After"] = str(refusal.facts["retry_after"])
+    if STATUSES[refusal.code] == 401:  # noqa: PLR2004 - RFC 9110, section 15.5.2: it must carry the header
+        error = ', error="invalid_token"' if refusal.code in _TOKEN_CODES else ""
+        headers["WWW-Authenticate"] = f'Bearer realm="ichidai"{error}'
+    return headers

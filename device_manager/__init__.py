@@ -1,0 +1,1 @@
+"""Devices of an account: the limit's policy, enrolment, listing, unbinding."""

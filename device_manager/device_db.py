@@ -1,0 +1,54 @@
+"""Devices in the store: DevicesTable, and the book where it tells which of them are active."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from common.book import Book, Session
+from common.liveness import SessionRules, live_sessions
+from common.storage.port import Key, Put, Store
+from common.storage.tables import DEVICES
+from device_manager.device_model import Device
+
+_PAGE = 100
+
+
+class DeviceDb:
+    """Reads devices; every method raises StoreUnavailable."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def of_user(self, user_uuid: str) -> tuple[Device, ...]:
+        """Return every device the user ever had, revoked ones included."""
+        devices: list[Device] = []
+        after, more = None, True
+        while more:
+            page = self._store.query(DEVICES, user_uuid, after=after, limit=_PAGE)
+            devices += [Device.from_item(item) for item in page.items]
+            after, more = devices[-1].device_id if devices else None, page.more
+        return tuple(devices)
+
+    def names(self, user_uuid: str) -> Mapping[str, str]:
+        """Return the names of all the user's devices by their ids."""
+        return {device.device_id: device.device_name for device in self.of_user(user_uuid)}
+
+    def is_revoked(self, user_uuid: str, fingerprint: str) -> bool:
+        """Say whether a certificate was the user's and has been revoked."""
+        return any(d.fingerprint == fingerprint and d.revoked_at is not None for d in self.of_user(user_uuid))
+
+
+def device_key(user_uuid: str, device_id: str) -> Key:
+    """Return where a device's row lies."""
+    return DEVICES.key(user_uuid, device_id)
+
+
+def device_put(device: Device) -> Put:
+    """Return the write of a row. It needs no condition: it goes with a book whose version is one."""
+    return Put(DEVICES, device.to_item())
+
+
+def find_active_devices(book: Book, rules: SessionRules, now: datetime) -> Mapping[str, Session]:
+    """Return the live session of each active device by device id, earliest login first."""
+    return {session.device_id: session for session in live_sessions(book, rules, now)}

@@ -1,0 +1,147 @@
+"""What the device room reads and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel
+
+from common.book import Session
+from common.clock import to_rfc3339
+from common.granting import Caller
+from common.web.bodies import Body, DeviceName, Opaque, Username
+from common.web.endpoints import Answer, Call
+from common.web.enrolments import EnrolmentBody, NewDeviceAnswer, new_device_fields
+from common.web.grants import WelcomeAnswer, welcome_fields
+from common.web.messages import REGISTERED, Language
+from device_manager.device_service import DeviceForm, ForcedLogout, ListedDevice, RegisteredDevice
+
+
+class DeviceRegisterBody(EnrolmentBody):
+    """A device that joins by QR code and is logged in at once."""
+
+    qr_code: Opaque
+    username: Username
+    password: Opaque
+    force: bool = False
+    takeover_token: Opaque | None = None
+
+
+class UnbindBody(Body):
+    """A device to unbind; the password where its last check is too old."""
+
+    device_id: Opaque
+    password: Opaque | None = None
+
+
+class RenameBody(Body):
+    """A device and its new name."""
+
+    device_id: Opaque
+    device_name: DeviceName
+
+
+class DeviceRegisteredAnswer(WelcomeAnswer, NewDeviceAnswer):
+    """A device that joined and is logged in."""
+
+    uuid: str
+    registered_at: str
+    is_active: bool = True
+    message: str
+
+
+class DeviceAnswer(BaseModel):
+    """A bound device; the times of its session only while it is active; `current` is the caller's own."""
+
+    device_id: str
+    device_name: str
+    role: str
+    registered_at: str
+    login_at: str | None
+    last_seen_at: str | None
+    is_active: bool
+    fingerprint: str
+    current: bool
+
+
+class DevicesAnswer(Answer):
+    """The caller's devices in the order in which they were registered."""
+
+    devices: Sequence[DeviceAnswer]
+
+
+class SessionOfDevice(BaseModel):
+    """A session and its device."""
+
+    session_id: str
+    device_id: str
+    device_name: str | None
+    login_at: str
+
+
+class ForcedLogoutAnswer(Answer):
+    """The session that stays, and those that were ended."""
+
+    kept: SessionOfDevice
+    logged_out: Sequence[SessionOfDevice]
+
+
+def device_form(call: Call) -> DeviceForm:
+    """Return a device's registration as the use case takes it. Raises Refusal(NOT_SUPPORTED)."""
+    body: DeviceRegisterBody = call.body
+    body.check_supported()
+    return DeviceForm(
+        qr_code=body.qr_code,
+        username=body.username,
+        password=body.password,
+        device_name=body.device_name or call.device_name,
+        force=body.force,
+        takeover_token=body.takeover_token,
+        origin=call.origin,
+    )
+
+
+def registered_answer(registered: RegisteredDevice, language: Language) -> DeviceRegisteredAnswer:
+    """Return the answer to a device's registration."""
+    return DeviceRegisteredAnswer(
+        **{**new_device_fields(registered.device), **welcome_fields(registered.welcome)},
+        uuid=registered.welcome.grant.user_uuid,
+        registered_at=to_rfc3339(registered.registered_at),
+        message=REGISTERED.in_language(language, {}),
+    )
+
+
+def devices_answer(listed: Sequence[ListedDevice], caller: Caller) -> DevicesAnswer:
+    """Return the answer to a listing."""
+    return DevicesAnswer(devices=[_device(item, caller) for item in listed])
+
+
+def forced_logout_answer(outcome: ForcedLogout) -> ForcedLogoutAnswer:
+    """Return the answer to a forced logout."""
+    return ForcedLogoutAnswer(
+        kept=_session(*outcome.kept), logged_out=[_session(session, name) for session, name in outcome.logged_out]
+    )
+
+
+def _device(item: ListedDevice, caller: Caller) -> DeviceAnswer:
+    device, session = item.device, item.session
+    return DeviceAnswer(
+        device_id=device.device_id,
+        device_name=device.device_name,
+        role=str(device.role),
+        registered_at=to_rfc3339(device.registered_at),
+        login_at=None if session is None else to_rfc3339(session.login_at),
+        last_seen_at=None if session is None else to_rfc3339(session.last_seen_at),
+        is_active=session is not None,
+        fingerprint=device.fingerprint,
+        current=device.device_id == caller.session.device_id,
+    )
+
+
+def _session(session: Session, name: str | None) -> SessionOfDevice:
+    return SessionOfDevice(
+        session_id=session.session_id,
+        device_id=session.device_id,
+        device_name=name,
+        login_at=to_rfc3339(session.login_at),
+    )

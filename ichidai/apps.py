@@ -1,0 +1,68 @@
+"""The apps: each domain's own, and the combined one. The functions without arguments are what the server's workers call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from flask import Flask
+
+from common.web.endpoints import blueprint_of
+from common.web.factory import AppParts, make_app
+from ichidai.console.pages import page_blueprint
+from ichidai.orphans import end_with_parent
+from ichidai.settings import read_settings
+from ichidai.topology import DEV_PORTS, DOMAINS, Part
+from ichidai.wiring import Suite, build
+
+VERSION = "0.1.0"
+
+
+def app_for(serving: Part, suite: Suite) -> Flask:
+    """Return the app that serves one domain, or all of them, of a joined suite."""
+    domains = DOMAINS if serving is Part.ALL else (serving,)
+    parts = AppParts(
+        title="Ichidai" if serving is Part.ALL else f"Ichidai {serving}",
+        version=VERSION,
+        base_url=suite.addresses.issuer,
+        cors_origins=suite.settings.cors_origins,
+        is_ready=suite.is_ready,
+    )
+    blueprints = [blueprint_of(str(domain), suite.endpoints(domain), suite.edge) for domain in domains]
+    return make_app(parts, blueprints, pages=[page_blueprint(serving)])
+
+
+def app_from(environment: Mapping[str, str], serving: Part) -> Flask:
+    """Return an app with the settings of an environment. Raises SettingsError and what `build` raises."""
+    settings = read_settings(environment)
+    return app_for(serving, build(settings, serving, settings.port or DEV_PORTS[serving]))
+
+
+def combined() -> Flask:
+    """Return the combined app for a worker."""
+    return _for_worker(Part.ALL)
+
+
+def registration() -> Flask:
+    """Return the registration app for a worker."""
+    return _for_worker(Part.REGISTRATION)
+
+
+def login() -> Flask:
+    """Return the login app for a worker."""
+    return _for_worker(Part.LOGIN)
+
+
+def session() -> Flask:
+    """Return the session manager's app for a worker."""
+    return _for_worker(Part.SESSION)
+
+
+def device() -> Flask:
+    """Return the device manager's app for a worker."""
+    return _for_worker(Part.DEVICE)
+
+
+def _for_worker(serving: Part) -> Flask:
+    end_with_parent()
+    return app_from(os.environ, serving)

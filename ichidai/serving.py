@@ -1,0 +1,102 @@
+"""Serving an app with granian: checked before it starts, so that every fault is one clear sentence."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from granian import Granian
+from granian.constants import Interfaces
+from granian.log import LogLevels
+
+from common.config import SettingsError
+from common.crypto.keyring import KeyRingError
+from common.storage.opening import StoreUrlError
+from common.storage.port import StoreUnavailable
+from ichidai.settings import read_settings
+from ichidai.topology import DEV_PORTS, Part
+from ichidai.wiring import build
+
+THREADS_PER_WORKER = 4
+"""Enough to wait for Argon2id beside other requests; more only lengthen the tail (measured)."""
+
+_TARGETS = {Part.ALL: "combined"}
+_PORT_PATIENCE = 3.0
+
+
+class CannotServe(Exception):
+    """The server cannot start; the text tells a person why."""
+
+
+def serve(serving: Part, host: str, port: int | None, workers: int, say: Callable[[str], None] = print) -> None:
+    """Serve until the process is told to stop. Raises CannotServe.
+
+    The settings come from the environment. Store and keys are opened once here, before any worker is started.
+    """
+    if os.name == "nt" and workers > 1:
+        raise CannotServe("On Windows the server runs with one worker: leave --workers at 1.")
+    port = _checked(serving, host, port)
+    os.environ["PORT"] = str(port)
+    say(f"Ichidai {serving} answers on http://{host}:{port}  (Ctrl-C ends it)")
+    Granian(
+        f"ichidai.apps:{_TARGETS.get(serving, str(serving))}",
+        address=host,
+        port=port,
+        interface=Interfaces.WSGI,
+        workers=workers,
+        blocking_threads=THREADS_PER_WORKER,
+        factory=True,
+        log_enabled=True,
+        log_level=LogLevels.warning,
+        workers_kill_timeout=5,
+    ).serve()
+
+
+def run_dev_server(serving: Part) -> None:
+    """Serve one app on its dev port for a developer. A fault is one sentence on stderr."""
+    try:
+        serve(serving, "127.0.0.1", None, workers=1)
+    except CannotServe as error:
+        sys.exit(str(error))
+
+
+def _checked(serving: Part, host: str, port: int | None) -> int:
+    """Open everything once, before any worker is started, and return the port. Raises CannotServe."""
+    try:
+        settings = read_settings(os.environ)
+        port = port or settings.port or DEV_PORTS[serving]
+        _wait_for_port(host, port)
+        build(settings, serving, port).close()
+    except (SettingsError, KeyRingError, StoreUrlError) as error:
+        raise CannotServe(str(error)) from error
+    except (StoreUnavailable, OSError) as error:
+        raise CannotServe(f"The store cannot be opened: {error}") from error
+    return port
+
+
+def _wait_for_port(host: str, port: int) -> None:
+    """Wait a moment for a port that a killed server's workers are about to leave. Raises CannotServe."""
+    end = time.monotonic() + _PORT_PATIENCE
+    while not _is_free(host, port):
+        if time.monotonic() > end:
+            raise CannotServe(f"Port {port} on {host} is in use: choose another with --port, or end what uses it.")
+        time.sleep(0.1)
+
+
+def _is_free(host: str, port: int) -> bool:
+    """Say whether nobody listens there. The server itself would share a taken port without a word."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        if os.name != "nt":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    with suppress(OSError), socket.create_connection((host, port), timeout=0.2):
+        return False
+    return True

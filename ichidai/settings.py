@@ -1,0 +1,74 @@
+"""All settings of the suite as one frozen value, read once at start from a mapping."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import device_manager.config
+import login_app.config
+import registration.config
+import session_manager.config
+from common.config import SettingsReader
+from common.web.clients import Network
+
+FILE_NAME = "ichidai.sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where data and keys lie, where the suite is known, whom it trusts, and each room's own settings."""
+
+    store_url: str
+    keys_dir: Path
+    public_url: str
+    issuer: str
+    cors_origins: tuple[str, ...]
+    trusted_proxies: tuple[Network, ...]
+    port: int | None
+    registration: registration.config.RegistrationSettings
+    login: login_app.config.LoginSettings
+    session: session_manager.config.SessionSettings
+    device: device_manager.config.DeviceSettings
+
+
+def read_settings(source: Mapping[str, str]) -> Settings:
+    """Read the settings. Raises SettingsError with every fault at once."""
+    reader = SettingsReader(source)
+    data_dir = Path(reader.text("ICHIDAI_DATA_DIR", ".ichidai"))
+    settings = Settings(
+        store_url=reader.text("ICHIDAI_STORE_URL", f"sqlite:///{data_dir / FILE_NAME}"),
+        keys_dir=Path(reader.text("ICHIDAI_KEYS_DIR", str(data_dir / "keys"))),
+        public_url=_url(reader, "ICHIDAI_PUBLIC_URL"),
+        issuer=_url(reader, "ICHIDAI_ISSUER"),
+        cors_origins=reader.texts("ICHIDAI_CORS_ORIGINS"),
+        trusted_proxies=_networks(reader, "ICHIDAI_TRUSTED_PROXIES"),
+        port=reader.integer("PORT", 0, 1, 65535) or None,
+        registration=registration.config.read_settings(reader),
+        login=login_app.config.read_settings(reader),
+        session=session_manager.config.read_settings(reader),
+        device=device_manager.config.read_settings(reader),
+    )
+    reader.finish()
+    return settings
+
+
+def _url(reader: SettingsReader, name: str) -> str:
+    url = reader.text(name, "").rstrip("/")
+    parts = urlsplit(url)
+    if url and not (parts.scheme in ("http", "https") and parts.netloc and not parts.query and not parts.fragment):
+        reader.fault(f"{name} must be a URL such as https://accounts.example.com, not {url!r}")
+    return url
+
+
+def _networks(reader: SettingsReader, name: str) -> tuple[Network, ...]:
+    networks: list[Network] = []
+    for text in reader.texts(name):
+        try:
+            networks.append(ipaddress.ip_network(text))
+        except ValueError:
+            reader.fault(f"{name} takes addresses and networks such as 10.0.0.0/8, not {text!r}")
+    return tuple(networks)

@@ -1,0 +1,26 @@
+"""Settings of login."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from common.admission import ConcurrencyMode, DeviceProof
+from common.config import SettingsReader
+
+
+@dataclass(frozen=True, slots=True)
+class LoginSettings:
+    """What happens at the limit, whether `force` is obeyed, and what a device must show."""
+
+    mode: ConcurrencyMode
+    allow_force: bool
+    device_proof: DeviceProof
+
+
+def read_settings(reader: SettingsReader) -> LoginSettings:
+    """Read them; faults stay with the reader."""
+    return LoginSettings(
+        mode=ConcurrencyMode(reader.choice("ICHIDAI_CONCURRENCY_MODE", "ask", tuple(ConcurrencyMode))),
+        allow_force=reader.boolean("ICHIDAI_ALLOW_FORCE", default=True),
+        device_proof=DeviceProof(reader.choice("ICHIDAI_DEVICE_PROOF", "fingerprint", ("fingerprint", "none"))),
+    )

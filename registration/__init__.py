@@ -1,0 +1,1 @@
+"""Accounts: registering people, checking passwords, issuing pairing tokens."""

@@ -1,0 +1,87 @@
+"""What an account is, how names are compared, and which passwords are refused. Pure."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Container
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from common.clock import from_millis, to_millis
+from common.crypto.passwords import PasswordHash
+from common.storage.port import Item
+
+SHORTEST_PASSWORD, LONGEST_PASSWORD = 8, 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A registered person. `epoch` is the credential epoch that the password's hash belongs to."""
+
+    uuid: str
+    username: str
+    email: str
+    password: PasswordHash
+    epoch: int
+    created_at: datetime
+
+    def to_item(self) -> Item:
+        """Write the account as an item of UsersTable."""
+        return {
+            "uuid": self.uuid,
+            "username": self.username,
+            "email": self.email,
+            "password": self.password.to_item(),
+            "epoch": self.epoch,
+            "created_at": to_millis(self.created_at),
+        }
+
+    @staticmethod
+    def from_item(item: Any) -> Account:
+        """Read what `to_item` wrote."""
+        return Account(
+            uuid=item["uuid"],
+            username=item["username"],
+            email=item["email"],
+            password=PasswordHash.from_item(item["password"]),
+            epoch=item["epoch"],
+            created_at=from_millis(item["created_at"]),
+        )
+
+
+def fold(name: str) -> str:
+    """Return the form in which names and mails are compared: NFKC(casefold(NFKC(x))) (Unicode 3.13, D147 in spirit)."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+
+
+def name_claim(username: str) -> str:
+    """Return the key under which a username is unique."""
+    return f"name#{fold(username)}"
+
+
+def mail_claim(email: str) -> str:
+    """Return the key under which a mail address is unique."""
+    return f"mail#{fold(email)}"
+
+
+def normal_password(password: str) -> str:
+    """Return a password as it is measured and hashed: NFC, so that two keyboards write the same one."""
+    return unicodedata.normalize("NFC", password)
+
+
+def password_fault(password: str, username: str, email: str, common: Container[str]) -> str | None:
+    """Say what is wrong with a new password (`short`, `long`, `common`, `personal`), or None.
+
+    `common` holds folded passwords that everybody tries first. After NIST SP 800-63B, section 5.1.1.2.
+    """
+    normal = normal_password(password)
+    if len(normal) < SHORTEST_PASSWORD:
+        return "short"
+    if len(normal) > LONGEST_PASSWORD:
+        return "long"
+    if fold(normal) in common:
+        return "common"
+    if fold(normal) in (fold(username), fold(email)):
+        return "personal"
+    return None

@@ -1,0 +1,65 @@
+"""What goes out to the person: the picture of a QR code, and the notice of a registration by SNS."""
+
+from __future__ import annotations
+
+import base64
+import io
+import logging
+from typing import Protocol
+
+import qrcode
+
+_log = logging.getLogger(__name__)
+
+
+class Notifier(Protocol):
+    """Tells a person something, out of band."""
+
+    def notify(self, subject: str, message: str) -> None:
+        """Send it, or log why not. Never raises: a notice is never in the way of what it tells of."""
+
+
+class NoNotifier:
+    """Sends nothing: what is used while no topic is set."""
+
+    def notify(self, subject: str, message: str) -> None:
+        """Do nothing."""
+
+
+class SnsNotifier:
+    """Publishes to an SNS topic. The client is made at the first notice, so that a start needs no AWS."""
+
+    def __init__(self, topic_arn: str, region: str) -> None:
+        self._topic_arn = topic_arn
+        self._region = region
+
+    def notify(self, subject: str, message: str) -> None:
+        """See `Notifier.notify`."""
+        import boto3  # noqa: PLC0415 - only where a topic is set
+        from botocore.config import Config  # noqa: PLC0415
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+        try:
+            quick = Config(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 2})
+            client = boto3.client("sns", region_name=self._region or None, config=quick)
+            client.publish(TopicArn=self._topic_arn, Subject=subject, Message=message)
+        except (BotoCoreError, ClientError) as error:
+            _log.warning("no notice was sent (%s): check SNS_TOPIC_ARN, AWS_REGION and the credentials", error)
+
+
+def notifier_for(topic_arn: str, region: str) -> Notifier:
+    """Return what sends notices: nothing for an unset topic or `dummy`."""
+    return NoNotifier() if topic_arn in ("", "dummy") else SnsNotifier(topic_arn, region)
+
+
+def notify_user_via_sns(notifier: Notifier, username: str) -> None:
+    """Tell that an account was registered; no secret and no id goes out."""
+    notifier.notify("Ichidai: registered", f"The account {username!r} was registered with its first device.")
+
+
+def qr_png(text: str) -> str:
+    """Return a PNG data URI whose QR code (ISO/IEC 18004, error correction M) holds `text`."""
+    image = qrcode.make(text, error_correction=qrcode.constants.ERROR_CORRECT_M, box_size=6, border=4)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

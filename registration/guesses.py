@@ -1,0 +1,164 @@
+"""The tries of a password that a source and an account have left, kept in ThrottleTable.
+
+A try is taken before the hash begins and put back when the password was right, so a thousand guesses at once are
+bounded like a thousand in a row. The arithmetic is `common.throttle`'s.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from common.clock import Clock, from_millis, seconds_between, to_millis
+from common.errors import Code, Refusal
+from common.history import Origin
+from common.ids import new_id
+from common.patience import Patience
+from common.storage.port import (
+    Absent,
+    Conflict,
+    Equals,
+    Item,
+    Put,
+    Store,
+    StoreUnavailable,
+    Write,
+)
+from common.storage.resolving import commit_known
+from common.storage.tables import THROTTLE
+from common.throttle import Exhausted, Quota, give_back, spend
+from registration.config import RegistrationSettings
+
+KNOWN_FOR = timedelta(days=30)
+"""How long a device that logged in from a source keeps a bucket of its own there."""
+
+_A_DAY_MS = 86_400_000
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A bucket by its name, and how much it holds."""
+
+    name: str
+    quota: Quota
+
+
+class Guesses:
+    """Takes tries and puts them back."""
+
+    def __init__(self, store: Store, clock: Clock, settings: RegistrationSettings) -> None:
+        self._store = store
+        self._clock = clock
+        self._settings = settings
+
+    def buckets_of(self, account_key: str, origin: Origin, device_mark: str | None) -> tuple[Bucket, ...]:
+        """Return what a try takes from: the source, and the account's buckets or, for a known device, its own."""
+        source = source_of(origin.ip)
+        by_source = Bucket(f"source#{source}", self._settings.guesses_source)
+        if device_mark is not None and self._is_known(account_key, device_mark, source):
+            own = Bucket(
+                f"device#{account_key}#{device_mark}#{source}",
+                self._settings.guesses_account_source,
+            )
+            return (by_source, own)
+        return (
+            by_source,
+            Bucket(f"account#{account_key}#{source}", self._settings.guesses_account_source),
+            Bucket(f"account#{account_key}", self._settings.guesses_account),
+        )
+
+    def _is_known(self, account_key: str, device_mark: str, source: str) -> bool:
+        item = self._store.get(THROTTLE.key(_known_name(account_key, device_mark, source)))
+        return item is not None and _expiry(item) > to_millis(self._clock())
+
+    def take(self, buckets: Sequence[Bucket]) -> None:
+        """Take one try from every bucket, or from none.
+
+        Raises Refusal(TOO_MANY_ATTEMPTS, retry_after=seconds), Refusal(BUSY), StoreUnavailable.
+        """
+        for _ in Patience():
+            now = self._clock()
+            writes: list[Write] = []
+            for bucket in buckets:
+                item = self._store.get(THROTTLE.key(bucket.name))
+                outcome = spend(_tat(item), bucket.quota, now)
+                if isinstance(outcome, Exhausted):
+                    wait = max(1, seconds_between(now, outcome.retry_at))
+                    raise Refusal(
+                        Code.TOO_MANY_ATTEMPTS,
+                        reason=bucket.name.split("#")[0],
+                        retry_after=wait,
+                    )
+                writes.append(_bucket_put(bucket.name, to_millis(outcome.tat), item))
+            if self._committed(writes):
+                return
+        raise Refusal(Code.BUSY, reason="the throttle's buckets", retry_after=1)
+
+    def put_back(self, buckets: Sequence[Bucket]) -> None:
+        """Put the tries back; if the store is away they come back with time, and the login goes on."""
+        try:
+            for _ in Patience():
+                now = self._clock()
+                items = [self._store.get(THROTTLE.key(bucket.name)) for bucket in buckets]
+                tats = [give_back(_tat(i), b.quota, now) for i, b in zip(items, buckets, strict=True)]
+                triples = zip(buckets, tats, items, strict=True)
+                if self._committed([_bucket_put(b.name, to_millis(tat), item) for b, tat, item in triples]):
+                    return
+        except StoreUnavailable as error:
+            _log.warning("a try was not given back: %s", error)
+
+    def remember(self, user_uuid: str, device_mark: str, origin: Origin) -> None:
+        """Note that a device logged in from here. It must never fail a login, so a store that is away is only logged."""
+        now = self._clock()
+        until = to_millis(now + KNOWN_FOR)
+        name = _known_name(user_uuid, device_mark, source_of(origin.ip))
+        try:
+            known = self._store.get(THROTTLE.key(name))
+            if known is None or _expiry(known) < until - _A_DAY_MS:
+                self._store.commit([Put(THROTTLE, {"bucket": name, "expires_at": until})], new_id())
+        except StoreUnavailable as error:
+            _log.warning("a known device was not remembered: %s", error)
+
+    def _committed(self, writes: Sequence[Write]) -> bool:
+        try:
+            commit_known(self._store, writes, Patience())
+        except Conflict:
+            return False
+        return True
+
+
+def source_of(ip: str) -> str:
+    """Return the source that an address counts as: itself, or its /64 for IPv6 (an IPv4-mapped one is IPv4)."""
+    try:
+        address = ipaddress.ip_address(ip)
+    except ValueError:
+        return "unknown"
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.IPv6Network((address, 64), strict=False))
+    return str(address)
+
+
+def _known_name(account_key: str, device_mark: str, source: str) -> str:
+    return f"known#{account_key}#{device_mark}#{source}"
+
+
+def _expiry(item: Item) -> int:
+    value = item["expires_at"]
+    return value if isinstance(value, int) else 0
+
+
+def _tat(item: Item | None) -> datetime | None:
+    return None if item is None else from_millis(_expiry(item))
+
+
+def _bucket_put(name: str, tat: int, before: Item | None) -> Put:
+    """Return the write of a bucket, good only if nobody else touched it. Its TAT is its expiry: then it is full again."""
+    condition = Absent() if before is None else Equals("expires_at", before["expires_at"])
+    return Put(THROTTLE, {"bucket": name, "expires_at": tat}, condition)

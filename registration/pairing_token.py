@@ -1,0 +1,141 @@
+"""Pairing tokens: the one-time secret that a registered device shows as a QR code, so that another device may join.
+
+A token lives ten minutes, works once, is stored only as its hash, and dies with whatever it was issued under: the
+device, the session, the password. Reading and judging it are separate from using it up, which the joining device's own
+commit does.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+
+from common.book import Book, BoundDevice
+from common.clock import from_millis, to_millis, to_rfc3339
+from common.devices import PairingTicket
+from common.errors import Code, Refusal
+from common.ids import is_id, new_secret
+from common.liveness import SessionRules, why_dead
+from common.storage.port import Absent, Equals, Item, Put
+from common.storage.tables import PAIRING_TOKENS
+
+LIFETIME = timedelta(minutes=10)
+_OPEN, _USED = "open", "used"
+_LONGEST_QR = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedPairing:
+    """A new token: the text of its QR code, when it expires, and the write that makes it good. Lives in memory only."""
+
+    token: str
+    qr_code: str
+    expires_at: datetime
+    row: Put
+
+
+def issue(book: Book, device: BoundDevice, now: datetime, *, name_certificate: bool = False) -> IssuedPairing:
+    """Make a token that `device` shows; with `name_certificate` its QR code names the device's certificate too."""
+    token, expires_at = new_secret(), now + LIFETIME
+    session = book.session_of(device.device_id)
+    item: Item = {
+        "token_hash": _hash(token),
+        "user_uuid": book.user_uuid,
+        "epoch": book.epoch,
+        "device_id": device.device_id,
+        "session_id": None if session is None else session.session_id,
+        "state": _OPEN,
+        "expires_at": to_millis(expires_at),
+    }
+    shown = {"uuid": book.user_uuid, "token": token}
+    if name_certificate:
+        shown |= {"fingerprint": device.fingerprint, "not_after": to_rfc3339(device.not_after)}
+    return IssuedPairing(token, _encode(shown), expires_at, Put(PAIRING_TOKENS, item, Absent()))
+
+
+def read(qr_code: str, user_uuid: str) -> PairingTicket:
+    """Read a QR code's text. Raises Refusal: QR_INVALID, or PAIRING_TOKEN_FOREIGN when it names another user."""
+    shown = _decode(qr_code)
+    uuid, token, fingerprint = shown.get("uuid"), shown.get("token"), shown.get("fingerprint")
+    if not isinstance(uuid, str) or not is_id(uuid) or not isinstance(token, str) or not token:
+        raise Refusal(Code.QR_INVALID, reason="no uuid or token")
+    if uuid != user_uuid:
+        raise Refusal(Code.PAIRING_TOKEN_FOREIGN)
+    key = PAIRING_TOKENS.key(_hash(token))
+    if fingerprint is None and "not_after" not in shown:
+        return PairingTicket(key)
+    if not isinstance(fingerprint, str):
+        raise Refusal(Code.QR_INVALID, reason="fingerprint")
+    return PairingTicket(key, fingerprint, _time(shown.get("not_after")))
+
+
+def redeem(
+    ticket: PairingTicket, item: Any, book: Book, rules: SessionRules, now: datetime, *, device_id: str | None
+) -> Put:
+    """Judge a token (`item`: what lies at the ticket's key) and return the write that uses it up for `device_id`.
+
+    The write holds only if nobody was quicker. Raises Refusal: PAIRING_TOKEN_FOREIGN, PAIRING_TOKEN_SPENT, QR_INVALID.
+    """
+    if item is None:
+        raise Refusal(Code.PAIRING_TOKEN_SPENT, reason="unknown")
+    if item["user_uuid"] != book.user_uuid:
+        raise Refusal(Code.PAIRING_TOKEN_FOREIGN)
+    if item["state"] != _OPEN or from_millis(item["expires_at"]) <= now or item["epoch"] != book.epoch:
+        raise Refusal(Code.PAIRING_TOKEN_SPENT, reason="used, expired or of an old password")
+    issuer = _issuer(item, book, rules, now)
+    if ticket.fingerprint is not None and not _names(ticket, issuer):
+        raise Refusal(Code.QR_INVALID, reason="it names another certificate")
+    used = {**item, "state": _USED, "used_by": device_id, "used_at": to_millis(now)}
+    return Put(PAIRING_TOKENS, used, Equals("state", _OPEN))
+
+
+def _issuer(item: Any, book: Book, rules: SessionRules, now: datetime) -> BoundDevice:
+    """Return the device that issued the token, if it is bound and the session it had then is still live."""
+    device = book.devices.get(item["device_id"])
+    if device is None:
+        raise Refusal(Code.PAIRING_TOKEN_SPENT, reason="its device was unbound")
+    if item["session_id"] is not None:
+        session = book.sessions.get(item["session_id"])
+        if session is None or why_dead(book, session, rules, now) is not None:
+            raise Refusal(Code.PAIRING_TOKEN_SPENT, reason="the session it was issued from has ended")
+    return device
+
+
+def _names(ticket: PairingTicket, issuer: BoundDevice) -> bool:
+    return ticket.fingerprint == issuer.fingerprint and ticket.not_after == issuer.not_after
+
+
+def _encode(shown: dict[str, str]) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps(shown)).rstrip(b"=").decode()
+
+
+def _decode(qr_code: str) -> dict[str, Any]:
+    text = qr_code.strip().translate(str.maketrans("+/", "-_")).rstrip("=")
+    try:
+        if len(text) > _LONGEST_QR:
+            raise ValueError(len(text))
+        shown = orjson.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
+    except ValueError:
+        raise Refusal(Code.QR_INVALID, reason="not base64 of JSON") from None
+    if not isinstance(shown, dict):
+        raise Refusal(Code.QR_INVALID, reason="not an object")
+    return shown
+
+
+def _time(text: Any) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            raise ValueError(text)
+    except (TypeError, ValueError):
+        raise Refusal(Code.QR_INVALID, reason="not_after") from None
+    return moment
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

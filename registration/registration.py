@@ -1,0 +1,197 @@
+"""Registering people and their devices: the three use cases of this room.
+
+Everything expensive (the password's hash, keys, a certificate) is made once and before the commit; everything that must
+be true together is one commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from common.admission import Proven
+from common.book import Book
+from common.bookkeeping import Bookkeeper, Change, Snapshot
+from common.clock import Clock
+from common.crypto.passwords import Argon2Cost, new_password_hash
+from common.devices import NewDevice
+from common.draft import Draft
+from common.errors import Code, Refusal
+from common.history import Event, Kind, Origin
+from common.ids import new_id
+from common.liveness import SessionRules
+from common.patience import Patience
+from common.storage.port import Conflict, Put, Store
+from common.storage.resolving import commit_known
+from registration import pairing_token
+from registration.account_db import MAIL_CLAIM, NAME_CLAIM, AccountDb, user_writes
+from registration.account_model import Account, mail_claim, name_claim, normal_password, password_fault
+from registration.credentials import CredentialCheck
+from registration.email_sender import Notifier, notify_user_via_sns
+from registration.pairing_token import IssuedPairing
+
+
+class Enrolment(Protocol):
+    """What registration needs of the device room."""
+
+    def prepare(self, user_uuid: str, device_name: str, *, primary: bool) -> NewDevice:
+        """Make keys, certificate and row of a new device."""
+
+    def bind(self, draft: Draft, device: NewDevice, now: datetime) -> Draft:
+        """Bind it. Raises Refusal(TOO_MANY_DEVICES)."""
+
+    def check_room(self, book: Book) -> None:
+        """Raise Refusal(TOO_MANY_DEVICES) when no device can join."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the use cases work with."""
+
+    store: Store
+    bookkeeper: Bookkeeper
+    accounts: AccountDb
+    credentials: CredentialCheck
+    enrolment: Enrolment
+    notifier: Notifier
+    rules: SessionRules
+    cost: Argon2Cost
+    common_passwords: Container[str]
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A person who registers, with the device at hand. Texts are checked for form already."""
+
+    username: str
+    email: str
+    password: str
+    device_name: str
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class SecondDevice:
+    """A person who joins with another device, by the QR code of one that is registered."""
+
+    qr_code: str
+    username: str
+    password: str
+    device_name: str
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """What the person is given: the user, the device with its private keys, and the QR code for the next device."""
+
+    user_uuid: str
+    device: NewDevice
+    pairing: IssuedPairing
+
+
+def register_user(desk: Desk, form: Registration) -> Registered:
+    """Register an account with its first device, all in one commit.
+
+    Raises Refusal: WEAK_PASSWORD (`fault`), USERNAME_TAKEN (named first when both are), EMAIL_TAKEN; StoreUnavailable.
+    """
+    fault = password_fault(form.password, form.username, form.email, desk.common_passwords)
+    if fault is not None:
+        raise Refusal(Code.WEAK_PASSWORD, fault=fault)
+    _check_free(desk.accounts, form)
+    now = desk.clock()
+    account = Account(
+        uuid=new_id(),
+        username=form.username,
+        email=form.email,
+        password=new_password_hash(normal_password(form.password), desk.cost),
+        epoch=0,
+        created_at=now,
+    )
+    device = desk.enrolment.prepare(account.uuid, form.device_name, primary=True)
+    draft = desk.enrolment.bind(Draft(Book(account.uuid), (Event(Kind.REGISTERED, now),)), device, now)
+    pairing = pairing_token.issue(draft.book, device.bound, now, name_certificate=True)
+    try:
+        desk.bookkeeper.create(draft, (*user_writes(account), device.row, pairing.row), form.origin)
+    except Conflict as conflict:
+        raise _taken(conflict) from None
+    notify_user_via_sns(desk.notifier, account.username)
+    return Registered(account.uuid, device, pairing)
+
+
+def register_second_device_via_qr(desk: Desk, form: SecondDevice) -> Registered:
+    """Bind another device by a QR code and the password; it is not logged in.
+
+    Raises Refusal: TOO_MANY_ATTEMPTS, BAD_CREDENTIALS, QR_INVALID, PAIRING_TOKEN_FOREIGN, PAIRING_TOKEN_SPENT,
+    TOO_MANY_DEVICES, BUSY; StoreUnavailable. None of these uses the token up.
+    """
+    proven = desk.credentials.prove(form.username, form.password, form.origin)
+    ticket = pairing_token.read(form.qr_code, proven.user_uuid)
+
+    reading = (ticket.key,)
+
+    def check(snapshot: Snapshot, device_id: str | None) -> Put:
+        check_epoch(snapshot.book, proven)
+        used = pairing_token.redeem(
+            ticket, snapshot.items[0], snapshot.book, desk.rules, snapshot.now, device_id=device_id
+        )
+        desk.enrolment.check_room(snapshot.book)
+        return used
+
+    desk.bookkeeper.preview(proven.user_uuid, lambda snapshot: Change(check(snapshot, None)), reading)
+    device = desk.enrolment.prepare(proven.user_uuid, form.device_name, primary=False)
+
+    def join(snapshot: Snapshot) -> Change[IssuedPairing]:
+        used = check(snapshot, device.bound.device_id)
+        draft = desk.enrolment.bind(snapshot.draft, device, snapshot.now)
+        pairing = pairing_token.issue(draft.book, device.bound, snapshot.now, name_certificate=True)
+        return Change(pairing, draft, (used, device.row, pairing.row))
+
+    pairing = desk.bookkeeper.change(proven.user_uuid, join, reading=reading, origin=form.origin)
+    return Registered(proven.user_uuid, device, pairing)
+
+
+def request_pairing_token(
+    desk: Desk, username: str, password: str, client_cert_fp: str, origin: Origin
+) -> tuple[str, IssuedPairing]:
+    """Issue a pairing token from a registered device; return the user's uuid and the token.
+
+    Raises Refusal: TOO_MANY_ATTEMPTS, BAD_CREDENTIALS, DEVICE_UNKNOWN; StoreUnavailable.
+    """
+    proven = desk.credentials.prove(username, password, origin, device_mark=client_cert_fp)
+    book = desk.bookkeeper.read(proven.user_uuid)
+    if book is None:
+        raise Refusal(Code.BAD_CREDENTIALS, reason="no book")
+    check_epoch(book, proven)
+    device = book.device_with(client_cert_fp)
+    now = desk.clock()
+    if device is None or device.not_after <= now:
+        raise Refusal(Code.DEVICE_UNKNOWN)
+    pairing = pairing_token.issue(book, device, now)
+    commit_known(desk.store, (pairing.row,), Patience())
+    return proven.user_uuid, pairing
+
+
+def check_epoch(book: Book, proven: Proven) -> None:
+    """Refuse a password that was right when it was read and has been changed since."""
+    if book.epoch != proven.epoch:
+        raise Refusal(Code.BAD_CREDENTIALS, reason="the password was changed meanwhile")
+
+
+def _check_free(accounts: AccountDb, form: Registration) -> None:
+    """Refuse a taken name before anything is hashed; the commit's conditions decide for good."""
+    if accounts.owner_of(name_claim(form.username)) is not None:
+        raise Refusal(Code.USERNAME_TAKEN)
+    if accounts.owner_of(mail_claim(form.email)) is not None:
+        raise Refusal(Code.EMAIL_TAKEN)
+
+
+def _taken(conflict: Conflict) -> Refusal:
+    if NAME_CLAIM in conflict.failed:
+        return Refusal(Code.USERNAME_TAKEN)
+    if MAIL_CLAIM in conflict.failed:
+        return Refusal(Code.EMAIL_TAKEN)
+    return Refusal(Code.BUSY, reason="an id was taken", retry_after=1)

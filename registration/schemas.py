@@ -1,0 +1,107 @@
+"""What registration reads and answers."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from common.clock import to_rfc3339
+from common.web.bodies import Body, Email, Fingerprint, Opaque, Username
+from common.web.endpoints import Answer, Call
+from common.web.enrolments import EnrolmentBody, NewDeviceAnswer, new_device_fields
+from common.web.messages import REGISTERED, Language
+from registration.email_sender import qr_png
+from registration.pairing_token import LIFETIME, IssuedPairing
+from registration.registration import Registered, Registration, SecondDevice
+
+
+class RegistrationBody(EnrolmentBody):
+    """A person who registers."""
+
+    missing_variant: ClassVar[str | None] = "registration"
+
+    username: Username
+    email: Email
+    password: Opaque
+
+
+class SecondDeviceBody(EnrolmentBody):
+    """A person who joins with another device."""
+
+    missing_variant: ClassVar[str | None] = "second-device"
+
+    qr_code: Opaque
+    username: Username
+    password: Opaque
+
+
+class PairingBody(Body):
+    """A registered device that asks for a pairing token."""
+
+    username: Username
+    password: Opaque
+    client_cert_fp: Fingerprint
+
+
+class PairingFields(Answer):
+    """A pairing token's QR code: its text, its picture as a PNG data URI, and when it expires."""
+
+    uuid: str
+    qr_code: str
+    qr_png: str
+    expires_at: str
+
+
+class RegisteredAnswer(NewDeviceAnswer, PairingFields):
+    """A device that joined an account, and the QR code for the next one."""
+
+    message: str
+
+
+class PairingAnswer(PairingFields):
+    """A pairing token."""
+
+    pairing_token: str
+    expires_in: int
+
+
+def registration_form(call: Call) -> Registration:
+    """Return a registration as the use case takes it. Raises Refusal(NOT_SUPPORTED)."""
+    body: RegistrationBody = call.body
+    body.check_supported()
+    device_name = body.device_name or call.device_name
+    return Registration(body.username, body.email, body.password, device_name, call.origin)
+
+
+def second_device_form(call: Call) -> SecondDevice:
+    """Return a second device as the use case takes it. Raises Refusal(NOT_SUPPORTED)."""
+    body: SecondDeviceBody = call.body
+    body.check_supported()
+    device_name = body.device_name or call.device_name
+    return SecondDevice(body.qr_code, body.username, body.password, device_name, call.origin)
+
+
+def registered_answer(registered: Registered, language: Language) -> RegisteredAnswer:
+    """Return the answer to a registration."""
+    return RegisteredAnswer(
+        **new_device_fields(registered.device),
+        **_pairing_fields(registered.user_uuid, registered.pairing),
+        message=REGISTERED.in_language(language, {}),
+    )
+
+
+def pairing_answer(user_uuid: str, pairing: IssuedPairing) -> PairingAnswer:
+    """Return the answer to a request for a pairing token."""
+    return PairingAnswer(
+        **_pairing_fields(user_uuid, pairing),
+        pairing_token=pairing.token,
+        expires_in=int(LIFETIME.total_seconds()),
+    )
+
+
+def _pairing_fields(user_uuid: str, pairing: IssuedPairing) -> dict[str, Any]:
+    return {
+        "uuid": user_uuid,
+        "qr_code": pairing.qr_code,
+        "qr_png": qr_png(pairing.qr_code),
+        "expires_at": to_rfc3339(pairing.expires_at),
+    }

@@ -1,0 +1,1 @@
+"""Sessions: verifying, refreshing, ending and listing them."""

@@ -1,0 +1,35 @@
+"""Sessions in the store: the book that has them, and the history that tells why one is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from common.history import Entry, FailedLogin, Reason, read_entries, read_failures, why_ended
+from common.liveness import SessionGone
+from common.storage.port import Store
+
+_SEARCHED = 200
+"""How many changes back an ending is looked for; beyond them it is too long ago to say."""
+
+
+class SessionDb:
+    """Reads what the book alone does not hold; every method raises StoreUnavailable."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def reason_of(self, gone: SessionGone) -> Reason:
+        """Return why a session has ended."""
+        if gone.reason is not None:
+            return gone.reason
+        event = why_ended(self.entries(gone.user_uuid, before=None, limit=_SEARCHED), gone.session_id)
+        return Reason.ENDED if event is None or event.reason is None else event.reason
+
+    def entries(self, user_uuid: str, *, before: int | None, limit: int) -> Sequence[Entry]:
+        """Return entries of the history, newest first."""
+        return read_entries(self._store, user_uuid, before=before, limit=limit)
+
+    def failures(self, user_uuid: str, limit: int, now: datetime) -> Sequence[FailedLogin]:
+        """Return the newest failed logins."""
+        return read_failures(self._store, user_uuid, limit, now)

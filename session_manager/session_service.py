@@ -1,0 +1,183 @@
+"""The use cases of a session's life: made, verified, refreshed, ended, listed.
+
+Making one is a pure step that login and device registration compose into their own commit; there is no other way in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+from common.admission import Newcomer
+from common.book import Session
+from common.bookkeeping import Bookkeeper, Change, NoSuchUser, Snapshot
+from common.clock import Clock
+from common.crypto.tokens import AccessTokens, Claims, ForgedToken, MacTokens
+from common.draft import Draft
+from common.errors import Code, Refusal
+from common.granting import Caller, Grant
+from common.history import Entry, FailedLogin, Origin, Reason
+from common.ids import new_id
+from common.liveness import SessionGone, live_sessions, require_live
+from session_manager.config import SessionSettings
+from session_manager.session_db import SessionDb
+from session_manager.session_model import Repeated, Reused, Rotated, is_worth_a_touch, opened, rotate
+from session_manager.verification import verify
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the use cases work with. `names` returns the user's devices' names by device id."""
+
+    bookkeeper: Bookkeeper
+    sessions: SessionDb
+    access_tokens: AccessTokens
+    refresh_tokens: MacTokens
+    names: Callable[[str], Mapping[str, str]]
+    settings: SessionSettings
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A page of what happened to an account, newest change first, and its newest failed logins."""
+
+    entries: Sequence[Entry]
+    failures: Sequence[FailedLogin]
+    names: Mapping[str, str]
+
+
+def create_session(desk: Desk, draft: Draft, newcomer: Newcomer, session_id: str, now: datetime) -> Draft:
+    """Return the draft with the newcomer's session in it. Pure: who may enter was decided before."""
+    return opened(draft, newcomer, session_id, now, desk.settings.session_lifetime)
+
+
+def grant(desk: Desk, user_uuid: str, username: str, session: Session) -> Grant:
+    """Return the tokens of a session as the book has it: a new access token, and its generation's refresh token."""
+    now, lifetime = desk.clock(), desk.settings.access_token_lifetime
+    claims = Claims(user_uuid, session.session_id, session.device_id, username, new_id(), now, now + lifetime)
+    refresh_token = desk.refresh_tokens.seal([user_uuid, session.session_id, session.generation, username])
+    return Grant(user_uuid, session, desk.access_tokens.sign(claims), refresh_token, int(lifetime.total_seconds()))
+
+
+def authenticate(desk: Desk, access_token: str) -> Caller:
+    """Return who calls: one signature check and one strong read of the book, every time.
+
+    Raises Refusal: INVALID_TOKEN, TOKEN_EXPIRED; SessionGone; StoreUnavailable.
+    """
+    claims = _read_access_token(desk, access_token)
+    book = desk.bookkeeper.read(claims.user_uuid)
+    return verify(claims=claims, book=book, rules=desk.settings.rules, now=desk.clock())
+
+
+def explain(desk: Desk, gone: SessionGone) -> Refusal:
+    """Return the refusal that tells the client why its session has ended. Raises StoreUnavailable."""
+    return Refusal(Code.SESSION_ENDED, session_reason=str(desk.sessions.reason_of(gone)))
+
+
+def touch(desk: Desk, caller: Caller) -> None:
+    """Write down that a session was active, at most once a minute; nothing is recorded in the history."""
+    idle, session_id = desk.settings.rules.idle, caller.session.session_id
+
+    def seen(snapshot: Snapshot) -> Change[None]:
+        session = require_live(snapshot.book, session_id, desk.settings.rules, snapshot.now)
+        if not is_worth_a_touch(session, idle, snapshot.now):
+            return Change(None)
+        return Change(None, snapshot.draft.touched(session, snapshot.now))
+
+    if is_worth_a_touch(caller.session, idle, desk.clock()):
+        desk.bookkeeper.change(caller.user_uuid, seen)
+
+
+def refresh(desk: Desk, refresh_token: str, origin: Origin) -> Grant:
+    """Return a new pair of tokens for the session's current refresh token, and the same pair again within the grace.
+
+    An older token ends the session. Raises Refusal: INVALID_TOKEN; SessionGone; StoreUnavailable.
+    """
+    user_uuid, session_id, generation, username = _read_refresh_token(desk, refresh_token)
+
+    def turn(snapshot: Snapshot) -> Change[Session | None]:
+        session = require_live(snapshot.book, session_id, desk.settings.rules, snapshot.now)
+        match rotate(session, generation, snapshot.now):
+            case Rotated(rotated):
+                return Change(rotated, snapshot.draft.with_book(snapshot.book.updated(rotated)))
+            case Repeated(current):
+                return Change(current)
+            case Reused():
+                swept = snapshot.draft.swept(desk.settings.rules, snapshot.now)
+                return Change(None, swept.ended(session, Reason.REFRESH_REUSED, snapshot.now))
+
+    try:
+        session = desk.bookkeeper.change(user_uuid, turn, origin=origin)
+    except NoSuchUser:
+        raise SessionGone(user_uuid, session_id, Reason.REVOKED) from None
+    if session is None:
+        raise SessionGone(user_uuid, session_id, Reason.REFRESH_REUSED)
+    return grant(desk, user_uuid, username, session)
+
+
+def logout(desk: Desk, access_token: str, origin: Origin) -> None:
+    """End the session of a token of ours, expired or not; ending it again is no fault.
+
+    Raises Refusal(INVALID_TOKEN), StoreUnavailable.
+    """
+    claims = _read_access_token(desk, access_token)
+
+    def leave(snapshot: Snapshot) -> Change[None]:
+        draft = snapshot.draft.swept(desk.settings.rules, snapshot.now)
+        session = draft.book.sessions.get(claims.session_id)
+        if session is not None:
+            draft = draft.ended(session, Reason.LOGGED_OUT, snapshot.now)
+        return Change(None, draft if draft.events else None)
+
+    with suppress(NoSuchUser):
+        desk.bookkeeper.change(claims.user_uuid, leave, origin=origin)
+
+
+def revoke(desk: Desk, caller: Caller, session_id: str, origin: Origin) -> None:
+    """End one of the caller's sessions. Raises Refusal(NOT_FOUND) for any other id; SessionGone; StoreUnavailable."""
+
+    def end(snapshot: Snapshot) -> Change[None]:
+        own = require_live(snapshot.book, caller.session.session_id, desk.settings.rules, snapshot.now)
+        draft = snapshot.draft.swept(desk.settings.rules, snapshot.now)
+        session = draft.book.sessions.get(session_id)
+        if session is None:
+            raise Refusal(Code.NOT_FOUND, reason="no such session")
+        reason = Reason.LOGGED_OUT if session_id == own.session_id else Reason.REVOKED
+        return Change(None, draft.ended(session, reason, snapshot.now, by=own.device_id))
+
+    desk.bookkeeper.change(caller.user_uuid, end, origin=origin)
+
+
+def list_sessions(desk: Desk, caller: Caller) -> tuple[tuple[Session, str | None], ...]:
+    """Return the caller's live sessions, earliest login first, each with its device's name."""
+    book = desk.bookkeeper.read(caller.user_uuid)
+    if book is None:
+        raise SessionGone(caller.user_uuid, caller.session.session_id, Reason.REVOKED)
+    names = desk.names(caller.user_uuid)
+    live = live_sessions(book, desk.settings.rules, desk.clock())
+    return tuple((session, session.device_name or names.get(session.device_id)) for session in live)
+
+
+def read_history(desk: Desk, caller: Caller, *, before: int | None, limit: int) -> History:
+    """Return a page of the account's history; the failed logins come with the first page only."""
+    failures = desk.sessions.failures(caller.user_uuid, limit, desk.clock()) if before is None else ()
+    entries = desk.sessions.entries(caller.user_uuid, before=before, limit=limit)
+    return History(entries, failures, desk.names(caller.user_uuid))
+
+
+def _read_access_token(desk: Desk, access_token: str) -> Claims:
+    try:
+        return desk.access_tokens.read(access_token)
+    except ForgedToken as error:
+        raise Refusal(Code.INVALID_TOKEN, reason=str(error)) from None
+
+
+def _read_refresh_token(desk: Desk, refresh_token: str) -> tuple[str, str, int, str]:
+    try:
+        user_uuid, session_id, generation, username = desk.refresh_tokens.open(refresh_token)
+    except ForgedToken as error:
+        raise Refusal(Code.INVALID_TOKEN, reason=str(error)) from None
+    return user_uuid, session_id, generation, username
