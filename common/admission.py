@@ -38,8 +38,10 @@ class Force:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """The person agreed to end exactly the sessions that were shown: once (`consent_id`), until `expires_at`, and only
-    while the password is still the one of `epoch`."""
+    """The person agreed to end exactly the sessions that were shown.
+
+    Once (`consent_id`), until `expires_at`, and only while the password is still the one of `epoch`.
+    """
 
     session_ids: frozenset[str]
     consent_id: str
@@ -91,7 +93,10 @@ class LimitReached(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """A person whose password was right: `epoch` is the one the password's hash belongs to, `auth_time` when it was checked."""
+    """A person whose password was right.
+
+    `epoch` is the one the password's hash belongs to, `auth_time` when it was checked.
+    """
 
     user_uuid: str
     username: str

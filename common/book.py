@@ -79,7 +79,10 @@ class Book:
         return next((d for d in self.devices.values() if d.fingerprint == fingerprint), None)
 
     def opened(self, session: Session) -> Book:
-        """Return the book with a new session. ValueError if its device already has one, or is neither bound nor named."""
+        """Return the book with a new session.
+
+        ValueError if its device already has one, or is neither bound nor named.
+        """
         if self.session_of(session.device_id) is not None:
             msg = "a device has one session at most"
             raise ValueError(msg)

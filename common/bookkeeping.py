@@ -1,8 +1,8 @@
 """The one loop through which every book changes: read, decide, commit if nothing changed meanwhile, else again.
 
-A decision is a pure function of a `Snapshot`. Its history entry and its companion writes go into the same commit. Changes
-of one user queue inside a process; across processes the condition on the book's version decides. A commit whose answer
-was lost is repeated under its own request id until it is known; it is never taken for a conflict.
+A decision is a pure function of a `Snapshot`. Its history entry and its companion writes go into the same commit.
+Changes of one user queue inside a process; across processes the condition on the book's version decides. A commit
+whose answer was lost is repeated under its own request id until it is known; it is never taken for a conflict.
 """
 
 from __future__ import annotations
@@ -73,7 +73,10 @@ class NoSuchUser(Exception):
 
 
 class Bookkeeper:
-    """Reads and changes books. `store`, `clock`, `pause` and `deadline` (seconds) are parameters so that tests own them."""
+    """Reads and changes books.
+
+    `store`, `clock`, `pause` and `deadline` (seconds) are parameters so that tests own them.
+    """
 
     def __init__(
         self,

@@ -20,8 +20,8 @@ class SettingsError(Exception):
 class SettingsReader:
     """Reads named settings out of a mapping, remembers what was asked for, and what was wrong with it.
 
-    Each reading method returns the default when the name is absent, empty or faulty, so that one pass finds every fault;
-    `finish` raises them all. It decides nothing about what a setting means.
+    Each reading method returns the default when the name is absent, empty or faulty, so that one pass finds every
+    fault; `finish` raises them all. It decides nothing about what a setting means.
     """
 
     def __init__(self, source: Mapping[str, str]) -> None:

@@ -12,7 +12,7 @@ from common.storage.port import Key, Put
 
 @dataclass(frozen=True, slots=True)
 class PrivateKeys:
-    """The private halves of a device's keys as base64: PKCS#8 DER and raw sntrup761. Handed out once, stored nowhere."""
+    """The private halves of a device's keys in base64: PKCS#8 DER, raw sntrup761. Handed out once, stored nowhere."""
 
     signing: str
     kem: str
@@ -30,7 +30,10 @@ class NewDevice:
 
 @dataclass(frozen=True, slots=True)
 class PairingTicket:
-    """A pairing token as its QR code showed it. `fingerprint` and `not_after` only where the code named a certificate."""
+    """A pairing token as its QR code showed it.
+
+    `fingerprint` and `not_after` only where the code named a certificate.
+    """
 
     key: Key
     fingerprint: str | None = None

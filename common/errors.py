@@ -1,4 +1,7 @@
-"""The kinds of refusal the suite knows. Inside, a rule raises a `Refusal` with a code; only `common.web` knows statuses and texts."""
+"""The kinds of refusal the suite knows.
+
+Inside, a rule raises a `Refusal` with a code; only `common.web` knows statuses and texts.
+"""
 
 from __future__ import annotations
 

@@ -55,7 +55,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened. `device_name` only where no row of DevicesTable can tell it; `by` is the device that did it."""
+    """One thing that happened.
+
+    `device_name` only where no row of DevicesTable can tell it; `by` is the device that did it.
+    """
 
     kind: Kind
     at: datetime

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from flask import Response
 
 from common.errors import Code
-from common.web.endpoints import Answer, Call, Endpoint, Handler
 from common.web.bodies import Body
+from common.web.endpoints import Answer, Call, Endpoint, Handler
 from common.web.guards import Guard
 from device_manager.device_service import (
     Desk,
@@ -31,6 +31,7 @@ from device_manager.schemas import (
     registered_answer,
 )
 
+_PEM = "application/x-pem-file"
 _REGISTER_CODES = (
     Code.MISSING_FIELDS,
     Code.NOT_SUPPORTED,
@@ -86,7 +87,7 @@ def endpoints(desk: Desk) -> Sequence[Endpoint]:
 
     def authority(call: Call) -> Response:
         """Return the certificate of the authority that issues the devices' certificates, as PEM."""
-        return Response(desk.enrolment.authority.pem(), mimetype="application/x-pem-file")
+        return Response(desk.enrolment.authority.pem(), mimetype=_PEM)
 
     def device_post(rule: str, handler: Handler, body: type[Body], codes: Sequence[Code]) -> Endpoint:
         return Endpoint("POST", rule, handler, Guard.SIGNED_IN, body=body, activity=True, codes=codes)
@@ -114,5 +115,5 @@ def endpoints(desk: Desk) -> Sequence[Endpoint]:
             activity=True,
             codes=(Code.BUSY,),
         ),
-        Endpoint("GET", "/device/ca", authority, Guard.OPEN),
+        Endpoint("GET", "/device/ca", authority, Guard.OPEN, answer=None, media=_PEM),
     )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from flask import Flask
 
-from common.web.endpoints import blueprint_of
+from common.web.blueprints import blueprint_of
 from common.web.factory import AppParts, make_app
 from ichidai.console.pages import page_blueprint
 from ichidai.orphans import end_with_parent

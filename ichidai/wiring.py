@@ -18,7 +18,8 @@ from common.liveness import SessionGone
 from common.storage.opening import open_store
 from common.storage.port import Store
 from common.storage.tables import KEY_RING
-from common.web.endpoints import Edge, Endpoint
+from common.web.blueprints import Edge
+from common.web.endpoints import Endpoint
 from device_manager import device_service
 from device_manager import routes as device_routes
 from device_manager.concurrency_policy import decide

@@ -97,8 +97,8 @@ def endpoints(desk: Desk, create: Endpoint, discovery: Mapping[str, object]) -> 
             codes=(Code.MISSING_FIELDS, Code.NOT_FOUND, Code.BUSY),
         ),
         Endpoint("GET", "/session/history", history, signed_in, answer=HistoryAnswer, query=HistoryQuery),
-        Endpoint("GET", "/.well-known/jwks.json", jwks, Guard.OPEN),
-        Endpoint("GET", "/.well-known/ichidai.json", about, Guard.OPEN),
+        Endpoint("GET", "/.well-known/jwks.json", jwks, Guard.OPEN, answer=None),
+        Endpoint("GET", "/.well-known/ichidai.json", about, Guard.OPEN, answer=None),
     )
 
 

@@ -1,4 +1,4 @@
-"""A device's key for sealed challenges: Streamlined NTRU Prime, parameter set sntrup761 (draft-josefsson-ntruprime-ssh)."""
+"""A device's key for sealed challenges: Streamlined NTRU Prime, set sntrup761 (draft-josefsson-ntruprime-ssh)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens: access tokens as JWT (RFC 7519, RFC 9068) signed with ES256, and sealed values under a MAC for everything else."""
+"""Tokens: access tokens as JWT (RFC 7519, RFC 9068) signed with ES256, and sealed values under a MAC for all else."""
 
 from __future__ import annotations
 

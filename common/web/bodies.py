@@ -1,4 +1,4 @@
-"""Reading a request's body: JSON or, where a route takes it, an HTML form; then a strict schema. Bad input ends here."""
+"""Reading a request's body: JSON or, where a route takes it, a form; then a strict schema. Bad input ends here."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from werkzeug.exceptions import NotFound
 from common.errors import Code
 from common.web.bodies import LARGEST
 from common.web.messages import TEXTS
+from common.web.openapi import Problem, openapi_blueprint
 from common.web.problems import STATUSES, language_of_request, register_problem_handlers
 
 _SAFE_HEADERS = {
@@ -41,7 +42,8 @@ def make_app(parts: AppParts, blueprints: Sequence[APIBlueprint], pages: Sequenc
         parts.title,
         info=Info(title=parts.title, version=parts.version),
         security_schemes={"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
-        validation_error_status=400,
+        validation_error_status=200,  # the library's own validation is not used: it shall document no answer of it
+        validation_error_model=Problem,
         doc_ui=False,
         static_folder=None,
     )
@@ -51,7 +53,8 @@ def make_app(parts: AppParts, blueprints: Sequence[APIBlueprint], pages: Sequenc
         app.register_api(blueprint)
     for page in pages:
         app.register_blueprint(page)
-    app.register_blueprint(_common_routes(app, parts))
+    app.register_blueprint(_common_routes(parts))
+    app.register_blueprint(openapi_blueprint(parts.title, lambda: app.api_doc))
     register_problem_handlers(app, parts.base_url)
     if parts.cors_origins:
         CORS(app, origins=list(parts.cors_origins), allow_headers=["Authorization", "Content-Type"], max_age=600)
@@ -59,8 +62,8 @@ def make_app(parts: AppParts, blueprints: Sequence[APIBlueprint], pages: Sequenc
     return app
 
 
-def _common_routes(app: OpenAPI, parts: AppParts) -> Blueprint:
-    """Return what every app answers: its health, the OpenAPI document, and a page for each problem."""
+def _common_routes(parts: AppParts) -> Blueprint:
+    """Return what every app answers: its health, and a page for each problem."""
     blueprint = Blueprint("every_app", __name__)
 
     @blueprint.get("/health")
@@ -71,10 +74,6 @@ def _common_routes(app: OpenAPI, parts: AppParts) -> Blueprint:
     def ready() -> dict[str, object]:
         parts.is_ready()
         return {"success": True, "status": "ready"}
-
-    @blueprint.get("/openapi.json")
-    def openapi() -> dict[str, object]:
-        return app.api_doc
 
     @blueprint.get("/problems/<code>")
     def about_problem(code: str) -> Response:

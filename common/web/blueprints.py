@@ -1,0 +1,84 @@
+"""Serving endpoints: a request is checked in the contract's order, handed to its use case, and the answer written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import orjson
+from flask import Response, request
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+
+from common.bookkeeping import NoSuchUser
+from common.errors import Code, Refusal
+from common.history import Reason
+from common.liveness import SessionGone
+from common.web.bodies import Body, parse, read_fields
+from common.web.clients import Network, origin_of
+from common.web.endpoints import Answer, Call, Choice, Endpoint, Reply
+from common.web.guards import Authenticator, Guard, bearer_token, touch_quietly
+from common.web.openapi import described
+from common.web.problems import language_of_request
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """What every route needs of the suite: who calls, and which proxies are believed."""
+
+    authenticator: Authenticator
+    trusted_proxies: Sequence[Network]
+
+
+def blueprint_of(name: str, endpoints: Sequence[Endpoint], edge: Edge) -> APIBlueprint:
+    """Return a blueprint that serves and documents the endpoints."""
+    blueprint = APIBlueprint(name, name, abp_tags=[Tag(name=name)])
+    for number, endpoint in enumerate(endpoints):
+        document = getattr(blueprint, endpoint.method.lower())(
+            endpoint.rule, endpoint=f"{endpoint.handler.__name__}_{number}", **described(endpoint)
+        )
+        document(_view(endpoint, edge))
+    return blueprint
+
+
+def _view(endpoint: Endpoint, edge: Edge) -> Callable[[], Response]:
+    def view() -> Response:
+        try:
+            return _respond(endpoint.handler(_call(endpoint, edge)))
+        except NoSuchUser:
+            raise Refusal(Code.SESSION_ENDED, session_reason=str(Reason.REVOKED)) from None
+        except SessionGone as gone:
+            raise edge.authenticator.explain(gone) from None
+
+    return view
+
+
+def _call(endpoint: Endpoint, edge: Edge) -> Call:
+    """Check the call in the contract's order: who calls, then the shape of what is sent."""
+    token = None if endpoint.guard is Guard.OPEN else bearer_token(request)
+    caller = None
+    if endpoint.guard is Guard.SIGNED_IN and token is not None:
+        caller = edge.authenticator.authenticate(token)
+    body = _body(endpoint)
+    query = None if endpoint.query is None else parse(endpoint.query, request.args.to_dict())
+    if caller is not None and endpoint.activity:
+        touch_quietly(edge.authenticator, caller)
+    return Call(body, query, token, caller, origin_of(request, edge.trusted_proxies), language_of_request())
+
+
+def _body(endpoint: Endpoint) -> Body | None:
+    if endpoint.body is None:
+        return None
+    fields = read_fields(request, forms=endpoint.forms)
+    schema = endpoint.body.of(fields) if isinstance(endpoint.body, Choice) else endpoint.body
+    return parse(schema, fields)
+
+
+def _respond(reply: Answer | Reply | Response) -> Response:
+    if isinstance(reply, Response):
+        return reply
+    answer, headers = (reply.answer, reply.headers) if isinstance(reply, Reply) else (reply, {})
+    optional = {name for name, about in type(answer).model_fields.items() if about.default is None}
+    absent = {name for name in optional if getattr(answer, name) is None}
+    content = orjson.dumps(answer.model_dump(mode="json", exclude=absent))
+    return Response(content, 200, {"Cache-Control": "no-store", **headers}, mimetype="application/json")

@@ -1,0 +1,8 @@
+"""`python -m ichidai …`: the command line, where the `ichidai` script is not on the path."""
+
+from __future__ import annotations
+
+from ichidai.cli import main
+
+if __name__ == "__main__":
+    main()
