@@ -29,6 +29,11 @@ class SettingsReader:
         self._asked: set[str] = set()
         self._faults: list[str] = []
 
+    @property
+    def asked(self) -> frozenset[str]:
+        """The names that were asked for until now."""
+        return frozenset(self._asked)
+
     def text(self, name: str, default: str) -> str:
         """Read a text with the white space around it removed."""
         self._asked.add(name)

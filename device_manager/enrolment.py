@@ -15,7 +15,8 @@ from common.draft import Draft
 from common.errors import Code, Refusal
 from common.history import Event, Kind
 from common.ids import new_id
-from device_manager.device_db import device_put
+from common.storage.port import Delete
+from device_manager.device_db import device_key, device_put
 from device_manager.device_model import Device, Role
 
 
@@ -48,6 +49,10 @@ class Enrolment:
         )
         bound = BoundDevice(device_id, certificate.fingerprint, certificate.not_after)
         return NewDevice(bound, device_put(device), certificate, PrivateKeys(private_key_text(signing), kem.private))
+
+    def removal(self, user_uuid: str, device_id: str) -> Delete:
+        """Return the write that forgets a device whose keys never reached anybody."""
+        return Delete(device_key(user_uuid, device_id))
 
     def check_room(self, book: Book) -> None:
         """Raise Refusal(TOO_MANY_DEVICES) when the account has as many devices as it may have."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -70,7 +71,10 @@ def _checked(serving: Part, host: str, port: int | None) -> int:
         settings = read_settings(os.environ)
         port = port or settings.port or DEV_PORTS[serving]
         _wait_for_port(host, port)
-        build(settings, serving, port).close()
+        suite = build(settings, serving, port)
+        if serving in (Part.ALL, Part.DEVICE):
+            threading.Thread(target=suite.publish, name="publish", daemon=True).start()
+        suite.close()
     except (SettingsError, KeyRingError, StoreUrlError) as error:
         raise CannotServe(str(error)) from error
     except (StoreUnavailable, OSError) as error:

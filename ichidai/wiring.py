@@ -25,6 +25,7 @@ from device_manager import routes as device_routes
 from device_manager.concurrency_policy import decide
 from device_manager.device_db import DeviceDb
 from device_manager.enrolment import Enrolment
+from device_manager.publishing import publish_authority
 from ichidai.settings import Settings
 from ichidai.topology import Addresses, Part, addresses
 from login_app import login
@@ -51,6 +52,7 @@ class Suite:
     addresses: Addresses
     settings: Settings
     is_ready: Callable[[], None]
+    publish: Callable[[], None]
     close: Callable[[], None]
 
 
@@ -123,6 +125,7 @@ class _Joiner:
             addresses=self.where,
             settings=self.settings,
             is_ready=self._is_ready,
+            publish=self._publish,
             close=self.store.close,
         )
 
@@ -219,6 +222,12 @@ class _Joiner:
             "device_endpoint": self.where.url(Part.DEVICE, "/device/register"),
             "jwks_uri": self.where.url(Part.SESSION, "/.well-known/jwks.json"),
         }
+
+    def _publish(self) -> None:
+        """Publish what others need to verify devices, where a bucket is set for it."""
+        aws = self.settings.registration
+        if aws.s3_bucket:
+            publish_authority(self.keys.authority.pem(), aws.s3_bucket, aws.aws_region)
 
     def _is_ready(self) -> None:
         self.store.get(KEY_RING.key("ring"))

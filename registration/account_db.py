@@ -27,6 +27,11 @@ class AccountDb:
         return None if item is None else Account.from_item(item)
 
 
+def user_put(account: Account) -> Put:
+    """Return the write of an account's new state. It needs no condition: it goes with a book whose version is one."""
+    return Put(USERS, account.to_item())
+
+
 def user_writes(account: Account) -> tuple[Write, ...]:
     """Return the writes that save a new user: both claims, then the account; each fails if it is taken."""
     return (

@@ -16,6 +16,28 @@ SHORTEST_PASSWORD, LONGEST_PASSWORD = 8, 1024
 
 
 @dataclass(frozen=True, slots=True)
+class Repeatable:
+    """How a registration whose answer was lost may be repeated.
+
+    `key_hash`: SHA-256 (hex) of the client's idempotency key; until `until`, and only while the book's change number is
+    still `change_no`, that is, while nothing has happened since.
+    """
+
+    key_hash: str
+    until: datetime
+    change_no: int
+
+    def to_item(self) -> Item:
+        """Write it as an attribute of the account's item."""
+        return {"key_hash": self.key_hash, "until": to_millis(self.until), "change_no": self.change_no}
+
+    @staticmethod
+    def from_item(item: Any) -> Repeatable:
+        """Read what `to_item` wrote."""
+        return Repeatable(item["key_hash"], from_millis(item["until"]), item["change_no"])
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """A registered person. `epoch` is the credential epoch that the password's hash belongs to."""
 
@@ -25,9 +47,11 @@ class Account:
     password: PasswordHash
     epoch: int
     created_at: datetime
+    repeatable: Repeatable | None = None
 
     def to_item(self) -> Item:
         """Write the account as an item of UsersTable."""
+        repeatable = self.repeatable
         return {
             "uuid": self.uuid,
             "username": self.username,
@@ -35,11 +59,13 @@ class Account:
             "password": self.password.to_item(),
             "epoch": self.epoch,
             "created_at": to_millis(self.created_at),
+            "repeatable": None if repeatable is None else repeatable.to_item(),
         }
 
     @staticmethod
     def from_item(item: Any) -> Account:
         """Read what `to_item` wrote."""
+        fields = item["repeatable"]
         return Account(
             uuid=item["uuid"],
             username=item["username"],
@@ -47,6 +73,7 @@ class Account:
             password=PasswordHash.from_item(item["password"]),
             epoch=item["epoch"],
             created_at=from_millis(item["created_at"]),
+            repeatable=None if fields is None else Repeatable.from_item(fields),
         )
 
 

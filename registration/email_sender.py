@@ -5,9 +5,13 @@ from __future__ import annotations
 import base64
 import io
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import qrcode
+
+MOST_WAITING = 100
 
 _log = logging.getLogger(__name__)
 
@@ -27,24 +31,45 @@ class NoNotifier:
 
 
 class SnsNotifier:
-    """Publishes to an SNS topic. The client is made at the first notice, so that a start needs no AWS."""
+    """Publishes to an SNS topic from a thread of its own, so that no request waits for it and no failure reaches one.
+
+    The client is made at the first notice: a start needs no AWS. At most MOST_WAITING notices wait; more are dropped.
+    """
 
     def __init__(self, topic_arn: str, region: str) -> None:
         self._topic_arn = topic_arn
         self._region = region
+        self._sender = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sns")
+        self._waiting = threading.BoundedSemaphore(MOST_WAITING)
 
     def notify(self, subject: str, message: str) -> None:
         """See `Notifier.notify`."""
+        if not self._waiting.acquire(blocking=False):
+            _log.warning("a notice was dropped: %d are waiting for SNS already", MOST_WAITING)
+            return
+        self._sender.submit(self._publish, subject, message)
+
+    def close(self) -> None:
+        """Wait until what is under way has been sent or given up."""
+        self._sender.shutdown(wait=True)
+
+    def _publish(self, subject: str, message: str) -> None:
         import boto3  # noqa: PLC0415 - only where a topic is set
         from botocore.config import Config  # noqa: PLC0415
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
+        quick = Config(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 2})
         try:
-            quick = Config(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 2})
             client = boto3.client("sns", region_name=self._region or None, config=quick)
             client.publish(TopicArn=self._topic_arn, Subject=subject, Message=message)
         except (BotoCoreError, ClientError) as error:
-            _log.warning("no notice was sent (%s): check SNS_TOPIC_ARN, AWS_REGION and the credentials", error)
+            _log.warning(
+                "no notice was sent: %s. Check SNS_TOPIC_ARN, AWS_REGION and the credentials; "
+                "unset SNS_TOPIC_ARN (or set it to dummy) to send none.",
+                error,
+            )
+        finally:
+            self._waiting.release()
 
 
 def notifier_for(topic_arn: str, region: str) -> Notifier:

@@ -23,10 +23,10 @@ from common.history import Event, Kind, Origin
 from common.ids import new_id
 from common.liveness import SessionRules
 from common.patience import Patience
-from common.storage.port import Conflict, Put, Store
+from common.storage.port import Conflict, Delete, Put, Store
 from common.storage.resolving import commit_known
-from registration import pairing_token
-from registration.account_db import MAIL_CLAIM, NAME_CLAIM, AccountDb, user_writes
+from registration import pairing_token, repetition
+from registration.account_db import MAIL_CLAIM, NAME_CLAIM, AccountDb, user_put, user_writes
 from registration.account_model import Account, mail_claim, name_claim, normal_password, password_fault
 from registration.credentials import CredentialCheck
 from registration.email_sender import Notifier, notify_user_via_sns
@@ -41,6 +41,9 @@ class Enrolment(Protocol):
 
     def bind(self, draft: Draft, device: NewDevice, now: datetime) -> Draft:
         """Bind it. Raises Refusal(TOO_MANY_DEVICES)."""
+
+    def removal(self, user_uuid: str, device_id: str) -> Delete:
+        """Return the write that forgets a device that was never used."""
 
     def check_room(self, book: Book) -> None:
         """Raise Refusal(TOO_MANY_DEVICES) when no device can join."""
@@ -64,13 +67,17 @@ class Desk:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """A person who registers, with the device at hand. Texts are checked for form already."""
+    """A person who registers, with the device at hand. Texts are checked for form already.
+
+    `idempotency_key` lets the client repeat the registration if its answer is lost.
+    """
 
     username: str
     email: str
     password: str
     device_name: str
     origin: Origin
+    idempotency_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +101,16 @@ class Registered:
 
 
 def register_user(desk: Desk, form: Registration) -> Registered:
-    """Register an account with its first device, all in one commit.
+    """Register an account with its first device, all in one commit; or repeat a registration whose answer was lost.
 
     Raises Refusal: WEAK_PASSWORD (`fault`), USERNAME_TAKEN (named first when both are), EMAIL_TAKEN; StoreUnavailable.
     """
     fault = password_fault(form.password, form.username, form.email, desk.common_passwords)
     if fault is not None:
         raise Refusal(Code.WEAK_PASSWORD, fault=fault)
-    _check_free(desk.accounts, form)
+    again = _repetition(desk, form)
+    if again is not None:
+        return again
     now = desk.clock()
     account = Account(
         uuid=new_id(),
@@ -110,6 +119,7 @@ def register_user(desk: Desk, form: Registration) -> Registered:
         password=new_password_hash(normal_password(form.password), desk.cost),
         epoch=0,
         created_at=now,
+        repeatable=repetition.repeatable(form.idempotency_key, now, change_no=1),
     )
     device = desk.enrolment.prepare(account.uuid, form.device_name, primary=True)
     draft = desk.enrolment.bind(Draft(Book(account.uuid), (Event(Kind.REGISTERED, now),)), device, now)
@@ -117,6 +127,9 @@ def register_user(desk: Desk, form: Registration) -> Registered:
     try:
         desk.bookkeeper.create(draft, (*user_writes(account), device.row, pairing.row), form.origin)
     except Conflict as conflict:
+        again = _repetition(desk, form)  # the first sending may have been under way still
+        if again is not None:
+            return again
         raise _taken(conflict) from None
     notify_user_via_sns(desk.notifier, account.username)
     return Registered(account.uuid, device, pairing)
@@ -181,12 +194,40 @@ def check_epoch(book: Book, proven: Proven) -> None:
         raise Refusal(Code.BAD_CREDENTIALS, reason="the password was changed meanwhile")
 
 
-def _check_free(accounts: AccountDb, form: Registration) -> None:
-    """Refuse a taken name before anything is hashed; the commit's conditions decide for good."""
-    if accounts.owner_of(name_claim(form.username)) is not None:
+def _repetition(desk: Desk, form: Registration) -> Registered | None:
+    """Refuse a taken name before anything is hashed (the commit's conditions decide for good); or repeat a registration.
+
+    Returns None when both the name and the mail are free.
+    """
+    name_owner = desk.accounts.owner_of(name_claim(form.username))
+    mail_owner = desk.accounts.owner_of(mail_claim(form.email))
+    if name_owner is not None:
+        account = desk.accounts.find(name_owner)
+        if account is not None and repetition.may_repeat(account, form.idempotency_key, mail_owner, desk.clock()):
+            return _repeat(desk, form, account)
         raise Refusal(Code.USERNAME_TAKEN)
-    if accounts.owner_of(mail_claim(form.email)) is not None:
+    if mail_owner is not None:
         raise Refusal(Code.EMAIL_TAKEN)
+    return None
+
+
+def _repeat(desk: Desk, form: Registration, account: Account) -> Registered:
+    """Make the lost device of an untouched account again, for whoever knows its password."""
+    proven = desk.credentials.prove_user(account.uuid, form.password, form.origin)
+    device = desk.enrolment.prepare(account.uuid, form.device_name, primary=True)
+
+    def renew(snapshot: Snapshot) -> Change[IssuedPairing]:
+        check_epoch(snapshot.book, proven)
+        if not repetition.is_untouched(snapshot.book, account):
+            raise Refusal(Code.USERNAME_TAKEN, reason="the account has been used since")
+        draft, lost = repetition.without_lost_device(snapshot.draft, snapshot.now)
+        draft = desk.enrolment.bind(draft, device, snapshot.now)
+        pairing = pairing_token.issue(draft.book, device.bound, snapshot.now, name_certificate=True)
+        gone = desk.enrolment.removal(account.uuid, lost)
+        return Change(pairing, draft, (gone, device.row, pairing.row, user_put(repetition.repeated(account))))
+
+    pairing = desk.bookkeeper.change(account.uuid, renew, origin=form.origin)
+    return Registered(account.uuid, device, pairing)
 
 
 def _taken(conflict: Conflict) -> Refusal:

@@ -69,7 +69,9 @@ def registration_form(call: Call) -> Registration:
     body: RegistrationBody = call.body
     body.check_supported()
     device_name = body.device_name or call.device_name
-    return Registration(body.username, body.email, body.password, device_name, call.origin)
+    return Registration(
+        body.username, body.email, body.password, device_name, call.origin, idempotency_key=call.idempotency_key
+    )
 
 
 def second_device_form(call: Call) -> SecondDevice:

@@ -14,7 +14,7 @@ from common.bookkeeping import NoSuchUser
 from common.errors import Code, Refusal
 from common.history import Reason
 from common.liveness import SessionGone
-from common.web.bodies import Body, parse, read_fields
+from common.web.bodies import Body, idempotency_key, parse, read_fields
 from common.web.clients import Network, origin_of
 from common.web.endpoints import Answer, Call, Choice, Endpoint, Reply
 from common.web.guards import Authenticator, Guard, bearer_token, touch_quietly
@@ -63,7 +63,15 @@ def _call(endpoint: Endpoint, edge: Edge) -> Call:
     query = None if endpoint.query is None else parse(endpoint.query, request.args.to_dict())
     if caller is not None and endpoint.activity:
         touch_quietly(edge.authenticator, caller)
-    return Call(body, query, token, caller, origin_of(request, edge.trusted_proxies), language_of_request())
+    return Call(
+        body=body,
+        query=query,
+        token=token,
+        caller=caller,
+        origin=origin_of(request, edge.trusted_proxies),
+        language=language_of_request(),
+        idempotency_key=idempotency_key(request),
+    )
 
 
 def _body(endpoint: Endpoint) -> Body | None:

@@ -87,6 +87,14 @@ def parse(schema: type[B], fields: Mapping[str, Any]) -> B:
     raise Refusal(Code.INVALID_REQUEST, problem=f"{field}: {message}", field=field)
 
 
+def idempotency_key(request: Request) -> str | None:
+    """Return the `Idempotency-Key` header: 1 to 255 printable ASCII characters. Raises Refusal(INVALID_REQUEST)."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not (1 <= len(key) <= 255 and key.isascii() and key.isprintable()):  # noqa: PLR2004
+        raise _invalid("Idempotency-Key has 1 to 255 printable ASCII characters")
+    return key
+
+
 def _form(request: Request) -> Mapping[str, Any]:
     """Return a form's fields; the words true and false stand for the JSON values."""
     words = {"true": True, "false": False}

@@ -42,6 +42,7 @@ class Call:
     caller: Caller | None
     origin: Origin
     language: Language
+    idempotency_key: str | None = None
 
     @property
     def signed_in(self) -> Caller:

@@ -57,7 +57,13 @@ def make_app(parts: AppParts, blueprints: Sequence[APIBlueprint], pages: Sequenc
     app.register_blueprint(openapi_blueprint(parts.title, lambda: app.api_doc))
     register_problem_handlers(app, parts.base_url)
     if parts.cors_origins:
-        CORS(app, origins=list(parts.cors_origins), allow_headers=["Authorization", "Content-Type"], max_age=600)
+        CORS(
+            app,
+            origins=list(parts.cors_origins),
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
+            expose_headers=["Retry-After", "WWW-Authenticate"],
+            max_age=600,
+        )
     app.after_request(_with_safe_headers)
     return app
 

@@ -220,7 +220,7 @@ TEXTS: Mapping[Code, Texts] = {
     ),
     Code.STORE_UNAVAILABLE: Texts(
         Text("Temporarily unavailable", "一時的に利用できません"),
-        Text("The store cannot be reached; nothing was changed. Try again soon.", "ストアに接続できません。変更はありません。しばらくしてやり直してください。"),
+        Text("The store cannot be reached just now; try again soon.", "ストアに接続できません。しばらくしてやり直してください。"),
     ),
     Code.BUSY: Texts(
         Text("Too busy", "混み合っています"),
