@@ -1,4 +1,4 @@
-"""The device app alone, on its dev port: `python -m device_manager.app_device_manager` (`PORT` overrides the port)."""
+"""The device app alone, on its dev port: `python -m device_manager.app_device_manager` (or `PORT`)."""
 
 from __future__ import annotations
 

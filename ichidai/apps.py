@@ -1,9 +1,10 @@
-"""The apps: each domain's own, and the combined one. The functions without arguments are what the server's workers call."""
+"""The apps: each domain's own, and the combined one. Functions without arguments are what the server's workers call."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from importlib.metadata import version
 
 from flask import Flask
 
@@ -15,15 +16,13 @@ from ichidai.settings import read_settings
 from ichidai.topology import DEV_PORTS, DOMAINS, Part
 from ichidai.wiring import Suite, build
 
-VERSION = "0.1.0"
-
 
 def app_for(serving: Part, suite: Suite) -> Flask:
     """Return the app that serves one domain, or all of them, of a joined suite."""
     domains = DOMAINS if serving is Part.ALL else (serving,)
     parts = AppParts(
         title="Ichidai" if serving is Part.ALL else f"Ichidai {serving}",
-        version=VERSION,
+        version=version("ichidai"),
         base_url=suite.addresses.issuer,
         cors_origins=suite.settings.cors_origins,
         is_ready=suite.is_ready,

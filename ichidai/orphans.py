@@ -10,7 +10,7 @@ _LOOK_EVERY = 0.25
 
 
 def end_with_parent() -> None:
-    """Let this process end soon after its parent has. On Windows, where a parent's end cannot be seen so, do nothing."""
+    """Let this process end soon after its parent has; on Windows, where that cannot be seen so, do nothing."""
     parent = os.getppid()
     if os.name == "nt" or parent == 1:
         return

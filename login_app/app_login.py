@@ -1,4 +1,4 @@
-"""The login app alone, on its dev port: `python -m login_app.app_login` (`PORT` overrides the port)."""
+"""The login app alone, on its dev port: `python -m login_app.app_login` (or `PORT`)."""
 
 from __future__ import annotations
 

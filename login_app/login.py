@@ -1,4 +1,4 @@
-"""Logging in: the password and the device are proven, then the one way in decides; and the takeover, its second half."""
+"""Logging in: password and device are proven, then the one way in decides; and the takeover, its second half."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The routes of login. The same login answers at `/login`, `/login/force` and `/session/create`: there is one way in."""
+"""The routes of login. One login answers at `/login`, `/login/force` and `/session/create`: there is one way in."""
 
 from __future__ import annotations
 

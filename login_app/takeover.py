@@ -17,7 +17,7 @@ LIFETIME = timedelta(seconds=120)
 """How long a person may think about the question."""
 
 LONGEST_AFTER_PASSWORD = timedelta(minutes=10)
-"""No token, not even one that inherits its password check from another, is good for longer than this after the check."""
+"""No token is good for longer than this after the password check, not even one that inherits it from another."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The registration app alone, on its dev port: `python -m registration.app_registration` (`PORT` overrides the port)."""
+"""The registration app alone, on its dev port: `python -m registration.app_registration` (or `PORT`)."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ class Guesses:
             _log.warning("a try was not given back: %s", error)
 
     def remember(self, user_uuid: str, device_mark: str, origin: Origin) -> None:
-        """Note that a device logged in from here. It must never fail a login, so a store that is away is only logged."""
+        """Note that a device logged in from here. A store that is away is only logged: it must never fail a login."""
         now = self._clock()
         until = to_millis(now + KNOWN_FOR)
         name = _known_name(user_uuid, device_mark, source_of(origin.ip))
@@ -159,6 +159,6 @@ def _tat(item: Item | None) -> datetime | None:
 
 
 def _bucket_put(name: str, tat: int, before: Item | None) -> Put:
-    """Return the write of a bucket, good only if nobody else touched it. Its TAT is its expiry: then it is full again."""
+    """Return the write of a bucket, good only if nobody else touched it. Its TAT is its expiry: it is full then."""
     condition = Absent() if before is None else Equals("expires_at", before["expires_at"])
     return Put(THROTTLE, {"bucket": name, "expires_at": tat}, condition)

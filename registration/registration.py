@@ -195,7 +195,7 @@ def check_epoch(book: Book, proven: Proven) -> None:
 
 
 def _repetition(desk: Desk, form: Registration) -> Registered | None:
-    """Refuse a taken name before anything is hashed (the commit's conditions decide for good); or repeat a registration.
+    """Refuse a taken name before anything is hashed, or repeat a registration; the commit decides for good.
 
     Returns None when both the name and the mail are free.
     """

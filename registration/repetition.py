@@ -26,7 +26,7 @@ def repeatable(idempotency_key: str | None, now: datetime, change_no: int) -> Re
 
 
 def may_repeat(account: Account | None, idempotency_key: str | None, email_owner: str | None, now: datetime) -> bool:
-    """Say whether this looks like the repetition of the account's own registration; the password is still to be proven."""
+    """Say whether this looks like the account's own registration repeated; the password is still to be proven."""
     if account is None or account.repeatable is None or idempotency_key is None or email_owner != account.uuid:
         return False
     same_key = hmac.compare_digest(account.repeatable.key_hash, _hash(idempotency_key))

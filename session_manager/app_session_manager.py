@@ -1,4 +1,4 @@
-"""The session app alone, on its dev port: `python -m session_manager.app_session_manager` (`PORT` overrides the port)."""
+"""The session app alone, on its dev port: `python -m session_manager.app_session_manager` (or `PORT`)."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class FailedLoginAnswer(BaseModel):
 
 
 class HistoryAnswer(Answer):
-    """A page of the history, newest first. `next_before` asks for the page after it; the first page alone has failures."""
+    """A page of the history, newest first; `next_before` asks for the next one. The first alone has failed logins."""
 
     events: Sequence[EventAnswer]
     failed_logins: Sequence[FailedLoginAnswer]

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, Union
+from typing import Protocol, TypeAlias
 
-Value: TypeAlias = Union[None, bool, int, str, Sequence["Value"], Mapping[str, "Value"]]
+Value: TypeAlias = bool | int | str | Sequence["Value"] | Mapping[str, "Value"] | None
 """What an attribute may hold. No floats: times are whole milliseconds, secrets are text."""
 
 Item: TypeAlias = Mapping[str, Value]

@@ -36,7 +36,7 @@ def device_name_of(user_agent: str) -> str:
     browser = next((name for mark, name in _BROWSERS if mark in user_agent), None)
     if browser and system:
         return f"{browser} on {system}"
-    return browser or system or user_agent.split("/")[0].strip()[:64] or "Device"
+    return browser or system or user_agent.partition("/")[0].strip()[:64] or "Device"
 
 
 def _address(request: Request, trusted: Sequence[Network]) -> str:
