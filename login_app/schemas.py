@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from common.admission import DeviceProof
 from common.crypto.certificates import fingerprint_of, read_certificate
 from common.errors import Code, Refusal
@@ -39,6 +42,12 @@ class DeviceBody(Body):
 
 class LoginBody(DeviceBody):
     """A login: `username` or `email`, the password, and what shows the device."""
+
+    example: ClassVar[Mapping[str, object] | None] = {
+        "username": "alice",
+        "password": "a long enough phrase",
+        "client_cert_fp": "0" * 64,
+    }
 
     username: Username | None = None
     email: Opaque | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from common.clock import to_rfc3339
@@ -17,6 +18,13 @@ from registration.registration import Registered, Registration, SecondDevice
 class RegistrationBody(EnrolmentBody):
     """A person who registers."""
 
+    example: ClassVar[Mapping[str, object] | None] = {
+        "username": "alice",
+        "email": "alice@example.com",
+        "password": "a long enough phrase",
+        "device_name": "Phone",
+    }
+
     missing_variant: ClassVar[str | None] = "registration"
 
     username: Username
@@ -26,6 +34,13 @@ class RegistrationBody(EnrolmentBody):
 
 class SecondDeviceBody(EnrolmentBody):
     """A person who joins with another device."""
+
+    example: ClassVar[Mapping[str, object] | None] = {
+        "qr_code": "eyJ1dWlkIjoi…",
+        "username": "alice",
+        "password": "a long enough phrase",
+        "device_name": "Laptop",
+    }
 
     missing_variant: ClassVar[str | None] = "second-device"
 

@@ -48,6 +48,7 @@ def open_tables(url: str, region: str | None = None) -> DynamoTables | None:
     Raises StoreUrlError, StoreUnavailable.
     """
     if _scheme(url) == "sqlite":
+        _sqlite_path(url)
         return None
     from common.storage.dynamodb import as_unavailable, make_client
     from common.storage.dynamodb_tables import DynamoTables
@@ -91,7 +92,7 @@ def _split(url: str) -> SplitResult:
         parts = urlsplit(url)
         parts.port  # noqa: B018 - reading it is what finds a wrong one
     except ValueError as error:
-        raise StoreUrlError(f"{url} is no URL: {error}") from error
+        raise StoreUrlError(f"the store's URL cannot be read: {error}") from error
     return parts
 
 
@@ -109,5 +110,5 @@ def _endpoint(given: dict[str, str]) -> str | None:
         return None
     parts = _split(endpoint)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise StoreUrlError(f"?endpoint={endpoint} must be http://host[:port] or https://host[:port]")
+        raise StoreUrlError("?endpoint=… must be http://host[:port] or https://host[:port]")
     return endpoint

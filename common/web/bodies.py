@@ -24,6 +24,9 @@ class Body(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
+    example: ClassVar[Mapping[str, object] | None] = None
+    """A body that the OpenAPI document shows."""
+
     missing_variant: ClassVar[str | None] = None
     """Which text of `missing-fields` tells that a field of this body is missing; None: the general one."""
 

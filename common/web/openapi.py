@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import mimetypes
 from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from typing import Any, Literal
 
-from flask import Blueprint, Response, send_file
+from flask import Blueprint, Response
 from pydantic import BaseModel
 from werkzeug.exceptions import NotFound
 
@@ -83,8 +84,9 @@ def openapi_blueprint(title: str, document: Callable[[], dict[str, object]]) -> 
     def viewer_asset(asset: str) -> Response:
         if asset not in _ASSETS:
             raise NotFound
-        with resources.as_file(swagger.joinpath(asset)) as path:
-            return send_file(path, max_age=86_400)
+        content = swagger.joinpath(asset).read_bytes()
+        kind = mimetypes.guess_type(asset)[0]
+        return Response(content, mimetype=kind, headers={"Cache-Control": "public, max-age=86400"})
 
     return blueprint
 
@@ -116,11 +118,16 @@ def _codes_of_shape_and_guard(endpoint: Endpoint) -> Sequence[Code]:
 
 def _request_body(endpoint: Endpoint) -> Mapping[str, Any]:
     body = endpoint.body
-    bodies = [body.otherwise, body.with_field] if isinstance(body, Choice) else [body]
-    schemas = [schema.model_json_schema() for schema in bodies if schema is not None]
-    schema = schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
-    media = ["application/json", *(["application/x-www-form-urlencoded"] if endpoint.forms else [])]
-    return {"required": True, "content": {kind: {"schema": schema} for kind in media}}
+    bodies = [one for one in ((body.otherwise, body.with_field) if isinstance(body, Choice) else (body,)) if one]
+    schemas = [one.model_json_schema() for one in bodies]
+    content: dict[str, Any] = {"schema": schemas[0] if len(schemas) == 1 else {"oneOf": schemas}}
+    examples = {
+        schema.__name__: {"value": schema.example} for schema in bodies if schema is not None and schema.example
+    }
+    if examples:
+        content["examples"] = examples
+    media = ("application/json", "application/x-www-form-urlencoded") if endpoint.forms else ("application/json",)
+    return {"required": True, "content": dict.fromkeys(media, content)}
 
 
 def _parameters(query: type[BaseModel]) -> Sequence[Mapping[str, Any]]:
