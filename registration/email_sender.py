@@ -53,6 +53,10 @@ class SnsNotifier:
         """Wait until what is under way has been sent or given up."""
         self._sender.shutdown(wait=True)
 
+    def discard(self) -> None:
+        """Forget what waits; only the notice under way is waited for."""
+        self._sender.shutdown(wait=True, cancel_futures=True)
+
     def _publish(self, subject: str, message: str) -> None:
         import boto3  # noqa: PLC0415 - only where a topic is set
         from botocore.config import Config  # noqa: PLC0415

@@ -1,0 +1,123 @@
+"""Notices by SNS and the CA certificate in S3, against moto's server: shapes are what it is good for."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import boto3
+import pytest
+import requests
+from moto.server import ThreadedMotoServer
+
+from device_manager.publishing import publish_authority
+from registration.email_sender import MOST_WAITING, NoNotifier, SnsNotifier, notifier_for, notify_user_via_sns
+
+REGION = "eu-central-1"
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Start moto's server and let boto3 find it as it would find AWS; return its URL."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    requests.post(f"{url}/moto-api/reset", timeout=10)
+    yield url
+    server.stop()
+
+
+def ours(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what our own code logged."""
+    names = ("registration.email_sender", "device_manager.publishing")
+    return [record.getMessage() for record in caplog.records if record.name in names]
+
+
+@pytest.mark.row("R05", "R15")
+def test_a_registration_is_announced_at_the_topic(aws: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A notice goes to SNS, from a thread of its own, and nothing is logged."""
+    arn = boto3.client("sns", region_name=REGION).create_topic(Name="registered")["TopicArn"]
+    queue = boto3.client("sqs", region_name=REGION)
+    queue_url = queue.create_queue(QueueName="inbox")["QueueUrl"]
+    queue_arn = queue.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    boto3.client("sns", region_name=REGION).subscribe(TopicArn=arn, Protocol="sqs", Endpoint=queue_arn)
+    notifier = notifier_for(arn, REGION)
+    assert isinstance(notifier, SnsNotifier)
+    with caplog.at_level(logging.WARNING):
+        notify_user_via_sns(notifier, "alice")
+        notifier.close()
+    messages = queue.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10)["Messages"]
+    assert len(messages) == 1
+    assert "alice" in messages[0]["Body"]
+    assert not ours(caplog)
+
+
+@pytest.mark.row("R24")
+@pytest.mark.parametrize("topic", ["dummy", ""])
+def test_a_dummy_topic_publishes_nothing(topic: str) -> None:
+    """`dummy` and an unset topic skip SNS."""
+    assert isinstance(notifier_for(topic, REGION), NoNotifier)
+
+
+@pytest.mark.row("R25")
+def test_a_wrong_topic_is_one_log_line_with_what_to_do(aws: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A topic that is not there never raises; one line says what to check."""
+    notifier = SnsNotifier(f"arn:aws:sns:{REGION}:123456789012:nowhere", REGION)
+    with caplog.at_level(logging.WARNING):
+        notifier.notify("subject", "message")
+        notifier.close()
+    (line,) = ours(caplog)
+    assert "SNS_TOPIC_ARN" in line
+
+
+@pytest.mark.row("R25")
+def test_missing_credentials_are_one_log_line(
+    aws: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without credentials a notice is one log line, too."""
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "nowhere")
+    notifier = SnsNotifier(f"arn:aws:sns:{REGION}:123456789012:topic", REGION)
+    with caplog.at_level(logging.WARNING):
+        notifier.notify("subject", "message")
+        notifier.close()
+    (line,) = ours(caplog)
+    assert "credentials" in line
+
+
+def test_notices_do_not_pile_up_while_sns_is_away(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Beyond what may wait, notices are dropped and a line says so; whoever registers waits for none of them."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # nobody listens there
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    notifier = SnsNotifier(f"arn:aws:sns:{REGION}:123456789012:topic", REGION)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(MOST_WAITING + 20):
+            notifier.notify("subject", "message")
+        dropped = [line for line in ours(caplog) if "dropped" in line]
+        assert dropped
+        notifier.discard()
+
+
+def test_the_ca_certificate_is_published(aws: str) -> None:
+    """With a bucket set, the authority's certificate lies there as `ca.pem`."""
+    s3 = boto3.client("s3", region_name=REGION)
+    s3.create_bucket(Bucket="public", CreateBucketConfiguration={"LocationConstraint": REGION})
+    assert publish_authority("-----BEGIN CERTIFICATE-----", "public", REGION)
+    assert s3.get_object(Bucket="public", Key="ca.pem")["Body"].read() == b"-----BEGIN CERTIFICATE-----"
+
+
+def test_a_missing_bucket_is_one_log_line(aws: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A bucket that is not there stops nothing and says what to check."""
+    with caplog.at_level(logging.WARNING):
+        assert not publish_authority("pem", "nowhere", REGION)
+    (line,) = ours(caplog)
+    assert "S3_BUCKET" in line
