@@ -66,6 +66,10 @@ class Book:
     sessions: Mapping[str, Session] = field(default_factory=dict)
     spent_consents: Mapping[str, datetime] = field(default_factory=dict)
 
+    def accepts(self, epoch: int) -> bool:
+        """Say whether the account may be used, and by whoever was proven under the password of this epoch."""
+        return self.state is AccountState.ACTIVE and self.epoch == epoch
+
     def in_order(self) -> tuple[Session, ...]:
         """Return the sessions, earliest login first."""
         return tuple(sorted(self.sessions.values(), key=lambda session: session.seq))

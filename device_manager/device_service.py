@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -18,7 +19,7 @@ from common.granting import Admitted, Caller, Welcome
 from common.history import Event, Kind, Origin, Reason
 from common.ids import new_id
 from common.liveness import SessionRules, require_live
-from common.storage.port import Item, Put
+from common.storage.port import Item, Put, StoreUnavailable
 from device_manager.device_db import DeviceDb, device_key, device_put, find_active_devices
 from device_manager.device_model import Device
 from device_manager.enrolment import Enrolment
@@ -143,7 +144,7 @@ def register_device_for_user(desk: Desk, form: DeviceForm) -> RegisteredDevice:
     def join(snapshot: Snapshot, device: NewDevice | None) -> Change[Admitted]:
         """Decide with the device, or, before it is made, with a stand-in that is never written."""
         book, now = snapshot.book, snapshot.now
-        if book.epoch != proven.epoch:
+        if not book.accepts(proven.epoch):
             raise Refusal(Code.BAD_CREDENTIALS, reason="the password was changed meanwhile")
         device_id = device.bound.device_id if device else session_id
         used = desk.pairing.redeem(ticket, snapshot.items[0], book, desk.rules, now, device_id=device_id)
@@ -235,7 +236,9 @@ def force_logout(desk: Desk, caller: Caller, origin: Origin) -> ForcedLogout:
         return Change(in_order, draft if draft.events else None)
 
     first, *others = desk.bookkeeper.change(caller.user_uuid, keep_first, origin=origin)
-    names = desk.devices.names(caller.user_uuid)
+    names: Mapping[str, str] = {}
+    with suppress(StoreUnavailable):  # it is done: a store that is away now costs names only
+        names = desk.devices.names(caller.user_uuid)
 
     def named(session: Session) -> tuple[Session, str | None]:
         return session, session.device_name or names.get(session.device_id)

@@ -58,10 +58,18 @@ def read_settings(source: Mapping[str, str]) -> Settings:
 
 def _url(reader: SettingsReader, name: str) -> str:
     url = reader.text(name, "").rstrip("/")
-    parts = urlsplit(url)
-    if url and not (parts.scheme in ("http", "https") and parts.netloc and not parts.query and not parts.fragment):
+    if url and not _is_base_url(url):
         reader.fault(f"{name} must be a URL such as https://accounts.example.com, not {url!r}")
     return url
+
+
+def _is_base_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - reading it is what finds a wrong one
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query and not parts.fragment
 
 
 def _networks(reader: SettingsReader, name: str) -> tuple[Network, ...]:

@@ -88,7 +88,7 @@ def build(
 
     `clock`, `cost` and `store` are for tests. Raises StoreUrlError, StoreUnavailable, KeyRingError.
     """
-    store = store or open_store(settings.store_url, clock)
+    store = store or open_store(settings.store_url, clock, settings.registration.aws_region or None)
     keys = open_keyring(settings.keys_dir, store, clock())
     where = addresses(settings.public_url, settings.issuer, serving, port)
     return _Joiner(settings, store, keys, where, clock, cost).suite()

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -22,7 +23,7 @@ from common.admission import (
     Proven,
     Shown,
 )
-from common.book import AccountState, Book, Session
+from common.book import Book, Session
 from common.clock import Clock, seconds_between, to_rfc3339
 from common.crypto.tokens import MacTokens
 from common.draft import Draft
@@ -31,6 +32,7 @@ from common.granting import Admitted, Grant, Welcome
 from common.history import Reason
 from common.ids import new_id
 from common.liveness import SessionRules
+from common.storage.port import StoreUnavailable
 from login_app.config import LoginSettings
 from login_app.takeover import Asker, Takeover, expiry, seal, unseal
 
@@ -144,8 +146,11 @@ class Entry:
         return self.question(asker, reached)
 
     def welcome(self, user_uuid: str, username: str, admitted: Admitted) -> Welcome:
-        """Return what a newcomer is told once its admission is committed."""
-        names = self.names(user_uuid) if admitted.evicted else {}
+        """Return what a newcomer is told once its admission is committed: a store that is away costs names only."""
+        names: Mapping[str, str] = {}
+        if admitted.evicted:
+            with suppress(StoreUnavailable):
+                names = self.names(user_uuid)
         evicted = tuple((s, s.device_name or names.get(s.device_id)) for s in admitted.evicted)
         return Welcome(self.grant(user_uuid, username, admitted.session), evicted)
 
@@ -154,7 +159,7 @@ def check_unspent(book: Book, consent: Shown, now: datetime) -> None:
     """Raise Refusal(TAKEOVER_SPENT) for a consent that was used, has expired, or is of an old password."""
     if consent.consent_id in book.spent_consents or consent.expires_at <= now:
         raise Refusal(Code.TAKEOVER_SPENT, reason="used or expired")
-    if consent.epoch != book.epoch or book.state is not AccountState.ACTIVE:
+    if not book.accepts(consent.epoch):
         raise Refusal(Code.TAKEOVER_SPENT, reason="of an old password")
 
 

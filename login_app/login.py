@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from common.admission import LimitReached, Newcomer, Proven
-from common.book import AccountState, Book
+from common.book import Book
 from common.bookkeeping import Bookkeeper, Change, NoSuchUser, Snapshot
 from common.crypto.tokens import ForgedToken, MacTokens
 from common.errors import Code, Refusal
@@ -87,7 +87,8 @@ def log_in(desk: Desk, form: LoginForm) -> LoggedIn:
     session_id = new_id()
 
     def enter(snapshot: Snapshot) -> Change[Admitted]:
-        _check_account(snapshot.book, proven)
+        if not snapshot.book.accepts(proven.epoch):
+            raise Refusal(Code.BAD_CREDENTIALS, reason="the password was changed meanwhile")
         newcomer = nameless or _newcomer(snapshot.book, form.fingerprint, proven.auth_time, snapshot.now)
         consent = desk.entry.consent(proven.user_uuid, newcomer.device_id, force=form.force, takeover_token=None)
         admitted = desk.entry.admit(snapshot.draft, newcomer, consent, session_id, snapshot.now)
@@ -131,12 +132,6 @@ def take_over(desk: Desk, form: TakeoverForm) -> LoggedIn:
 
 class _NoSuchDevice(Exception):
     """The fingerprint is that of no bound device."""
-
-
-def _check_account(book: Book, proven: Proven) -> None:
-    """Refuse a password that was changed since it was found right, and an account that may not be used."""
-    if book.epoch != proven.epoch or book.state is not AccountState.ACTIVE:
-        raise Refusal(Code.BAD_CREDENTIALS, reason="the password was changed meanwhile, or the account is disabled")
 
 
 def _newcomer(book: Book, fingerprint: str | None, auth_time: datetime, now: datetime) -> Newcomer:

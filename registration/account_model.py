@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 from collections.abc import Container
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from common.crypto.passwords import PasswordHash
 from common.storage.port import Item
 
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 8, 1024
+
+_LONGEST_IN_CLAIM = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +87,19 @@ def fold(name: str) -> str:
 
 def name_claim(username: str) -> str:
     """Return the key under which a username is unique."""
-    return f"name#{fold(username)}"
+    return _claim("name", username)
 
 
 def mail_claim(email: str) -> str:
     """Return the key under which a mail address is unique."""
-    return f"mail#{fold(email)}"
+    return _claim("mail", email)
+
+
+def _claim(kind: str, name: str) -> str:
+    """Return the folded name as a key, or its hash: folding makes some letters eighteen, and a key has 1,024 bytes."""
+    folded = fold(name)
+    raw = folded.encode()
+    return f"{kind}#{folded}" if len(raw) <= _LONGEST_IN_CLAIM else f"{kind}-sha256#{hashlib.sha256(raw).hexdigest()}"
 
 
 def normal_password(password: str) -> str:

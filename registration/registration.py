@@ -147,7 +147,7 @@ def register_second_device_via_qr(desk: Desk, form: SecondDevice) -> Registered:
     reading = (ticket.key,)
 
     def check(snapshot: Snapshot, device_id: str | None) -> Put:
-        check_epoch(snapshot.book, proven)
+        check_account(snapshot.book, proven)
         used = pairing_token.redeem(
             ticket, snapshot.items[0], snapshot.book, desk.rules, snapshot.now, device_id=device_id
         )
@@ -178,7 +178,7 @@ def request_pairing_token(
     book = desk.bookkeeper.read(proven.user_uuid)
     if book is None:
         raise Refusal(Code.BAD_CREDENTIALS, reason="no book")
-    check_epoch(book, proven)
+    check_account(book, proven)
     device = book.device_with(client_cert_fp)
     now = desk.clock()
     if device is None or device.not_after <= now:
@@ -188,9 +188,9 @@ def request_pairing_token(
     return proven.user_uuid, pairing
 
 
-def check_epoch(book: Book, proven: Proven) -> None:
-    """Refuse a password that was right when it was read and has been changed since."""
-    if book.epoch != proven.epoch:
+def check_account(book: Book, proven: Proven) -> None:
+    """Refuse a password that was changed since it was found right, and an account that may not be used."""
+    if not book.accepts(proven.epoch):
         raise Refusal(Code.BAD_CREDENTIALS, reason="the password was changed meanwhile")
 
 
@@ -217,7 +217,7 @@ def _repeat(desk: Desk, form: Registration, account: Account) -> Registered:
     device = desk.enrolment.prepare(account.uuid, form.device_name, primary=True)
 
     def renew(snapshot: Snapshot) -> Change[IssuedPairing]:
-        check_epoch(snapshot.book, proven)
+        check_account(snapshot.book, proven)
         if not repetition.is_untouched(snapshot.book, account):
             raise Refusal(Code.USERNAME_TAKEN, reason="the account has been used since")
         draft, lost = repetition.without_lost_device(snapshot.draft, snapshot.now)

@@ -31,7 +31,7 @@ class HistoryQuery(BaseModel):
     """Which page of the history: up to `limit` changes, with numbers below `before`."""
 
     limit: int = Field(default=50, ge=1, le=100)
-    before: int | None = Field(default=None, ge=1)
+    before: int | None = Field(default=None, ge=1, le=2**63 - 1)
 
 
 class VerifyAnswer(Answer):

@@ -82,7 +82,10 @@ def read_certificate(text: str) -> bytes:
     loader = (
         x509.load_pem_x509_certificate if raw.lstrip().startswith(b"-----BEGIN") else x509.load_der_x509_certificate
     )
-    return loader(raw).public_bytes(serialization.Encoding.DER)
+    try:
+        return loader(raw).public_bytes(serialization.Encoding.DER)
+    except x509.InvalidVersion as error:
+        raise ValueError(str(error)) from error
 
 
 def decode_base64(text: str) -> bytes:

@@ -30,6 +30,7 @@ from common.storage.tables import KEY_RING
 FILE_NAME = "keyring.json"
 MAC_PURPOSES = ("refresh", "takeover", "device", "names")
 _FORMAT = 1
+_MAC_BYTES = 32
 
 
 class KeyRingError(Exception):
@@ -88,7 +89,7 @@ def _make(path: Path, now: datetime) -> None:
         "format": _FORMAT,
         "authority": _authority_to_json(new_authority(now)),
         "signing": _pem(ec.generate_private_key(ec.SECP256R1())),
-        "macs": {purpose: base64.b64encode(secrets.token_bytes(32)).decode() for purpose in MAC_PURPOSES},
+        "macs": {purpose: base64.b64encode(secrets.token_bytes(_MAC_BYTES)).decode() for purpose in MAC_PURPOSES},
     }
     draft = path.with_name(f"{FILE_NAME}.{os.getpid()}.{secrets.token_hex(4)}")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
@@ -111,11 +112,18 @@ def _load(path: Path) -> KeyRing:
         return KeyRing(
             _authority_from_json(content["authority"]),
             SigningKey(_private_key(content["signing"], ec.EllipticCurvePrivateKey)),
-            {purpose: base64.b64decode(content["macs"][purpose]) for purpose in MAC_PURPOSES},
+            {purpose: _mac_key(content["macs"][purpose]) for purpose in MAC_PURPOSES},
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         msg = f"The key ring {path} cannot be read ({type(error).__name__}). Restore it from a backup."
         raise KeyRingError(msg) from error
+
+
+def _mac_key(text: str) -> bytes:
+    key = base64.b64decode(text, validate=True)
+    if len(key) != _MAC_BYTES:
+        raise ValueError(len(key))
+    return key
 
 
 def _authority_to_json(authority: CertificateAuthority) -> dict[str, str]:

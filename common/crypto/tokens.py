@@ -6,7 +6,7 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from itsdangerous import BadSignature, URLSafeSerializer
 from jwt.algorithms import ECAlgorithm
+
+from common.clock import from_millis
 
 ALGORITHM = "ES256"
 TOKEN_TYPE = "at+jwt"  # noqa: S105 - the media type of RFC 9068
@@ -173,4 +175,4 @@ def _text(value: Any) -> str:
 def _time(value: Any) -> datetime:
     if type(value) is not int:
         raise ForgedToken("a time that is no whole number")
-    return datetime.fromtimestamp(value, tz=UTC)
+    return from_millis(value * 1000)
