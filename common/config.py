@@ -8,6 +8,8 @@ from datetime import timedelta
 PREFIX = "ICHIDAI_"
 TEST_PREFIX = "ICHIDAI_TEST_"
 
+_MANY_DIGITS = 20  # no setting needs so many, and Python refuses to read very many
+
 
 class SettingsError(Exception):
     """The settings cannot be used. `faults` holds one sentence for each thing to mend."""
@@ -48,7 +50,8 @@ class SettingsReader:
         raw = self.text(name, "")
         if not raw:
             return default
-        if not (raw.isascii() and raw.isdigit() and low <= int(raw) <= high):
+        digits = raw.isascii() and raw.isdigit() and len(raw) < _MANY_DIGITS
+        if not (digits and low <= int(raw) <= high):
             self.fault(f"{name} must be a whole number from {low} to {high}, not {raw!r}")
             return default
         return int(raw)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from common.storage.port import Absent, Condition, Equals, Key, Put, Sort, Table, Write, check_commit
+from common.storage.port import Condition, Equals, Key, Put, Sort, Table, Write, check_commit
 
 LONGEST_KEY = 1024
 """The most bytes of a text in a key, as UTF-8. An empty text cannot be a key."""
@@ -62,12 +62,9 @@ def _is_text(text: str) -> bool:
 
 
 def _check_condition(condition: Condition) -> None:
-    match condition:
-        case Equals(attribute, value):
-            _check_name(attribute)
-            _check_value(value, 1)
-        case Absent() | None:
-            pass
+    if isinstance(condition, Equals):
+        _check_name(condition.attribute)
+        _check_value(condition.value, 1)
 
 
 def _check_name(name: object) -> None:

@@ -1,4 +1,4 @@
-"""What a commit says, compared value by value. Pure; for engines that judge conditions themselves."""
+"""What items and commits say, read the same way by every engine. Pure."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ from typing import Any
 
 import orjson
 
-from common.storage.port import Absent, Condition, Equals, Item, Put, Value, Write
+from common.storage.port import Absent, Equals, Item, Put, Table, Value, Write
 
 
-def holds(condition: Condition, item: Item | None) -> bool:
+def holds(condition: Absent | Equals, item: Item | None) -> bool:
     """Say whether a condition holds for what lies at its key (None: nothing)."""
-    match condition:
-        case None:
-            return True
-        case Absent():
-            return item is None
-        case Equals(attribute, value):
-            return item is not None and attribute in item and _written(item[attribute]) == _written(value)
+    if isinstance(condition, Absent):
+        return item is None
+    name = condition.attribute
+    return item is not None and name in item and _written(item[name]) == _written(condition.value)
+
+
+def end_of(table: Table, item: Item) -> int | None:
+    """Return when an item may be purged, in milliseconds since 1970; None for never."""
+    end = item.get("expires_at") if table.expires else None
+    return end if isinstance(end, int) and not isinstance(end, bool) else None
 
 
 def digest(writes: Sequence[Write]) -> bytes:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from common.storage.port import Absent, Condition, Delete, Equals, Item, Key, Sort, Table, Value, Write
+from common.storage.contents import end_of
+from common.storage.port import Absent, Condition, Delete, Item, Key, Sort, Table, Value, Write
 
 Wire: TypeAlias = dict[str, Any]
 """A piece of a request or an answer as boto3's low-level client takes and gives it."""
@@ -56,11 +57,11 @@ def from_wire(wire: Mapping[str, Any]) -> Value:
 def item_to_wire(table: Table, item: Item) -> Wire:
     """Write an item, with the second at which DynamoDB may delete it: never before `expires_at`."""
     wire = {name: to_wire(value) for name, value in item.items()}
-    expires_at = item.get("expires_at") if table.expires else None
+    end = end_of(table, item)
     if TTL_ATTRIBUTE in wire and table.expires:
         raise ValueError(f"{TTL_ATTRIBUTE} is DynamoDB's own attribute in {table.name}")
-    if isinstance(expires_at, int):
-        wire[TTL_ATTRIBUTE] = {"N": str(-(-expires_at // 1000))}
+    if end is not None:
+        wire[TTL_ATTRIBUTE] = {"N": str(-(-end // 1000))}
     return wire
 
 
@@ -109,17 +110,13 @@ def failed_conditions(reasons: Sequence[Mapping[str, Any]]) -> tuple[int, ...]:
 
 
 def _condition_to_wire(table: Table, condition: Condition) -> Wire:
-    match condition:
-        case None:
-            return {}
-        case Absent():
-            return {
-                "ConditionExpression": "attribute_not_exists(#a)",
-                "ExpressionAttributeNames": {"#a": table.partition},
-            }
-        case Equals(attribute, value):
-            return {
-                "ConditionExpression": "#a = :v",
-                "ExpressionAttributeNames": {"#a": attribute},
-                "ExpressionAttributeValues": {":v": to_wire(value)},
-            }
+    if condition is None:
+        return {}
+    if isinstance(condition, Absent):
+        names = {"#a": table.partition}
+        return {"ConditionExpression": "attribute_not_exists(#a)", "ExpressionAttributeNames": names}
+    return {
+        "ConditionExpression": "#a = :v",
+        "ExpressionAttributeNames": {"#a": condition.attribute},
+        "ExpressionAttributeValues": {":v": to_wire(condition.value)},
+    }

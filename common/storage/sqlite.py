@@ -18,7 +18,7 @@ import orjson
 
 from common.clock import Clock, to_millis
 from common.storage.bounds import can_hold, can_query, check_writes
-from common.storage.contents import digest, holds
+from common.storage.contents import digest, end_of, holds
 from common.storage.per_thread import PerThread
 from common.storage.port import (
     Conflict,
@@ -200,8 +200,8 @@ def _write(connection: sqlite3.Connection, write: Write) -> None:
     if isinstance(write, Delete):
         connection.execute(_DELETE.format(key.table.name), _where(key))
         return
-    expires_at = write.item.get("expires_at") if key.table.expires else None
-    connection.execute(_UPSERT.format(key.table.name), (*_where(key), orjson.dumps(write.item), expires_at))
+    values = (*_where(key), orjson.dumps(write.item), end_of(key.table, write.item))
+    connection.execute(_UPSERT.format(key.table.name), values)
 
 
 def _finish(connection: sqlite3.Connection) -> None:
@@ -223,7 +223,8 @@ def _where(key: Key) -> tuple[str, Sort]:
 
 
 def _is_busy(error: sqlite3.Error) -> bool:
-    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+    code: int = getattr(error, "sqlite_errorcode", 0)  # an error of Python's own module has none
+    return code & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _unavailable(error: sqlite3.Error) -> Exception:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mimetypes
 from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from typing import Any, Literal
@@ -16,7 +15,12 @@ from common.web.endpoints import Choice, Endpoint
 from common.web.guards import Guard
 from common.web.problems import STATUSES
 
-_ASSETS = ("css/swagger-ui.css", "js/swagger-ui-bundle.js", "images/swagger.svg")
+_ASSETS: Mapping[str, str] = {
+    "css/swagger-ui.css": "text/css",
+    "js/swagger-ui-bundle.js": "text/javascript",
+    "images/swagger.svg": "image/svg+xml",
+}
+"""The viewer's files and their types, told here because a Windows registry may call a script plain text."""
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -85,8 +89,7 @@ def openapi_blueprint(title: str, document: Callable[[], dict[str, object]]) -> 
         if asset not in _ASSETS:
             raise NotFound
         content = swagger.joinpath(asset).read_bytes()
-        kind = mimetypes.guess_type(asset)[0]
-        return Response(content, mimetype=kind, headers={"Cache-Control": "public, max-age=86400"})
+        return Response(content, mimetype=_ASSETS[asset], headers={"Cache-Control": "public, max-age=86400"})
 
     return blueprint
 
