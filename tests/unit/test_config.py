@@ -1,0 +1,205 @@
+"""Settings: read once from a mapping, all faults told together."""
+
+from __future__ import annotations
+
+import ipaddress
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.admission import ConcurrencyMode, DeviceProof
+from common.config import SettingsError, SettingsReader
+from common.throttle import Quota
+from ichidai.settings import Settings, read_settings
+from tests.unit.making import DAY, MINUTE, SECOND
+
+
+def faults_of(**source: str) -> tuple[str, ...]:
+    """Return what is wrong with settings."""
+    with pytest.raises(SettingsError) as error:
+        read_settings(source)
+    return error.value.faults
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """Return the settings of an empty environment."""
+    return read_settings({})
+
+
+class TestDefaults:
+    """Without any settings it runs on a developer's machine."""
+
+    @pytest.mark.row("D40")
+    def test_one_device_may_be_active_and_the_person_is_asked(self, settings: Settings) -> None:
+        """That is what it is for."""
+        assert settings.session.rules.limit == 1
+        assert settings.login.mode is ConcurrencyMode.ASK
+        assert settings.login.allow_force
+        assert settings.login.device_proof is DeviceProof.FINGERPRINT
+        assert settings.device.max_devices == 10
+
+    @pytest.mark.row("B06")
+    def test_tokens_are_short_and_sessions_end(self, settings: Settings) -> None:
+        """Ten minutes, a day without activity, thirty days in all."""
+        assert settings.session.access_token_lifetime == 10 * MINUTE
+        assert settings.session.rules.idle == DAY
+        assert settings.session.session_lifetime == 30 * DAY
+
+    def test_guesses_are_bounded(self, settings: Settings) -> None:
+        """By source, account and both."""
+        assert settings.registration.guesses_account_source == Quota(10, MINUTE)
+        assert settings.registration.guesses_account == Quota(50, MINUTE)
+        assert settings.registration.guesses_source == Quota(100, SECOND)
+
+    @pytest.mark.row("R24")
+    @pytest.mark.pitfall("X49", "X65", "X76")
+    def test_nothing_leaves_the_machine_and_nobody_is_trusted(self, settings: Settings) -> None:
+        """No topic, no bucket, no origins, no proxies, and no secret has a default."""
+        assert settings.registration.sns_topic_arn == "dummy"
+        assert settings.registration.s3_bucket == ""
+        assert (settings.cors_origins, settings.trusted_proxies) == ((), ())
+
+    def test_data_and_keys_lie_together(self, settings: Settings) -> None:
+        """The keys in a folder of their own."""
+        assert settings.store_url == f"sqlite:///{Path('.ichidai') / 'ichidai.sqlite'}"
+        assert settings.keys_dir == Path(".ichidai/keys")
+        assert settings.port is None
+
+
+@pytest.mark.row("R03", "D03")
+def test_every_setting_is_read() -> None:
+    """Each by its name, with space around it forgiven."""
+    settings = read_settings(
+        {
+            "ICHIDAI_DATA_DIR": "/data",
+            "ICHIDAI_STORE_URL": "dynamodb://prefix",
+            "ICHIDAI_KEYS_DIR": "/keys",
+            "ICHIDAI_PUBLIC_URL": "https://accounts.example.test/",
+            "ICHIDAI_ISSUER": "https://issuer.example.test",
+            "ICHIDAI_CORS_ORIGINS": "https://a.test, https://b.test,",
+            "ICHIDAI_TRUSTED_PROXIES": "10.0.0.0/8, 192.0.2.1",
+            "ICHIDAI_CONCURRENCY_MODE": " evict ",
+            "ICHIDAI_ALLOW_FORCE": "false",
+            "ICHIDAI_DEVICE_PROOF": "none",
+            "ICHIDAI_MAX_DEVICES": "20",
+            "ICHIDAI_ACCESS_TOKEN_SECONDS": "60",
+            "ICHIDAI_IDLE_SECONDS": "120",
+            "ICHIDAI_SESSION_SECONDS": "180",
+            "ICHIDAI_GUESSES_ACCOUNT_SOURCE": "1",
+            "ICHIDAI_GUESSES_ACCOUNT": "2",
+            "ICHIDAI_GUESSES_SOURCE": "3",
+            "MAX_CONCURRENT_DEVICES": "0",
+            "AWS_REGION": "ap-northeast-1",
+            "SNS_TOPIC_ARN": "arn:aws:sns:x",
+            "S3_BUCKET": "bucket",
+            "PORT": "8080",
+            "PATH": "/usr/bin",
+        }
+    )
+    assert (settings.store_url, settings.keys_dir, settings.port) == ("dynamodb://prefix", Path("/keys"), 8080)
+    assert (settings.public_url, settings.issuer) == ("https://accounts.example.test", "https://issuer.example.test")
+    assert settings.cors_origins == ("https://a.test", "https://b.test")
+    assert settings.trusted_proxies == (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("192.0.2.1/32"))
+    assert settings.login.mode is ConcurrencyMode.EVICT
+    assert not settings.login.allow_force
+    assert settings.login.device_proof is DeviceProof.NONE
+    assert settings.device.max_devices == 20
+    assert settings.session.rules.limit == 0
+    assert settings.session.rules.idle == timedelta(seconds=120)
+    assert settings.session.access_token_lifetime == timedelta(seconds=60)
+    assert settings.session.session_lifetime == timedelta(seconds=180)
+    guesses = settings.registration
+    bursts = (guesses.guesses_account_source.burst, guesses.guesses_account.burst, guesses.guesses_source.burst)
+    assert bursts == (1, 2, 3)
+    assert (guesses.aws_region, guesses.sns_topic_arn, guesses.s3_bucket) == (
+        "ap-northeast-1",
+        "arn:aws:sns:x",
+        "bucket",
+    )
+
+
+def test_the_data_dir_carries_store_and_keys() -> None:
+    """Unless they are set themselves."""
+    settings = read_settings({"ICHIDAI_DATA_DIR": "/data"})
+    assert settings.store_url == f"sqlite:///{Path('/data') / 'ichidai.sqlite'}"
+    assert settings.keys_dir == Path("/data/keys")
+
+
+def test_all_faults_are_told_together() -> None:
+    """One start finds them all, each by its name."""
+    source = {
+        "MAX_CONCURRENT_DEVICES": "many",
+        "ICHIDAI_CONCURRENCY_MODE": "maybe",
+        "ICHIDAI_ALLOW_FORCE": "yes",
+        "ICHIDAI_MAX_DEVICES": "21",
+        "ICHIDAI_IDLE_SECONDS": "0",
+        "ICHIDAI_PUBLIC_URL": "accounts.example.test",
+        "ICHIDAI_TRUSTED_PROXIES": "10.0.0.1/8,proxy",
+        "PORT": "70000",
+        "ICHIDAI_MAX_DEVICE": "3",
+        "ICHIDAI_MODE": "ask",
+    }
+    faults = faults_of(**source)
+    assert len(faults) == len(source) + 1, "two of the proxies are wrong"
+    assert {fault.split()[0] for fault in faults} == set(source)
+
+
+def test_an_unknown_name_of_ours_stops_the_start() -> None:
+    """A typo must not silently leave a default in force."""
+    (fault,) = faults_of(ICHIDAI_MAX_CONCURRENT_DEVICES="3")
+    assert "ICHIDAI_MAX_CONCURRENT_DEVICES is not a setting" in fault
+
+
+def test_names_of_others_and_of_the_tests_are_ignored() -> None:
+    """We do not own the environment."""
+    assert read_settings({"ICHIDAI_TEST_REQUIRE": "all", "HOME": "/root", "MAX_DEVICES": "x"}) == read_settings({})
+
+
+@pytest.mark.parametrize(
+    "raw", ["-1", "21", "1.5", "1e1", "x", "٣", "1_0", "+1", "0x1", "9" * 5000], ids=lambda raw: raw[:10]
+)
+def test_a_number_is_plain_digits_within_its_bounds(raw: str) -> None:
+    """Nothing that a person could misread."""
+    (fault,) = faults_of(MAX_CONCURRENT_DEVICES=raw)
+    assert "from 0 to 20" in fault
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "accounts.example.test",
+        "ftp://accounts.example.test",
+        "https://",
+        "https:///path",
+        "https://a.test?x=1",
+        "https://a.test#x",
+        "http://[::1",
+        "http://a.test:port",
+        "http://:8000",
+    ],
+)
+def test_a_url_is_http_with_a_host_and_nothing_behind_its_path(url: str) -> None:
+    """Links are made by writing a path behind it."""
+    (fault,) = faults_of(ICHIDAI_ISSUER=url)
+    assert fault.startswith("ICHIDAI_ISSUER must be a URL")
+
+
+@given(st.dictionaries(st.sampled_from(["A", "B", "ICHIDAI_C"]), st.text(st.characters(exclude_categories=("Cs",)))))
+def test_any_text_is_a_value_or_a_fault(source: dict[str, str]) -> None:
+    """No other exception comes out of an environment."""
+    reader = SettingsReader(source)
+    reader.integer("A", 1, 0, 9)
+    reader.choice("B", "x", ("x", "y"))
+    reader.boolean("ICHIDAI_C", default=True)
+    with suppress(SettingsError):
+        reader.finish()
+
+
+def test_an_empty_value_is_as_absent() -> None:
+    """Compose files leave such."""
+    assert read_settings({"MAX_CONCURRENT_DEVICES": "", "ICHIDAI_ISSUER": " ", "PORT": ""}) == read_settings({})

@@ -1,0 +1,149 @@
+"""The history: what a change tells of itself, read back in pages, and the failed tries in a place of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.history import (
+    Entry,
+    Event,
+    FailedLogin,
+    Kind,
+    Origin,
+    Reason,
+    _entry_from_item,
+    entry_put,
+    failure_put,
+    failures_of,
+    read_entries,
+    read_failures,
+    why_ended,
+)
+from common.ids import new_id
+from common.storage.port import Absent, Conflict
+from common.storage.sqlite import SqliteStore
+from common.storage.tables import ALL, LOGIN_HISTORY
+from tests.unit.making import DAY, MILLISECOND, SECOND, T0, moments, names, uuids
+
+HERE = Origin("192.0.2.1", "a browser")
+
+events = st.builds(
+    Event,
+    kind=st.sampled_from(Kind),
+    at=moments(),
+    device_id=st.none() | uuids,
+    session_id=st.none() | uuids,
+    reason=st.none() | st.sampled_from(Reason),
+    device_name=st.none() | names,
+    by=st.none() | uuids,
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    """Return a fresh store."""
+    store = SqliteStore(tmp_path / "store.db", ALL, lambda: T0)
+    yield store
+    store.close()
+
+
+def ended(session_id: str, reason: Reason) -> Event:
+    """Return the event of a session's end."""
+    return Event(Kind.SESSION_ENDED, T0, "phone", session_id, reason)
+
+
+def fill(store: SqliteStore, count: int) -> None:
+    """Write entries 1 to `count`, each with a login of the session of its number."""
+    for number in range(1, count + 1):
+        event = Event(Kind.LOGIN, T0, session_id=f"s{number}")
+        store.commit([entry_put("anna", Entry(number, (event,), HERE))], new_id())
+
+
+@given(st.integers(0, 2**53), st.lists(events, max_size=5).map(tuple), st.builds(Origin, names, names))
+def test_an_entry_reads_back_as_it_was_written(change_no: int, told: tuple[Event, ...], origin: Origin) -> None:
+    """Whatever it tells."""
+    entry = Entry(change_no, told, origin)
+    assert _entry_from_item(entry_put("anna", entry).item) == entry
+
+
+@pytest.mark.pitfall("X17", "X20")
+def test_an_entry_is_never_overwritten(store: SqliteStore) -> None:
+    """Its number is free or the write fails."""
+    put = entry_put("anna", Entry(1, (), HERE))
+    assert put.when == Absent()
+    store.commit([put], new_id())
+    with pytest.raises(Conflict):
+        store.commit([entry_put("anna", Entry(1, (), Origin("elsewhere")))], new_id())
+
+
+@pytest.mark.row("B42")
+def test_entries_come_newest_first_in_pages(store: SqliteStore) -> None:
+    """Each page begins below the last number of the one before."""
+    fill(store, 7)
+    first = read_entries(store, "anna", before=None, limit=3)
+    second = read_entries(store, "anna", before=first[-1].change_no, limit=3)
+    third = read_entries(store, "anna", before=second[-1].change_no, limit=3)
+    assert [[entry.change_no for entry in page] for page in (first, second, third)] == [[7, 6, 5], [4, 3, 2], [1]]
+
+
+def test_entries_are_one_users_own(store: SqliteStore) -> None:
+    """Nobody reads another's."""
+    fill(store, 2)
+    assert not read_entries(store, "bert", before=None, limit=9)
+
+
+class TestWhyEnded:
+    """The event that tells why a session ended is found among the entries."""
+
+    ENTRIES = (
+        Entry(3, (Event(Kind.LOGIN, T0, "laptop", "t"),), HERE),
+        Entry(2, (ended("r", Reason.EXPIRED), ended("s", Reason.TAKEN_OVER)), HERE),
+    )
+
+    def test_it_is_that_sessions_own(self) -> None:
+        """Not that of another which ended in the same change."""
+        event = why_ended(self.ENTRIES, "s")
+        assert event is not None
+        assert event.reason is Reason.TAKEN_OVER
+
+    @pytest.mark.parametrize("session_id", ["t", "nobody's"])
+    def test_a_session_that_did_not_end_there_has_none(self, session_id: str) -> None:
+        """A login is no end."""
+        assert why_ended(self.ENTRIES, session_id) is None
+
+
+class TestFailures:
+    """Wrong passwords lie in a partition of their own and go away with time."""
+
+    def test_they_are_read_newest_first(self, store: SqliteStore) -> None:
+        """Each with its time and origin, and no more than asked for."""
+        for seconds in (1, 3, 2):
+            failed = FailedLogin(T0 + seconds * SECOND, Origin(f"192.0.2.{seconds}"))
+            store.commit([failure_put("anna", failed, T0 + DAY)], new_id())
+        newest, second = read_failures(store, "anna", 2, T0)
+        assert (newest, second) == (
+            FailedLogin(T0 + 3 * SECOND, Origin("192.0.2.3")),
+            FailedLogin(T0 + 2 * SECOND, Origin("192.0.2.2")),
+        )
+
+    def test_they_are_no_entries_of_the_history(self, store: SqliteStore) -> None:
+        """A stranger's guesses leave no gap and no number in it."""
+        store.commit([failure_put("anna", FailedLogin(T0, HERE), T0 + DAY)], new_id())
+        assert not read_entries(store, "anna", before=None, limit=9)
+        assert store.query(LOGIN_HISTORY, failures_of("anna")).items
+
+    def test_an_expired_one_is_not_shown_though_it_still_lies_there(self, store: SqliteStore) -> None:
+        """The store may purge late; the reader compares."""
+        store.commit([failure_put("anna", FailedLogin(T0, HERE), T0 + DAY)], new_id())
+        assert len(read_failures(store, "anna", 9, T0 + DAY - MILLISECOND)) == 1
+        assert not read_failures(store, "anna", 9, T0 + DAY)
+
+    def test_several_in_one_millisecond_are_kept_apart(self) -> None:
+        """Their keys differ by chance."""
+        keys = {failure_put("anna", FailedLogin(T0, HERE), T0).key.sort for _ in range(50)}
+        assert len(keys) > 25

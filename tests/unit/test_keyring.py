@@ -1,0 +1,184 @@
+"""The suite's keys: made once, kept from others, and never exchanged unnoticed."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.crypto.keyring import FILE_NAME, MAC_PURPOSES, KeyRing, KeyRingError, open_keyring
+from common.storage.sqlite import SqliteStore
+from common.storage.tables import ALL, KEY_RING
+from tests.crowd import at_once
+from tests.unit import keyring_workers
+from tests.unit.making import DAY, T0
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    """Return a fresh store."""
+    store = SqliteStore(tmp_path / "store.db", ALL, lambda: T0)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder for keys that is not there yet."""
+    return tmp_path / "keys"
+
+
+def opened(folder: Path, store: SqliteStore) -> KeyRing:
+    """Open the ring."""
+    return open_keyring(folder, store, T0)
+
+
+def test_a_ring_is_made_at_the_first_start_and_read_at_the_next(folder: Path, store: SqliteStore) -> None:
+    """The same keys, the same name, the same authority."""
+    made = opened(folder, store)
+    read = open_keyring(folder, store, T0 + DAY)
+    assert made.digest() == read.digest()
+    assert made.signing.kid == read.signing.kid
+    assert made.authority.certificate == read.authority.certificate
+    assert made.macs == read.macs
+
+
+def test_each_purpose_has_a_key_of_its_own(folder: Path, store: SqliteStore) -> None:
+    """256 bits each."""
+    macs = opened(folder, store).macs
+    assert set(macs) == set(MAC_PURPOSES)
+    assert len(set(macs.values())) == len(MAC_PURPOSES)
+    assert {len(key) for key in macs.values()} == {32}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="only on POSIX: Windows has no such modes")
+def test_nobody_else_may_read_it(folder: Path, store: SqliteStore) -> None:
+    """Neither the file nor its folder."""
+    opened(folder, store)
+    assert stat.S_IMODE((folder / FILE_NAME).stat().st_mode) == 0o600
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_no_draft_is_left_beside_it(folder: Path, store: SqliteStore) -> None:
+    """A second copy of the keys would be one too many."""
+    opened(folder, store)
+    assert [path.name for path in folder.iterdir()] == [FILE_NAME]
+
+
+def test_several_processes_at_once_make_one_ring(tmp_path: Path) -> None:
+    """Six workers start together on nothing: all have the same keys, and one file lies there."""
+    digests = at_once(6, keyring_workers.start, str(tmp_path))
+    assert len(set(digests)) == 1
+    assert [path.name for path in (tmp_path / "keys").iterdir()] == [FILE_NAME]
+
+
+def test_two_rings_have_two_digests_that_tell_nothing(tmp_path: Path) -> None:
+    """The digest is no key and holds none."""
+    rings = []
+    for name in ("one", "other"):
+        store = SqliteStore(tmp_path / f"{name}.db", ALL, lambda: T0)
+        rings.append(opened(tmp_path / name, store))
+        store.close()
+    one, other = rings
+    assert one.digest() != other.digest()
+    assert len(one.digest()) == 64
+
+
+def test_the_store_keeps_the_digest_and_no_key(folder: Path, store: SqliteStore) -> None:
+    """A copied database signs nothing."""
+    ring = opened(folder, store)
+    assert store.get(KEY_RING.key("ring")) == {"id": "ring", "digest": ring.digest()}
+
+
+def test_a_host_with_other_keys_does_not_start(tmp_path: Path, store: SqliteStore) -> None:
+    """It is told what to do, and the store keeps the first digest."""
+    first = opened(tmp_path / "first host", store)
+    elsewhere = SqliteStore(tmp_path / "elsewhere.db", ALL, lambda: T0)
+    opened(tmp_path / "second host", elsewhere)
+    elsewhere.close()
+    with pytest.raises(KeyRingError, match="copy it from the host that was there first"):
+        opened(tmp_path / "second host", store)
+    assert store.get(KEY_RING.key("ring")) == {"id": "ring", "digest": first.digest()}
+
+
+def test_lost_keys_are_not_made_anew_for_a_store_that_knew_some(folder: Path, store: SqliteStore) -> None:
+    """Every certificate and session would be void; the operator copies them instead."""
+    opened(folder, store)
+    (folder / FILE_NAME).unlink()
+    with pytest.raises(KeyRingError, match=r"Copy keyring\.json"):
+        opened(folder, store)
+    assert not (folder / FILE_NAME).exists()
+
+
+def test_restored_keys_are_taken_again(folder: Path, store: SqliteStore) -> None:
+    """A copy of the file is all it takes."""
+    kept = opened(folder, store)
+    copy = (folder / FILE_NAME).read_bytes()
+    (folder / FILE_NAME).unlink()
+    (folder / FILE_NAME).write_bytes(copy)
+    assert opened(folder, store).digest() == kept.digest()
+
+
+def _damaged(content: dict[str, Any], path: list[str], value: Any) -> str:
+    place = content
+    for name in path[:-1]:
+        place = place[name]
+    if value is None:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = value
+    return json.dumps(content)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (["format"], 2),
+        (["format"], None),
+        (["signing"], "no PEM"),
+        (["signing"], None),
+        (["authority", "key"], "the signing key"),
+        (["authority", "certificate"], "no PEM"),
+        (["authority"], []),
+        (["authority", "certificate"], 5),
+        (["macs"], None),
+        (["macs", "refresh"], None),
+        (["macs", "refresh"], "?"),
+        (["macs", "refresh"], ""),
+        (["macs", "refresh"], "c2hvcnQ="),
+    ],
+)
+def test_a_damaged_ring_is_named_and_never_mended(
+    folder: Path, store: SqliteStore, path: list[str], value: Any
+) -> None:
+    """The operator restores it from a backup; what the file holds is not quoted."""
+    opened(folder, store)
+    file = folder / FILE_NAME
+    content = json.loads(file.read_text(encoding="ascii"))
+    damaged = _damaged(content, path, content["signing"] if value == "the signing key" else value)
+    file.write_text(damaged, encoding="ascii")
+    with pytest.raises(KeyRingError, match="cannot be read") as error:
+        opened(folder, store)
+    assert "PRIVATE KEY" not in str(error.value)
+    assert file.read_text(encoding="ascii") == damaged
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff\xfe", "\N{SNOWMAN}".encode()])
+def test_a_file_that_is_no_ring_is_named(folder: Path, store: SqliteStore, content: bytes) -> None:
+    """Such as one cut off by a full disk."""
+    folder.mkdir()
+    (folder / FILE_NAME).write_bytes(content)
+    with pytest.raises(KeyRingError, match="cannot be read"):
+        opened(folder, store)
+
+
+def test_a_folder_in_its_place_is_named(folder: Path, store: SqliteStore) -> None:
+    """Such as a container makes of a file that is not there to be mounted."""
+    (folder / FILE_NAME).mkdir(parents=True)
+    with pytest.raises(KeyRingError, match="cannot be read"):
+        opened(folder, store)

@@ -1,0 +1,98 @@
+"""Verification: a token's claims and the book as it is now decide, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+
+from common.book import AccountState, Book
+from common.crypto.tokens import Claims
+from common.errors import Code, Refusal
+from common.granting import Caller
+from common.history import Reason
+from common.liveness import SessionGone, SessionRules
+from session_manager.verification import verify
+from tests.unit.making import DAY, HOUR, MILLISECOND, MINUTE, T0, a_book, a_session
+
+RULES = SessionRules(limit=1, idle=HOUR)
+CLAIMS = Claims("anna", "s", "phone", "Anna", "token", T0, T0 + 10 * MINUTE)
+BOOK = a_book(a_session("s", 1, device="phone"))
+
+
+def outcome(book: Book | None, now: datetime = T0, claims: Claims = CLAIMS) -> Caller | Code | Reason | None:
+    """Return the caller, or how the token is refused."""
+    try:
+        return verify(claims=claims, book=book, rules=RULES, now=now)
+    except Refusal as refusal:
+        return refusal.code
+    except SessionGone as gone:
+        return gone.reason
+
+
+def test_a_live_session_names_its_caller() -> None:
+    """The session is the book's, the end the token's."""
+    assert outcome(BOOK) == Caller("anna", "Anna", BOOK.sessions["s"], T0 + 10 * MINUTE)
+
+
+@pytest.mark.row("B09", "B11", "B14", "B28")
+@pytest.mark.pitfall("X06")
+def test_a_session_that_is_out_of_the_book_is_dead_though_the_token_is_good() -> None:
+    """At once; only the history knows why."""
+    assert outcome(BOOK.closed("s")) is None
+    with pytest.raises(SessionGone):
+        verify(claims=CLAIMS, book=BOOK.closed("s"), rules=RULES, now=T0)
+
+
+@pytest.mark.pitfall("Y03")
+def test_a_token_is_never_good_for_another_session_of_the_user() -> None:
+    """The newcomer's session does not carry the old token."""
+    assert outcome(a_book(a_session("t", 2, device="phone"))) is None
+
+
+def test_without_a_book_nothing_is_good() -> None:
+    """The account is gone."""
+    assert outcome(None) is Reason.REVOKED
+
+
+def test_a_disabled_account_is_revoked() -> None:
+    """All of it."""
+    assert outcome(replace(BOOK, state=AccountState.DISABLED)) is Reason.REVOKED
+
+
+def test_a_token_is_expired_at_the_very_instant_of_its_end() -> None:
+    """The session lives, so it may be refreshed."""
+    assert isinstance(outcome(BOOK, T0 + 10 * MINUTE - MILLISECOND), Caller)
+    assert outcome(BOOK, T0 + 10 * MINUTE) is Code.TOKEN_EXPIRED
+
+
+def test_the_end_of_a_session_is_told_before_the_end_of_its_token() -> None:
+    """Refreshing would be in vain."""
+    assert outcome(BOOK, T0 + HOUR) is Reason.EXPIRED
+
+
+def test_a_session_beyond_a_lowered_limit_is_refused() -> None:
+    """The earlier login stays."""
+    assert outcome(a_book(a_session("r", 0), a_session("s", 1, device="phone"))) is Reason.OVER_LIMIT
+
+
+def test_a_token_that_names_another_device_than_its_session_is_no_token_of_ours() -> None:
+    """We never signed that."""
+    assert outcome(BOOK, claims=replace(CLAIMS, device_id="laptop")) is Code.INVALID_TOKEN
+
+
+def test_an_unbound_device_is_out() -> None:
+    """Whatever its session says."""
+    assert outcome(replace(BOOK, devices={})) is Reason.DEVICE_UNBOUND
+
+
+def test_a_session_past_its_absolute_end_is_refused() -> None:
+    """Though it was active a moment ago."""
+    session = replace(BOOK.sessions["s"], last_seen_at=T0 + 5 * MINUTE, ends_at=T0 + 6 * MINUTE)
+    assert outcome(BOOK.updated(session), T0 + 6 * MINUTE) is Reason.EXPIRED
+
+
+def test_a_token_far_beyond_its_session_is_no_reason_to_let_it_live() -> None:
+    """The book decides."""
+    assert outcome(BOOK, T0 + DAY, replace(CLAIMS, expires_at=T0 + 9 * DAY)) is Reason.EXPIRED
