@@ -20,6 +20,7 @@ from common.patience import Patience
 from common.storage.port import (
     Absent,
     Conflict,
+    Delete,
     Equals,
     Item,
     Put,
@@ -104,10 +105,8 @@ class Guesses:
         try:
             for _ in Patience():
                 now = self._clock()
-                items = [self._store.get(THROTTLE.key(bucket.name)) for bucket in buckets]
-                tats = [give_back(_tat(i), b.quota, now) for i, b in zip(items, buckets, strict=True)]
-                triples = zip(buckets, tats, items, strict=True)
-                if self._committed([_bucket_put(b.name, to_millis(tat), item) for b, tat, item in triples]):
+                writes = [write for bucket in buckets for write in self._refill(bucket, now)]
+                if not writes or self._committed(writes):
                     return
         except StoreUnavailable as error:
             _log.warning("a try was not given back: %s", error)
@@ -123,6 +122,19 @@ class Guesses:
                 self._store.commit([Put(THROTTLE, {"bucket": name, "expires_at": until})], new_id())
         except StoreUnavailable as error:
             _log.warning("a known device was not remembered: %s", error)
+
+    def _refill(self, bucket: Bucket, now: datetime) -> tuple[Write, ...]:
+        """Return the write that puts one try back, if there is anything to write.
+
+        One that is full again is taken away: its time, written by a fast clock, would look like guesses to a slow one.
+        """
+        item = self._store.get(THROTTLE.key(bucket.name))
+        if item is None:
+            return ()
+        tat = give_back(_tat(item), bucket.quota, now)
+        if tat > now:
+            return (_bucket_put(bucket.name, to_millis(tat), item),)
+        return (Delete(THROTTLE.key(bucket.name), Equals("expires_at", item["expires_at"])),)
 
     def _committed(self, writes: Sequence[Write]) -> bool:
         try:

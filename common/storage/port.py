@@ -1,7 +1,9 @@
 """The storage port: what an engine must do, and nothing that DynamoDB could not do.
 
 Three verbs: `get` (strongly consistent), `query` (one partition, ordered, paged), `commit` (1 to 10 conditional puts
-and deletes, all or nothing). There is no scan, no index and no join. `tests/contract/` holds every engine to this page.
+and deletes, all or nothing). There is no scan, no index and no join. What every engine can hold stands in `bounds.py`:
+keys of 1 to 1,024 bytes, whole numbers of 64 bits, no floats; a read at an impossible key finds nothing.
+`tests/contract/` holds every engine to this page.
 """
 
 from __future__ import annotations
@@ -138,8 +140,8 @@ class Store(Protocol):
         """Do all writes or none, durably once this returns.
 
         `request_id` (1 to 36 characters) names this content: repeating the same commit with it within 10 minutes
-        succeeds without doing it twice. Raises Conflict, StoreUnavailable, OutcomeUnknown; ValueError for 0 or more
-        than 10 writes, or one item twice.
+        succeeds without doing it twice; a Conflict does not use it up. Raises Conflict, StoreUnavailable,
+        OutcomeUnknown; ValueError for 0 or more than 10 writes, one item twice, or an id that named other content.
         """
 
     def close(self) -> None:

@@ -37,7 +37,7 @@ R = TypeVar("R")
 
 _LOOK_AGAIN_SECONDS = 0.001
 """How often a waiting writer looks whether the lock is free. SQLite's own waiting grows to 100 ms and starves the early
-comers: with 8 processes writing the worst wait was 2 s and more, with this one below 0.1 s (docs/decisions)."""
+comers: with 8 processes writing the worst wait was 2 s and more, with this one mostly below 0.1 s."""
 
 _REQUESTS_PURGED, _ITEMS_PURGED = 2, 16
 """How many rows a commit clears away: more than it adds, so that what has piled up shrinks."""

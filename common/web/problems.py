@@ -65,10 +65,14 @@ _log = logging.getLogger(__name__)
 
 
 def language_of_request() -> Language:
-    """Return the language that `Accept-Language` asks for, English where we have none of those; None without it."""
+    """Return the language that `Accept-Language` asks for, English where we have none of those; None without it.
+
+    `ja-JP` is Japanese, also before `en`, where werkzeug's own matching takes the `en` for being there exactly.
+    """
     if not request.headers.get("Accept-Language", "").strip():
         return None
-    return request.accept_languages.best_match(LANGUAGES) or "en"
+    asked = (tag.split("-")[0].lower() for tag, quality in request.accept_languages if quality > 0)
+    return next((language for language in asked if language in LANGUAGES), "en")
 
 
 def problem(refusal: Refusal, language: Language, base_url: str) -> Response:

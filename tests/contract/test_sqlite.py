@@ -1,0 +1,307 @@
+"""What the SQLite engine promises beyond the port: its file, its waiting, its purging, and processes that fork."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from common.clock import system_clock, to_millis
+from common.ids import new_id
+from common.storage.port import Absent, Item, Put, StoreUnavailable
+from common.storage.sqlite import SqliteStore
+from common.storage.tables import ALL, LOGIN_HISTORY, PAIRING_TOKENS, THROTTLE, USERS
+from tests.contract import workers
+from tests.crowd import at_once
+
+ROOT = Path(__file__).parents[2]
+
+unix = pytest.mark.skipif(not hasattr(os, "fork"), reason="only on systems that fork and have file modes")
+
+
+def opened(file: Path, wait: float = 3.0) -> SqliteStore:
+    """Return a store on the file."""
+    return SqliteStore(file, ALL, system_clock, wait=wait)
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Hold the writers' lock of a database, as a process would that hangs in a commit."""
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+
+
+def rows(file: Path, table: str) -> int:
+    """Return how many rows a table has, seen from outside."""
+    with closing(sqlite3.connect(file)) as other:
+        return int(other.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0])  # noqa: S608
+
+
+@unix
+def test_the_files_are_the_owners_alone(file: Path) -> None:
+    """Database, log and shared memory have mode 0600 and their folder 0700, whatever the umask lets others do."""
+    before = os.umask(0)
+    try:
+        store = opened(file)
+        store.commit([Put(USERS, {"uuid": "u"})], new_id())
+        modes = {path.name: oct(path.stat().st_mode & 0o777) for path in file.parent.iterdir()}
+        assert modes == {"store.db": "0o600", "store.db-wal": "0o600", "store.db-shm": "0o600"}
+        assert oct(file.parent.stat().st_mode & 0o777) == "0o700"
+        store.close()
+    finally:
+        os.umask(before)
+
+
+def test_the_log_is_flushed_at_every_commit(file: Path) -> None:
+    """The file is in write-ahead mode, and a connection flushes fully (synchronous 2)."""
+    store = opened(file)
+    with store._connections.use() as connection:
+        settings = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
+    assert settings == ["wal", 2]
+    store.close()
+
+
+def test_a_locked_database_is_unavailable_within_the_wait(file: Path) -> None:
+    """A commit waits as long as it was told and no longer; reading needs no lock; afterwards all is well."""
+    store = opened(file, wait=0.3)
+    with locked(file):
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable, match="locked"):
+            store.commit([Put(USERS, {"uuid": "u"})], new_id())
+        assert 0.3 <= time.monotonic() - began < 1.0
+        assert store.get(USERS.key("u")) is None
+        with pytest.raises(StoreUnavailable, match="locked"):
+            opened(file, wait=0.1)
+    store.commit([Put(USERS, {"uuid": "u"})], new_id())
+    store.close()
+
+
+def test_a_waiting_commit_goes_on_as_soon_as_the_lock_is_free(file: Path) -> None:
+    """However long it has waited, a commit looks every millisecond; SQLite's own waiting would look after 78 here."""
+    store, delays = opened(file), []
+    for _ in range(5):
+        locking = threading.Event()
+        freed: list[float] = []
+
+        def hold(locking: threading.Event = locking, freed: list[float] = freed) -> None:
+            with locked(file):
+                locking.set()
+                time.sleep(0.45)
+                freed.append(time.monotonic())
+
+        holder = threading.Thread(target=hold)
+        holder.start()
+        locking.wait()
+        store.commit([Put(USERS, {"uuid": "u"})], new_id())
+        answered = time.monotonic()
+        holder.join()
+        delays.append(answered - freed[0])
+    assert sorted(delays)[2] < 0.04, delays
+    store.close()
+
+
+def test_no_writer_starves(file: Path) -> None:
+    """Eight processes write without a pause; none waits long for its turn.
+
+    With SQLite's own waiting the worst waited 2 s and more, and one process got a third of another's share.
+    """
+    opened(file).close()
+    hammered = at_once(8, workers.hammer, file, 3.0)
+    assert max(worst for _, worst in hammered) < 1.5, hammered
+
+
+def test_what_is_no_database_is_unavailable(tmp_path: Path) -> None:
+    """A file of something else, a folder in its place, a path that cannot be made: unavailable, with the reason."""
+    text, folder = tmp_path / "text.db", tmp_path / "folder.db"
+    text.write_text("no database " * 100)
+    folder.mkdir()
+    for path in (text, folder, text / "below.db"):
+        with pytest.raises(StoreUnavailable, match="SQLite"):
+            opened(path, wait=0.1)
+
+
+def test_a_statement_that_fails_writes_nothing(file: Path) -> None:
+    """What goes wrong inside a commit takes all of it back, and leaves the store ready for the next."""
+    store = SqliteStore(file, (USERS,), system_clock)
+    with pytest.raises(StoreUnavailable, match="no such table"):
+        store.commit([Put(USERS, {"uuid": "u"}), Put(THROTTLE, {"bucket": "b"})], new_id())
+    assert store.get(USERS.key("u")) is None
+    store.commit([Put(USERS, {"uuid": "u"})], new_id())
+    store.close()
+
+
+def test_a_fault_of_ours_is_not_called_unavailable(file: Path) -> None:
+    """A wrong use of the library is shown as it is, so that nobody is told to try again later."""
+    store = opened(file)
+    with pytest.raises(sqlite3.ProgrammingError):
+        store._read("SELECT ?", ())
+    store.close()
+
+
+class TestPurge:
+    class Time:
+        """A clock that a test sets."""
+
+        def __init__(self) -> None:
+            self.now = system_clock()
+
+        def __call__(self) -> datetime:
+            """Return the time that was set."""
+            return self.now
+
+    def test_takes_a_few_expired_items_with_each_commit(self, file: Path) -> None:
+        """What expired goes bit by bit as others write, from every table that expires; what lives stays."""
+        clock = self.Time()
+        store = SqliteStore(file, ALL, clock)
+        end, later = to_millis(clock.now) + 1000, to_millis(clock.now + timedelta(days=9))
+        for number in range(50):
+            gone = [
+                Put(PAIRING_TOKENS, {"token_hash": f"t{number}", "expires_at": end}),
+                Put(THROTTLE, {"bucket": f"b{number}", "expires_at": end}),
+                Put(LOGIN_HISTORY, {"user_uuid": "u#failures", "change_no": number, "expires_at": end}),
+            ]
+            stay = Put(
+                LOGIN_HISTORY, {"user_uuid": "u", "change_no": number, "expires_at": later if number % 2 else None}
+            )
+            store.commit([*gone, stay], new_id())
+        clock.now += timedelta(days=1)
+        left = []
+        for number in range(20):
+            store.commit([Put(USERS, {"uuid": f"u{number}"})], new_id())
+            left.append(sum(rows(file, table.name) for table in (PAIRING_TOKENS, THROTTLE, LOGIN_HISTORY)))
+        assert left[0] >= 200 - 16, "one commit takes a few, not all"
+        assert left[-1] == 50
+        assert len(store.query(LOGIN_HISTORY, "u").items) == 50
+        store.close()
+
+    def test_leaves_time_for_a_clock_that_is_behind(self, file: Path) -> None:
+        """A process whose clock is an hour ahead takes nothing that still lives for the others."""
+        clock = self.Time()
+        store = SqliteStore(file, ALL, clock)
+        item: Item = {"token_hash": "t", "expires_at": to_millis(clock.now) + 600_000}
+        store.commit([Put(PAIRING_TOKENS, item)], new_id())
+        clock.now += timedelta(hours=1)
+        for number in range(10):
+            store.commit([Put(USERS, {"uuid": f"u{number}"})], new_id())
+        assert store.get(PAIRING_TOKENS.key("t")) == item
+        store.close()
+
+    def test_forgets_old_request_ids_faster_than_new_ones_come(self, file: Path) -> None:
+        """Request ids past their ten minutes go two by commit, and none before."""
+        store = opened(file)
+        for number in range(20):
+            store.commit([Put(USERS, {"uuid": f"u{number}"})], new_id())
+        assert rows(file, "commit_requests") == 20
+        with closing(sqlite3.connect(file)) as other, other:
+            other.execute("UPDATE commit_requests SET expires_at = expires_at - 700")
+        for number in range(10):
+            store.commit([Put(USERS, {"uuid": f"v{number}"})], new_id())
+        assert rows(file, "commit_requests") == 10
+        store.close()
+
+    def test_reads_no_whole_table(self, file: Path) -> None:
+        """Purging goes by an index, so that its cost does not grow with what is stored."""
+        from common.storage import sqlite  # noqa: PLC0415
+
+        opened(file).close()
+        with closing(sqlite3.connect(file)) as other:
+            for statement, values in ((sqlite._FORGET, (2,)), (sqlite._PURGE.format("ThrottleTable"), (0, 16))):
+                plan = [row[3] for row in other.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
+                assert not [step for step in plan if step.startswith("SCAN")], plan
+
+
+def test_processes_may_create_one_database_at_once(file: Path) -> None:
+    """Workers that start together each find or make the file, the log and the tables; none fails."""
+    file.parent.mkdir()
+    at_once(4, workers.create, file, 10)
+    for each in range(10):
+        assert rows(file.with_name(f"{each}.db"), "UsersTable") == 4
+
+
+@unix
+def test_a_fork_loses_nothing(file: Path) -> None:
+    """A parent that has used the store forks amid writing threads and closes; whatever either was told is there.
+
+    With a connection open across the fork the child believed that it held the parent's locks, and its commits went into
+    a log that the parent had deleted: answered and lost.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.contract.forking", str(file)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answered = done.stdout.split()
+    assert len(answered) >= 1 + 3 * 6
+    store = opened(file)
+    assert [key for key in answered if store.get(USERS.key(key)) is None] == []
+    store.close()
+    with closing(sqlite3.connect(file)) as other:
+        assert other.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+@unix
+def test_a_commit_that_fails_at_its_very_end_is_unknown(file: Path) -> None:
+    """When the log cannot be written the outcome is unknown; the same request then succeeds once the disk is well."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.contract.full_disk", str(file)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout.split() == ["unknown", "True", "True"], done.stderr
+
+
+def test_a_thread_that_ends_closes_its_connection(file: Path) -> None:
+    """Connections do not pile up with threads that come and go."""
+    store = opened(file)
+    for number in range(20):
+        put = Put(USERS, {"uuid": f"u{number}"}, Absent())
+        thread = threading.Thread(target=store.commit, args=([put], new_id()))
+        thread.start()
+        thread.join()
+    assert sum(slot.held is not None for slot in store._connections._slots) <= 2
+    store.close()
+    assert sum(slot.held is not None for slot in store._connections._slots) == 0
+
+
+def test_close_waits_for_calls_under_way(file: Path) -> None:
+    """`close` by one thread while others commit breaks none of them."""
+    store, stop = opened(file), threading.Event()
+    faults: list[Exception] = []
+
+    def write(name: int) -> None:
+        number = 0
+        try:
+            while not stop.is_set():
+                store.commit([Put(USERS, {"uuid": f"{name}-{number}"})], new_id())
+                number += 1
+        except Exception as fault:  # noqa: BLE001 - whatever it is, it is wrong
+            faults.append(fault)
+
+    threads = [threading.Thread(target=write, args=(name,)) for name in range(4)]
+    for thread in threads:
+        thread.start()
+    for _ in range(20):
+        store.close()
+        time.sleep(0.01)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    store.close()
+    assert faults == []

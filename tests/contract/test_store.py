@@ -1,0 +1,470 @@
+"""The storage port's contract, the same for every engine: what `get`, `query` and `commit` promise to one caller."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from common.clock import system_clock, to_millis
+from common.ids import new_id
+from common.storage.port import (
+    Absent,
+    Condition,
+    Conflict,
+    Delete,
+    Equals,
+    Item,
+    Put,
+    Sort,
+    Store,
+    Table,
+    Value,
+    Write,
+)
+from common.storage.tables import DEVICES, LOGIN_HISTORY, NAMES, PAIRING_TOKENS, USERS
+from tests.engines import Engine
+
+
+def commit(store: Store, *writes: Write) -> None:
+    """Commit under a fresh request id."""
+    store.commit(writes, new_id())
+
+
+def user(uuid: str, /, **attributes: Value) -> Item:
+    """Return an item of UsersTable."""
+    return {"uuid": uuid, **attributes}
+
+
+def fill(store: Store, table: Table, partition: str, sorts: Sequence[Sort]) -> None:
+    """Put an item at each sort key, ten to a commit."""
+    assert table.sort is not None
+    puts = [Put(table, {table.partition: partition, table.sort: sort}) for sort in sorts]
+    for start in range(0, len(puts), 10):
+        commit(store, *puts[start : start + 10])
+
+
+def sorts(table: Table, items: Sequence[Item]) -> list[Value]:
+    """Return the sort keys of items, in their order."""
+    assert table.sort is not None
+    return [item[table.sort] for item in items]
+
+
+class TestGet:
+    def test_finds_nothing_where_nothing_lies(self, store: Store, own: str) -> None:
+        """An absent item is None, in a table with one key attribute and in one with two."""
+        assert store.get(USERS.key(own)) is None
+        assert store.get(DEVICES.key(own, "phone")) is None
+        assert store.get(LOGIN_HISTORY.key(own, 1)) is None
+
+    def test_returns_what_was_put(self, store: Store, own: str) -> None:
+        """An item reads back equal, also through another store object."""
+        commit(store, Put(DEVICES, {"user_uuid": own, "device_id": "phone", "device_name": "電話"}))
+        expected = {"user_uuid": own, "device_id": "phone", "device_name": "電話"}
+        assert store.get(DEVICES.key(own, "phone")) == expected
+        assert store.get(DEVICES.key(own, "other")) is None
+
+    @pytest.mark.parametrize("text", ["", "x" * 1025, "\ud800"], ids=["empty", "long", "surrogate"])
+    def test_finds_nothing_at_a_text_that_no_key_can_have(self, store: Store, own: str, text: str) -> None:
+        """A stranger's text in a key is answered like any other unknown one."""
+        assert store.get(USERS.key(text)) is None
+        assert store.get(DEVICES.key(own, text)) is None
+        assert store.query(DEVICES, text).items == ()
+
+    def test_finds_nothing_at_a_number_that_no_key_can_have(self, store: Store, own: str) -> None:
+        """So with numbers over 64 bits."""
+        assert store.get(LOGIN_HISTORY.key(own, 2**63)) is None
+
+    def test_refuses_a_key_of_the_wrong_shape(self, store: Store, own: str) -> None:
+        """A missing, needless or mistyped sort key is a fault of the caller."""
+        for key in (DEVICES.key(own), USERS.key(own, "x"), DEVICES.key(own, 1), LOGIN_HISTORY.key(own, "1")):
+            with pytest.raises(ValueError, match="sort key"):
+                store.get(key)
+
+
+VALUES: dict[str, Value] = {
+    "null": None,
+    "true": True,
+    "false": False,
+    "zero": 0,
+    "one": 1,
+    "negative": -7,
+    "milliseconds": 1_795_251_600_250,
+    "beyond a double": 2**53 + 1,
+    "largest": 2**63 - 1,
+    "smallest": -(2**63),
+    "empty text": "",
+    "Japanese": "一台だけの端末",
+    "emoji": "👩‍👩‍👧‍👦 🏴",
+    "line ends and NUL": "a\r\nb\x00c\x7f\u2028",
+    "digits": "007",
+    "list": ["a", 1, None, [], ["", [True]]],
+    "map": {"uuid": "x", "名": {"deep": [{"deeper": {}}]}},
+    "empty list": [],
+    "empty map": {},
+    "long": "é" * 20_000,
+}
+
+
+STRANGE: dict[str, Any] = {
+    "float": 1.5,
+    "whole float": [1.0],
+    "bytes": b"x",
+    "set": {1},
+    "object": object(),
+    "over 64 bits": 2**63,
+    "under 64 bits": -(2**63) - 1,
+    "half a surrogate pair": "\ud800",
+    "half a pair inside": {"x": ["\udfff"]},
+    "name of nothing": {"": 1},
+    "name that is a number": {1: 1},
+}
+
+
+class TestValues:
+    @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES.keys())
+    def test_come_back_as_they_went(self, store: Store, own: str, value: Value) -> None:
+        """Every kind of value keeps its type and content; True stays a bool and 1 an int."""
+        commit(store, Put(USERS, user(own, value=value, nested={"value": [value]})))
+        found = store.get(USERS.key(own))
+        assert found == user(own, value=value, nested={"value": [value]})
+        assert type(found["value"]) is type(value)
+
+    def test_reserved_words_are_names_like_others(self, store: Store, own: str) -> None:
+        """Attribute names that an engine's own language uses are stored, compared and read back."""
+        names = ("name", "state", "token", "size", "key", "status", "sort", "item", "a.b", "#x", ":y", "端末")
+        item = user(own, **dict.fromkeys(names, "x"))
+        commit(store, Put(USERS, item))
+        for name in names:
+            commit(store, Put(USERS, item, Equals(name, "x")))
+        assert store.get(USERS.key(own)) == item
+
+    @pytest.mark.parametrize("value", STRANGE.values(), ids=STRANGE.keys())
+    def test_that_the_port_does_not_know_are_refused(self, store: Store, own: str, value: Any) -> None:
+        """A float, bytes, a number over 64 bits or half a surrogate pair is an error, and nothing is written."""
+        with pytest.raises((TypeError, ValueError)):
+            commit(store, Put(NAMES, {"claim": own}), Put(USERS, user(own, value=value)))
+        assert store.get(NAMES.key(own)) is None
+        with pytest.raises((TypeError, ValueError)):
+            commit(store, Put(USERS, user(own), Equals("value", value)))
+
+    def test_may_lie_32_deep_and_no_deeper(self, store: Store, own: str) -> None:
+        """The depth is bounded where DynamoDB bounds it."""
+        deep: Value = "bottom"
+        for _ in range(31):
+            deep = [deep]
+        commit(store, Put(USERS, user(own, deep=deep)))
+        assert store.get(USERS.key(own)) == user(own, deep=deep)
+        with pytest.raises(ValueError, match="deep"):
+            commit(store, Put(USERS, user(own, deep=[deep])))
+
+
+class TestQuery:
+    NUMBERS = (-(2**63), -10, -9, 0, 1, 2, 9, 10, 11, 99, 100, 2**53 + 1, 2**63 - 1)
+    TEXTS = ("!", "10", "9", "A", "Z", "a", "aa", "b", "é", "日", "ｚ", "😀")
+
+    def test_numbers_are_ordered_as_numbers(self, store: Store, own: str) -> None:
+        """10 comes after 9, and every 64-bit number has its place."""
+        fill(store, LOGIN_HISTORY, own, self.NUMBERS[::-1])
+        assert sorts(LOGIN_HISTORY, store.query(LOGIN_HISTORY, own).items) == list(self.NUMBERS)
+
+    def test_texts_are_ordered_by_their_bytes(self, store: Store, own: str) -> None:
+        """Texts follow each other as their UTF-8 bytes do."""
+        fill(store, DEVICES, own, self.TEXTS[::-1])
+        assert sorts(DEVICES, store.query(DEVICES, own).items) == list(self.TEXTS)
+
+    @pytest.mark.parametrize("descending", [False, True], ids=["up", "down"])
+    @pytest.mark.parametrize("limit", [1, 3, 4, 12, 13, 100])
+    def test_pages_in_both_directions(self, store: Store, own: str, limit: int, *, descending: bool) -> None:
+        """Following `after` page by page gives every item once, in order; `more` is true until the last page."""
+        fill(store, LOGIN_HISTORY, own, self.NUMBERS)
+        found: list[Value] = []
+        after: Sort | None = None
+        while True:
+            page = store.query(LOGIN_HISTORY, own, after=after, limit=limit, descending=descending)
+            found += sorts(LOGIN_HISTORY, page.items)
+            assert page.more == (len(found) < len(self.NUMBERS))
+            if not page.more:
+                break
+            assert len(page.items) == limit
+            last = found[-1]
+            assert isinstance(last, int)
+            after = last
+        assert found == sorted(self.NUMBERS, reverse=descending)
+
+    def test_begins_beyond_after_whether_it_lies_there_or_not(self, store: Store, own: str) -> None:
+        """`after` is a place in the order, not an item."""
+        fill(store, DEVICES, own, ["b", "d", "f"])
+        assert sorts(DEVICES, store.query(DEVICES, own, after="b").items) == ["d", "f"]
+        assert sorts(DEVICES, store.query(DEVICES, own, after="c").items) == ["d", "f"]
+        assert sorts(DEVICES, store.query(DEVICES, own, after="d", descending=True).items) == ["b"]
+        assert sorts(DEVICES, store.query(DEVICES, own, after="e", descending=True).items) == ["d", "b"]
+        assert store.query(DEVICES, own, after="f").items == ()
+
+    def test_keeps_to_its_partition(self, store: Store, own: str) -> None:
+        """Items of other partitions are not seen, not even of one whose name begins alike."""
+        fill(store, DEVICES, own, ["a"])
+        fill(store, DEVICES, own + "#failures", ["b"])
+        page = store.query(DEVICES, own)
+        assert (sorts(DEVICES, page.items), page.more) == (["a"], False)
+        assert store.query(DEVICES, own[:-1]).items == ()
+
+    def test_reads_beyond_a_megabyte(self, store: Store, own: str) -> None:
+        """An engine that answers in pieces puts them together."""
+        pad = "x" * 150_000
+        for number in range(10):
+            commit(store, Put(LOGIN_HISTORY, {"user_uuid": own, "change_no": number, "pad": pad}))
+        page = store.query(LOGIN_HISTORY, own, limit=9, descending=True)
+        assert (sorts(LOGIN_HISTORY, page.items), page.more) == (list(range(9, 0, -1)), True)
+
+    def test_refuses_impossible_questions(self, store: Store, own: str) -> None:
+        """A page of no items, and a place of the wrong kind, are faults of the caller."""
+        for limit in (0, -1):
+            with pytest.raises(ValueError, match="at least one"):
+                store.query(DEVICES, own, limit=limit)
+        with pytest.raises(ValueError, match="sort key"):
+            store.query(LOGIN_HISTORY, own, after="1")
+        for table, after in ((LOGIN_HISTORY, 2**63), (DEVICES, ""), (DEVICES, "x" * 1025)):
+            with pytest.raises(ValueError, match="after"):
+                store.query(table, own, after=after)
+
+
+CONDITIONS: list[tuple[str, Item | None, Condition, bool]] = [
+    ("nothing asked, nothing there", None, None, True),
+    ("nothing asked, an item there", {}, None, True),
+    ("absent, nothing there", None, Absent(), True),
+    ("absent, an item there", {}, Absent(), False),
+    ("equal", {"version": 3}, Equals("version", 3), True),
+    ("not equal", {"version": 4}, Equals("version", 3), False),
+    ("no item", None, Equals("version", 3), False),
+    ("no attribute", {}, Equals("version", 3), False),
+    ("no attribute, null asked", {}, Equals("version", None), False),
+    ("null", {"version": None}, Equals("version", None), True),
+    ("null, another asked", {"version": None}, Equals("version", ""), False),
+    ("empty text", {"version": ""}, Equals("version", ""), True),
+    ("empty text, null asked", {"version": ""}, Equals("version", None), False),
+    ("true", {"version": True}, Equals("version", True), True),  # noqa: FBT003
+    ("true is not one", {"version": True}, Equals("version", 1), False),
+    ("one is not true", {"version": 1}, Equals("version", True), False),  # noqa: FBT003
+    ("zero is not false", {"version": 0}, Equals("version", False), False),  # noqa: FBT003
+    ("a number is not a text", {"version": 1}, Equals("version", "1"), False),
+    ("large", {"version": 2**53 + 1}, Equals("version", 2**53), False),
+    ("text by its bytes", {"version": "é"}, Equals("version", "e\u0301"), False),
+    ("list", {"version": [1, [True, ""]]}, Equals("version", [1, [True, ""]]), True),
+    ("tuple for a list", {"version": [1, 2]}, Equals("version", (1, 2)), True),
+    ("list in another order", {"version": [1, 2]}, Equals("version", [2, 1]), False),
+    ("map", {"version": {"a": 1, "b": None}}, Equals("version", {"b": None, "a": 1}), True),
+    ("map with true for one", {"version": {"a": 1}}, Equals("version", {"a": True}), False),
+    ("the key itself", {}, Equals("user_uuid", "@own"), True),
+]
+
+
+class TestConditions:
+    @pytest.mark.parametrize(("there", "when", "holds"), [c[1:] for c in CONDITIONS], ids=[c[0] for c in CONDITIONS])
+    @pytest.mark.parametrize("delete", [False, True], ids=["put", "delete"])
+    def test_decide_about_a_write(
+        self, store: Store, own: str, there: Item | None, when: Condition, *, holds: bool, delete: bool
+    ) -> None:
+        """A put and a delete happen exactly if their condition holds; else everything stays as it was."""
+        key = DEVICES.key(own, "d")
+        if isinstance(when, Equals) and when.value == "@own":
+            when = Equals(when.attribute, own)
+        before: Item | None = None if there is None else {"user_uuid": own, "device_id": "d", **there}
+        if before is not None:
+            commit(store, Put(DEVICES, before))
+        after: Item = {"user_uuid": own, "device_id": "d", "new": 1}
+        write = Delete(key, when) if delete else Put(DEVICES, after, when)
+        if not holds:
+            with pytest.raises(Conflict) as conflict:
+                commit(store, write)
+            assert conflict.value.failed == (0,)
+            assert store.get(key) == before
+        else:
+            commit(store, write)
+            assert store.get(key) == (None if delete else after)
+
+    def test_look_at_the_item_and_not_at_the_new_one(self, store: Store, own: str) -> None:
+        """A condition judges what lies there, not what is to be written."""
+        commit(store, Put(USERS, user(own, version=1)))
+        with pytest.raises(Conflict):
+            commit(store, Put(USERS, user(own, version=2), Equals("version", 2)))
+
+    def test_see_nothing_of_their_own_commit(self, store: Store, own: str) -> None:
+        """All conditions are judged before the first write."""
+        commit(store, Put(USERS, user(own)))
+        with pytest.raises(Conflict) as conflict:
+            commit(store, Delete(USERS.key(own)), Put(USERS, user(own + "b"), Equals("x", 1)))
+        assert conflict.value.failed == (1,)
+
+
+class TestCommit:
+    def test_replaces_whole_items(self, store: Store, own: str) -> None:
+        """A put leaves nothing of what lay there."""
+        commit(store, Put(USERS, user(own, old=1)))
+        commit(store, Put(USERS, user(own, new=2)))
+        assert store.get(USERS.key(own)) == user(own, new=2)
+
+    def test_removing_nothing_is_no_fault(self, store: Store, own: str) -> None:
+        """An unconditional delete of an absent item succeeds."""
+        commit(store, Delete(USERS.key(own)), Delete(DEVICES.key(own, "d")))
+        assert store.get(USERS.key(own)) is None
+
+    def test_writes_all_tables_or_none(self, store: Store, own: str) -> None:
+        """Ten writes in five tables appear together, or not at all if one condition fails."""
+        commit(store, Put(USERS, user(own + "gone")), Put(DEVICES, {"user_uuid": own, "device_id": "gone"}))
+        writes: list[Write] = [Put(NAMES, {"claim": f"{own}#{number}"}, Absent()) for number in range(5)]
+        writes += [
+            Put(DEVICES, {"user_uuid": own, "device_id": "d"}),
+            Put(LOGIN_HISTORY, {"user_uuid": own, "change_no": 1}),
+            Delete(USERS.key(own + "gone"), Equals("uuid", own + "gone")),
+            Delete(DEVICES.key(own, "gone")),
+            Put(USERS, user(own, version=2), Equals("version", 1)),
+        ]
+        with pytest.raises(Conflict) as conflict:
+            commit(store, *writes)
+        assert conflict.value.failed == (9,)
+        assert [store.get(write.key) is None for write in writes] == [True] * 7 + [False, False, True]
+        commit(store, Put(USERS, user(own, version=1)))
+        commit(store, *writes)
+        assert [store.get(write.key) is None for write in writes] == [False] * 7 + [True, True, False]
+
+    def test_names_every_write_that_failed(self, store: Store, own: str) -> None:
+        """Both a taken name and a taken mail are told, by their places."""
+        commit(store, Put(NAMES, {"claim": own + "name"}), Put(NAMES, {"claim": own + "mail"}))
+        with pytest.raises(Conflict) as conflict:
+            commit(
+                store,
+                Put(USERS, user(own), Absent()),
+                Put(NAMES, {"claim": own + "name"}, Absent()),
+                Put(DEVICES, {"user_uuid": own, "device_id": "d"}),
+                Put(NAMES, {"claim": own + "mail"}, Absent()),
+            )
+        assert conflict.value.failed == (1, 3)
+
+    def test_refuses_an_item_without_its_key(self, store: Store, own: str) -> None:
+        """A key attribute that is missing, or is no text or number, is a fault of the caller."""
+        with pytest.raises(KeyError):
+            commit(store, Put(DEVICES, {"user_uuid": own}))
+        with pytest.raises(TypeError):
+            commit(store, Put(DEVICES, {"user_uuid": own, "device_id": ["d"]}))
+
+    def test_keeps_its_bounds(self, store: Store, own: str) -> None:
+        """0 or 11 writes, an item twice, a request id of 0 or 37 characters, an impossible key: refused, no write."""
+        put = Put(USERS, user(own))
+        eleven = [Put(USERS, user(f"{own}{number}")) for number in range(11)]
+        refused: list[tuple[list[Write], str]] = [
+            ([], new_id()),
+            ([*eleven], new_id()),
+            ([put, Delete(USERS.key(own))], new_id()),
+            ([put, Put(USERS, user(own, x=1))], new_id()),
+            ([put], ""),
+            ([put], "x" * 37),
+            ([put, Put(USERS, user(""))], new_id()),
+            ([put, Put(USERS, user("x" * 1025))], new_id()),
+            ([put, Delete(DEVICES.key(own, ""))], new_id()),
+        ]
+        for writes, request_id in refused:
+            with pytest.raises(ValueError, match=r"."):
+                store.commit(writes, request_id)
+        assert store.get(USERS.key(own)) is None
+        store.commit(eleven[:10], own + "-36!")
+        assert store.get(eleven[9].key) is not None
+
+
+class TestRequestIds:
+    def test_a_repeated_request_is_done_once(self, engine: Engine, store: Store, own: str) -> None:
+        """Repeating a commit succeeds, though its condition no longer holds, and does nothing; by any store object."""
+        writes, request_id = [Put(USERS, user(own, version=1), Absent())], new_id()
+        for _ in range(3):
+            store.commit(writes, request_id)
+        other = engine.open()
+        other.commit(writes, request_id)
+        other.close()
+        assert store.get(USERS.key(own)) == user(own, version=1)
+
+    def test_a_repeated_request_undoes_nothing_later(self, store: Store, own: str) -> None:
+        """A late repetition does not bring the old state back over a newer one."""
+        first = new_id()
+        store.commit([Put(USERS, user(own, version=1))], first)
+        commit(store, Put(USERS, user(own, version=2), Equals("version", 1)))
+        store.commit([Put(USERS, user(own, version=1))], first)
+        assert store.get(USERS.key(own)) == user(own, version=2)
+
+    def test_a_conflict_does_not_use_the_id_up(self, store: Store, own: str) -> None:
+        """After a conflict nothing was written, so the same request is judged anew, and may conflict or succeed."""
+        writes, request_id = [Put(USERS, user(own, version=2), Equals("version", 1))], new_id()
+        for _ in range(2):
+            with pytest.raises(Conflict):
+                store.commit(writes, request_id)
+        commit(store, Put(USERS, user(own, version=1)))
+        store.commit(writes, request_id)
+        assert store.get(USERS.key(own)) == user(own, version=2)
+
+    @pytest.mark.parametrize("other", ["value", "condition", "delete", "more"])
+    def test_an_id_names_one_content(self, store: Store, own: str, other: str) -> None:
+        """Another commit under a used id is a fault of the caller, never a silent success."""
+        put, request_id = Put(USERS, user(own, version=1)), new_id()
+        store.commit([put], request_id)
+        writes: dict[str, list[Write]] = {
+            "value": [Put(USERS, user(own, version=True))],
+            "condition": [Put(USERS, put.item, Equals("version", 1))],
+            "delete": [Delete(put.key)],
+            "more": [put, Delete(USERS.key(own + "b"))],
+        }
+        with pytest.raises(ValueError, match=r"."):
+            store.commit(writes[other], request_id)
+        assert store.get(USERS.key(own)) == user(own, version=1)
+
+
+class TestExpiry:
+    def test_an_expired_item_is_there_or_not_but_never_comes_back(self, store: Store, own: str) -> None:
+        """An engine may purge late or never; what is gone stays gone, and conditions agree with what is read."""
+        past = to_millis(system_clock() - timedelta(days=1))
+        item: Item = {"token_hash": own, "expires_at": past, "state": "open"}
+        commit(store, Put(PAIRING_TOKENS, item))
+        seen = []
+        for number in range(12):
+            commit(store, Put(USERS, user(f"{own}{number}")))
+            seen.append(store.get(PAIRING_TOKENS.key(own)))
+        assert all(found in (item, None) for found in seen)
+        assert None not in seen or all(found is None for found in seen[seen.index(None) :])
+        newer: Item = {**item, "state": "new"}
+        if seen[-1] is None:
+            commit(store, Put(PAIRING_TOKENS, newer, Absent()))
+        else:
+            commit(store, Put(PAIRING_TOKENS, newer, Equals("state", "open")))
+        assert store.get(PAIRING_TOKENS.key(own)) in (newer, None)
+
+    def test_an_item_that_lives_is_never_purged(self, store: Store, own: str) -> None:
+        """Neither a future end nor none at all is touched, and the item reads back without anything added."""
+        future = to_millis(system_clock() + timedelta(minutes=10)) + 1
+        lasting: list[Item] = [
+            {"token_hash": own + "a", "expires_at": future},
+            {"token_hash": own + "b", "expires_at": None},
+            {"token_hash": own + "c"},
+            {"token_hash": own + "d", "expires_at": True},
+            {"token_hash": own + "e", "expires_at": ["never"]},
+        ]
+        commit(store, *(Put(PAIRING_TOKENS, item) for item in lasting))
+        for number in range(12):
+            commit(store, Put(USERS, user(f"{own}{number}")))
+        assert [store.get(PAIRING_TOKENS.key_of(item)) for item in lasting] == lasting
+
+    def test_other_tables_may_hold_the_attribute_too(self, store: Store, own: str) -> None:
+        """In a table that does not expire, `expires_at` and `ttl` are attributes like others."""
+        item = user(own, expires_at=1, ttl=2)
+        commit(store, Put(USERS, item))
+        for number in range(12):
+            commit(store, Put(USERS, user(f"{own}{number}")))
+        assert store.get(USERS.key(own)) == item
+
+
+class TestClose:
+    def test_a_closed_store_opens_again(self, store: Store, own: str) -> None:
+        """`close` lets go; a later call works as before, and closing twice is no fault."""
+        commit(store, Put(USERS, user(own)))
+        store.close()
+        store.close()
+        assert store.get(USERS.key(own)) == user(own)
