@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 DEADLINE_SECONDS = 4.0
 """How long anything is tried before the caller is told to come back: below the patience of a person and of a proxy."""
 
+REQUEST_SECONDS = 3.4
+"""After so long nothing more is tried for one request, whatever it is made of: with the last try, which may take a
+silent store another 1.5 s, it is answered within 5 s."""
+
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.1
+
+_latest_end: ContextVar[float] = ContextVar("latest_end", default=math.inf)
+
+
+@contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """Let every patience that is begun inside end by then: patiences in a row must not add up."""
+    before = _latest_end.set(min(_latest_end.get(), time.monotonic() + seconds))
+    try:
+        yield
+    finally:
+        _latest_end.reset(before)
 
 
 class Patience:
     """Iterating gives one try after another until `seconds` are over; `pause` is how it waits between them."""
 
     def __init__(self, seconds: float = DEADLINE_SECONDS, pause: Callable[[float], None] = time.sleep) -> None:
-        self._end = time.monotonic() + seconds
+        self._end = min(time.monotonic() + seconds, _latest_end.get())
         self._pause = pause
         self._longest = _FIRST_PAUSE
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from importlib.metadata import version
 
 from flask import Flask
 
+from common.clock import Clock, system_clock
+from common.crypto.passwords import CHEAP_FOR_TESTS, OWASP_MINIMUM
 from common.web.blueprints import blueprint_of
 from common.web.factory import AppParts, make_app
 from ichidai.console.pages import page_blueprint
 from ichidai.orphans import end_with_parent
-from ichidai.settings import read_settings
+from ichidai.settings import Trials, read_settings, read_trials
 from ichidai.topology import DEV_PORTS, DOMAINS, Part
 from ichidai.wiring import Suite, build
+
+_log = logging.getLogger(__name__)
 
 
 def app_for(serving: Part, suite: Suite) -> Flask:
@@ -33,8 +38,17 @@ def app_for(serving: Part, suite: Suite) -> Flask:
 
 def app_from(environment: Mapping[str, str], serving: Part) -> Flask:
     """Return an app with the settings of an environment. Raises SettingsError and what `build` raises."""
-    settings = read_settings(environment)
-    return app_for(serving, build(settings, serving, settings.port or DEV_PORTS[serving]))
+    settings, trials = read_settings(environment), read_trials(environment)
+    if trials.cheap_hash:
+        _log.warning("ICHIDAI_TEST_CHEAP_HASH is on: passwords are hashed at no cost. For tests alone.")
+    cost = CHEAP_FOR_TESTS if trials.cheap_hash else OWASP_MINIMUM
+    port = settings.port or DEV_PORTS[serving]
+    return app_for(serving, build(settings, serving, port, clock=_clock(trials), cost=cost))
+
+
+def _clock(trials: Trials) -> Clock:
+    """Return the system's clock; a test may have set this process' clock apart."""
+    return (lambda: system_clock() + trials.clock_offset) if trials.clock_offset else system_clock
 
 
 def combined() -> Flask:

@@ -18,7 +18,7 @@ from common.config import SettingsError
 from common.crypto.keyring import KeyRingError
 from common.storage.opening import StoreUrlError
 from common.storage.port import StoreUnavailable
-from ichidai.settings import read_settings
+from ichidai.settings import read_settings, read_trials
 from ichidai.topology import DEV_PORTS, Part
 from ichidai.wiring import build
 
@@ -69,6 +69,7 @@ def _checked(serving: Part, host: str, port: int | None) -> int:
     """Open everything once, before any worker is started, and return the port. Raises CannotServe."""
     try:
         settings = read_settings(os.environ)
+        read_trials(os.environ)
         port = port or settings.port or DEV_PORTS[serving]
         _wait_for_port(host, port)
         suite = build(settings, serving, port)

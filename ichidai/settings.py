@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,7 +14,7 @@ import device_manager.config
 import login_app.config
 import registration.config
 import session_manager.config
-from common.config import SettingsReader
+from common.config import TEST_PREFIX, SettingsReader
 from common.web.clients import Network
 
 FILE_NAME = "ichidai.sqlite"
@@ -54,6 +56,26 @@ def read_settings(source: Mapping[str, str]) -> Settings:
     )
     reader.finish()
     return settings
+
+
+@dataclass(frozen=True, slots=True)
+class Trials:
+    """What the tests' own names change in a server process: its clock, and what a password's hash costs."""
+
+    cheap_hash: bool
+    clock_offset: timedelta
+
+
+def read_trials(source: Mapping[str, str]) -> Trials:
+    """Read the names that are the tests' own. Raises SettingsError."""
+    reader = SettingsReader({name: value for name, value in source.items() if name.startswith(TEST_PREFIX)})
+    offset = reader.text("ICHIDAI_TEST_CLOCK_OFFSET_SECONDS", "0")
+    if not re.fullmatch(r"[+-]?[0-9]{1,9}", offset):
+        reader.fault(f"ICHIDAI_TEST_CLOCK_OFFSET_SECONDS must be signed whole seconds, not {offset!r}")
+        offset = "0"
+    trials = Trials(reader.boolean("ICHIDAI_TEST_CHEAP_HASH", default=False), timedelta(seconds=int(offset)))
+    reader.finish()
+    return trials
 
 
 def _url(reader: SettingsReader, name: str) -> str:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from common.admission import Proven
 from common.book import Book
-from common.bookkeeping import Bookkeeper, Change, Snapshot
+from common.bookkeeping import Bookkeeper, Change, NoSuchUser, Snapshot
 from common.clock import Clock
 from common.crypto.passwords import Argon2Cost, new_password_hash
 from common.devices import NewDevice
@@ -154,7 +154,10 @@ def register_second_device_via_qr(desk: Desk, form: SecondDevice) -> Registered:
         desk.enrolment.check_room(snapshot.book)
         return used
 
-    desk.bookkeeper.preview(proven.user_uuid, lambda snapshot: Change(check(snapshot, None)), reading)
+    try:
+        desk.bookkeeper.preview(proven.user_uuid, lambda snapshot: Change(check(snapshot, None)), reading)
+    except NoSuchUser:
+        raise Refusal(Code.BAD_CREDENTIALS, reason="no book") from None
     device = desk.enrolment.prepare(proven.user_uuid, form.device_name, primary=False)
 
     def join(snapshot: Snapshot) -> Change[IssuedPairing]:

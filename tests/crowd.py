@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import queue
 import time
 import traceback
@@ -15,6 +16,11 @@ _PATIENCE_SECONDS = 120.0
 
 Task = Callable[..., Any]
 """Called as task(number, gate, *arguments); `gate()` holds each process until all have come to it."""
+
+
+def rounds(few: int) -> int:
+    """Return how often a race is run: a few times, or fifty where `ICHIDAI_TEST_LONG=1` asks for it."""
+    return 50 if os.environ.get("ICHIDAI_TEST_LONG") == "1" else few
 
 
 def at_once(count: int, task: Task, *arguments: object) -> list[Any]:

@@ -55,8 +55,8 @@ class Place:
 class Limits:
     """Seconds: to connect, for an answer, and `wait`, after which no further try is begun."""
 
-    connect: float = 1.0
-    answer: float = 1.5
+    connect: float = 0.5
+    answer: float = 1.0
     wait: float = 1.5
 
 
@@ -117,6 +117,8 @@ class DynamoStore:
     def _ask(self, verb: str, request: Wire, lost: type[StoreUnavailable]) -> Any:
         """Send until there is an answer or the wait is over. `lost` is raised if what was sent may have been done."""
         patience, unknown = Patience(self._wait), False
+        if not patience.left():
+            raise StoreUnavailable("DynamoDB: no time is left for this request")
         while True:
             try:
                 return self._clients.answer(verb, request)

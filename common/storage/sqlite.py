@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import orjson
 
 from common.clock import Clock, to_millis
+from common.patience import Patience
 from common.storage.bounds import can_hold, can_query, check_writes
 from common.storage.contents import digest, end_of, holds
 from common.storage.per_thread import PerThread
@@ -124,12 +125,12 @@ class SqliteStore:
 
     def _patiently(self, run: Callable[[], R]) -> R:
         """Run something again while the file is locked, up to the wait; the last error becomes StoreUnavailable."""
-        end = time.monotonic() + self._wait
+        patience = Patience(self._wait)
         while True:
             try:
                 return run()
             except sqlite3.Error as error:
-                if not _is_busy(error) or time.monotonic() >= end:
+                if not _is_busy(error) or not patience.left():
                     raise _unavailable(error) from error
             time.sleep(_LOOK_AGAIN_SECONDS)
 

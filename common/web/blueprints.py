@@ -14,6 +14,7 @@ from common.bookkeeping import NoSuchUser
 from common.errors import Code, Refusal
 from common.history import Reason
 from common.liveness import SessionGone
+from common.patience import REQUEST_SECONDS, at_most
 from common.web.bodies import Body, idempotency_key, parse, read_fields
 from common.web.clients import Network, origin_of
 from common.web.endpoints import Answer, Call, Choice, Endpoint, Reply
@@ -44,7 +45,8 @@ def blueprint_of(name: str, endpoints: Sequence[Endpoint], edge: Edge) -> APIBlu
 def _view(endpoint: Endpoint, edge: Edge) -> Callable[[], Response]:
     def view() -> Response:
         try:
-            return _respond(endpoint.handler(_call(endpoint, edge)))
+            with at_most(REQUEST_SECONDS):
+                return _respond(endpoint.handler(_call(endpoint, edge)))
         except NoSuchUser:
             raise Refusal(Code.SESSION_ENDED, session_reason=str(Reason.REVOKED)) from None
         except SessionGone as gone:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 import orjson
 from flask import Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from common.errors import Code, Refusal
 
@@ -65,9 +66,11 @@ def read_fields(request: Request, *, forms: bool) -> Mapping[str, Any]:
 
     Raises Refusal: UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST (also for no body at all); RequestEntityTooLarge.
     """
+    raw = request.get_data()
+    if len(raw) > LARGEST:
+        raise RequestEntityTooLarge
     if forms and request.mimetype in _FORMS:
         return {name: value for name, value in _form(request).items() if value != ""}
-    raw = request.get_data(cache=False)
     if not raw:
         raise _invalid("there is no body")
     if not (request.mimetype == "application/json" or request.mimetype.endswith("+json")):

@@ -49,7 +49,8 @@ def make_app(parts: AppParts, blueprints: Sequence[APIBlueprint], pages: Sequenc
     )
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # it would redirect, to an address made of the Host header
-    app.config.update(MAX_CONTENT_LENGTH=LARGEST, MAX_FORM_MEMORY_SIZE=LARGEST, MAX_FORM_PARTS=100)
+    # One byte more than is allowed: a body of unknown length is cut there in silence, and that byte shows it.
+    app.config.update(MAX_CONTENT_LENGTH=LARGEST + 1, MAX_FORM_MEMORY_SIZE=LARGEST, MAX_FORM_PARTS=100)
     for blueprint in blueprints:
         app.register_api(blueprint)
     for page in pages:

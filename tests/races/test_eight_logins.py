@@ -11,20 +11,19 @@ from __future__ import annotations
 
 import pytest
 
-from tests.crowd import at_once
+from tests.crowd import at_once, rounds
 from tests.engines import Engine
 from tests.races import logins
 
 EIGHT = 8
-ROUNDS = 50
 
 
 @pytest.mark.row("B01", "B02", "D40", "D47")
 @pytest.mark.pitfall("X05", "Y07")
 def test_exactly_one_gets_in(engine: Engine) -> None:
-    """One is let in, seven are refused and shown the one; fifty times, each with a fresh account."""
+    """One is let in, seven are refused and shown the one; each time with a fresh account."""
     store = engine.open()
-    users = [logins.registered(store, EIGHT) for _ in range(ROUNDS)]
+    users = [logins.registered(store, EIGHT) for _ in range(rounds(8))]
     answers = at_once(EIGHT, logins.careful, engine, users)
     for number, user in enumerate(users):
         assert list(logins.violations([each[number] for each in answers], store, user)) == []

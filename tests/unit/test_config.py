@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from common.admission import ConcurrencyMode, DeviceProof
 from common.config import SettingsError, SettingsReader
 from common.throttle import Quota
-from ichidai.settings import Settings, read_settings
+from ichidai.settings import Settings, Trials, read_settings, read_trials
 from tests.unit.making import DAY, MINUTE, SECOND
 
 
@@ -203,3 +203,13 @@ def test_any_text_is_a_value_or_a_fault(source: dict[str, str]) -> None:
 def test_an_empty_value_is_as_absent() -> None:
     """Compose files leave such."""
     assert read_settings({"MAX_CONCURRENT_DEVICES": "", "ICHIDAI_ISSUER": " ", "PORT": ""}) == read_settings({})
+
+
+def test_the_tests_own_names_change_the_clock_and_the_cost_of_a_hash() -> None:
+    """Off unless they are set; a value that cannot be read stops the start."""
+    assert read_trials({}) == Trials(cheap_hash=False, clock_offset=timedelta())
+    names = {"ICHIDAI_TEST_CHEAP_HASH": "true", "ICHIDAI_TEST_CLOCK_OFFSET_SECONDS": "-3600"}
+    assert read_trials(names) == Trials(cheap_hash=True, clock_offset=timedelta(hours=-1))
+    with pytest.raises(SettingsError) as error:
+        read_trials({"ICHIDAI_TEST_CHEAP_HASH": "yes", "ICHIDAI_TEST_CLOCK_OFFSET_SECONDS": "1.5"})
+    assert len(error.value.faults) == 2

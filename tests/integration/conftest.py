@@ -1,0 +1,100 @@
+"""Servers for the tests over HTTP: one for each choice of settings, shared by tests that bring their own users."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.client import Client
+from tests.engines import ENGINES
+from tests.servers import Suite, combined, four_entrances
+
+Starting = Callable[..., Suite]
+
+_STARTED: list[Suite] = []
+_LONGEST_OUTPUT = 4000
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show with a failure what the servers said."""
+    report = yield
+    if report.failed:
+        report.sections += [("servers", suite.output[-_LONGEST_OUTPUT:]) for suite in _STARTED]
+    return report
+
+
+@pytest.fixture(scope="session")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Suite]]:
+    """Return a function that gives a running combined app with some workers and settings; alike ones are one."""
+    running: dict[tuple[int, frozenset[tuple[str, str]]], Suite] = {}
+
+    def with_settings(*, workers: int = 1, **settings: str) -> Suite:
+        key = (workers, frozenset(settings.items()))
+        if key not in running:
+            running[key] = combined(tmp_path_factory.mktemp("suite"), workers, **settings)
+            _STARTED.append(running[key])
+            running[key].start()
+        return running[key]
+
+    yield with_settings
+    for suite in running.values():
+        suite.stop()
+        _STARTED.remove(suite)
+
+
+@pytest.fixture(scope="session")
+def suite(pool: Starting) -> Suite:
+    """Return the combined app with the settings it has by default: one active device, the person is asked."""
+    return pool()
+
+
+@pytest.fixture
+def client(suite: Suite) -> Client:
+    """Return a client of `suite`."""
+    return suite.client
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[Callable[[Suite], Suite]]:
+    """Return a function that starts a suite for one test alone; it is ended after the test."""
+    mine: list[Suite] = []
+
+    def start(suite: Suite) -> Suite:
+        mine.append(suite)
+        _STARTED.append(suite)
+        suite.start()
+        return suite
+
+    yield start
+    for each in mine:
+        each.kill()
+        _STARTED.remove(each)
+
+
+@pytest.fixture(scope="session")
+def entrances_on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Suite]]:
+    """Return a function that gives the four apps on an engine, as their own modules start them, two devices active."""
+    running: dict[str, Suite] = {}
+
+    def on(engine: str) -> Suite:
+        if engine not in running:
+            folder = tmp_path_factory.mktemp("entrances")
+            settings = {} if engine == "sqlite" else ENGINES[engine](folder).settings
+            running[engine] = four_entrances(folder, MAX_CONCURRENT_DEVICES="2", **settings)
+            _STARTED.append(running[engine])
+            running[engine].start()
+        return running[engine]
+
+    yield on
+    for apps in running.values():
+        apps.stop()
+        _STARTED.remove(apps)
+
+
+@pytest.fixture(scope="session")
+def entrances(entrances_on: Callable[[str], Suite]) -> Suite:
+    """Return the four apps on SQLite."""
+    return entrances_on("sqlite")

@@ -1,0 +1,241 @@
+"""Devices of an account: unbound with a recent password, never the last one, renamed, and others logged out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from common.history import Kind, Reason
+from tests.usecases.conftest import Build
+from tests.usecases.house import (
+    MILLISECOND,
+    MINUTE,
+    SECOND,
+    Device,
+    HandClock,
+    House,
+    Login,
+    Person,
+    as_login,
+    code_of,
+    ended,
+)
+
+
+@pytest.fixture
+def anna(house: House) -> Person:
+    """Return a registered person."""
+    return house.register()
+
+
+@pytest.fixture
+def laptop(house: House, clock: HandClock, anna: Person) -> Device:
+    """Return her second device, registered a second after the first."""
+    clock.move(SECOND)
+    return house.pair(anna, "Laptop")
+
+
+def unbind(house: House, login: Login, device: Device, **more: Any) -> Any:
+    """Ask to unbind a device."""
+    return house.post("/device/unbind", {"device_id": device.device_id, **more}, login.access)
+
+
+class TestUnbind:
+    """A device is taken off the account."""
+
+    @pytest.mark.row("D17")
+    @pytest.mark.pitfall("X14", "X43")
+    def test_its_session_ends_and_its_certificate_is_revoked_in_one_change(self, build_house: Build) -> None:
+        """At once, for good, and told to the device."""
+        house = build_house(MAX_CONCURRENT_DEVICES="2")
+        anna = house.register()
+        laptop = house.pair(anna)
+        phone, on_laptop = house.log_in(anna), house.log_in(anna, laptop)
+        house.store.watch()
+        assert unbind(house, phone, laptop).status_code == 200
+        (commit,) = house.store.commits
+        assert sorted(commit.tables) == ["DevicesTable", "LoginHistory", "SessionsTable"]
+        assert ended(house.verify(on_laptop)) == "device-unbound"
+        assert ended(house.refresh(on_laptop.refresh)) == "device-unbound"
+        assert code_of(house.login(anna, laptop)) == (401, "certificate-revoked")
+        newest = house.history(anna)[-1]
+        assert [(e.kind, e.reason) for e in newest.events] == [
+            (Kind.SESSION_ENDED, Reason.DEVICE_UNBOUND),
+            (Kind.DEVICE_REMOVED, None),
+        ]
+        listed = house.get("/device/list", phone.access).get_json()["devices"]
+        assert [device["device_id"] for device in listed] == [anna.first.device_id]
+
+    def test_a_device_may_unbind_itself(self, house: House, anna: Person, laptop: Device) -> None:
+        """Its own session ends with it."""
+        on_laptop = house.log_in(anna, laptop)
+        assert unbind(house, on_laptop, laptop).status_code == 200
+        assert ended(house.verify(on_laptop)) == "device-unbound"
+
+    def test_ten_minutes_after_the_password_it_is_asked_for(
+        self, house: House, clock: HandClock, anna: Person, laptop: Device
+    ) -> None:
+        """At ten minutes it is still recent, a millisecond later it is not; nothing is changed then."""
+        phone = as_login(house.refresh(house.log_in(anna).refresh))
+        clock.move(9 * MINUTE)
+        phone = as_login(house.refresh(phone.refresh))
+        clock.move(MINUTE + MILLISECOND)
+        before = house.content()
+        assert code_of(unbind(house, phone, laptop)) == (403, "reauthenticate")
+        assert house.content() == {**before, "SessionsTable": house.content()["SessionsTable"]}, "but for the activity"
+        clock.move(-MILLISECOND)
+        assert unbind(house, phone, laptop).status_code == 200
+
+    def test_then_the_right_password_does_it(
+        self, house: House, clock: HandClock, anna: Person, laptop: Device
+    ) -> None:
+        """With the request itself."""
+        phone = house.log_in(anna)
+        clock.move(11 * MINUTE)
+        phone = as_login(house.refresh(phone.refresh))
+        assert unbind(house, phone, laptop, password=anna.password).status_code == 200
+
+    def test_then_a_wrong_password_does_not_and_is_counted(
+        self, house: House, clock: HandClock, anna: Person, laptop: Device
+    ) -> None:
+        """403 ten times, then 429: this door is guarded like the others. It is in the history of failures."""
+        phone = house.log_in(anna)
+        clock.move(11 * MINUTE)
+        phone = as_login(house.refresh(phone.refresh))
+        for _ in range(10):
+            assert code_of(unbind(house, phone, laptop, password="wrong one")) == (403, "reauthenticate")
+        refused = unbind(house, phone, laptop, password="wrong one")
+        assert code_of(refused) == (429, "too-many-attempts")
+        assert int(refused.headers["Retry-After"]) == 60
+        assert laptop.device_id in house.book(anna).devices
+        history = house.get("/session/history", phone.access).get_json()
+        assert len(history["failed_logins"]) == 10
+        clock.move(MINUTE)
+        assert unbind(house, phone, laptop, password=anna.password).status_code == 200
+
+    @pytest.mark.pitfall("X14")
+    def test_the_last_device_stays(self, house: House, anna: Person) -> None:
+        """Otherwise nobody could ever log in again."""
+        phone = house.log_in(anna)
+        before = house.content()
+        assert code_of(unbind(house, phone, anna.first)) == (409, "last-device")
+        assert house.content() == before
+
+    @pytest.mark.pitfall("X01", "X14")
+    def test_what_is_not_there_and_what_is_anothers_are_the_same(self, house: House, anna: Person) -> None:
+        """One 404, one body: nobody learns which ids exist."""
+        bert = house.register("bert")
+        phone = house.log_in(anna)
+        before = house.content()
+        answers = [
+            house.post(path, {"device_id": device_id, "device_name": "x"}, phone.access)
+            for device_id in (bert.first.device_id, "nobody's", bert.uuid, "x" * 5000, "\0")
+            for path in ("/device/unbind", "/device/rename")
+        ]
+        assert {code_of(answer) for answer in answers} == {(404, "not-found")}
+        assert len({answer.get_data() for answer in answers}) == 1
+        assert house.content() == before
+
+    def test_a_device_is_unbound_once(self, house: House, anna: Person, laptop: Device) -> None:
+        """Then it is not there."""
+        phone = house.log_in(anna)
+        assert unbind(house, phone, laptop).status_code == 200
+        assert code_of(unbind(house, phone, laptop)) == (404, "not-found")
+
+
+class TestForceLogout:
+    """All but the first are logged out."""
+
+    @pytest.mark.row("D50", "D51", "D52", "D53")
+    @pytest.mark.pitfall("X07", "X08", "X95")
+    @pytest.mark.parametrize("first", ["the phone", "the laptop"])
+    @pytest.mark.parametrize("caller", ["the phone", "the laptop", "the tablet"])
+    def test_the_device_that_logged_in_first_stays_whoever_asks(
+        self, build_house: Build, clock: HandClock, first: str, caller: str
+    ) -> None:
+        """Whether it is device 1 or device 2, and whichever was registered first."""
+        house = build_house(MAX_CONCURRENT_DEVICES="3")
+        anna = house.register()
+        devices = {"the phone": anna.first, "the laptop": house.pair(anna), "the tablet": house.pair(anna, "Tablet")}
+        order = sorted(devices, key=lambda name: name != first)
+        logins = {}
+        for name in order:
+            clock.move(SECOND)
+            logins[name] = house.log_in(anna, devices[name])
+        outcome = house.post("/device/force_logout", token=logins[caller].access).get_json()
+        assert outcome["kept"]["session_id"] == logins[first].session_id
+        assert outcome["kept"]["login_at"] == logins[first].answer["login_at"]
+        assert [gone["session_id"] for gone in outcome["logged_out"]] == [logins[n].session_id for n in order[1:]]
+        assert house.verify(logins[first]).status_code == 200
+        assert [ended(house.verify(logins[name])) for name in order[1:]] == ["forced-out"] * 2
+
+    def test_alone_there_is_nobody_to_log_out(self, house: House, anna: Person) -> None:
+        """The caller stays, and nothing is recorded."""
+        phone = house.log_in(anna)
+        before = house.content()
+        outcome = house.post("/device/force_logout", token=phone.access).get_json()
+        assert (outcome["kept"]["session_id"], outcome["logged_out"]) == (phone.session_id, [])
+        assert house.content() == before
+
+    @pytest.mark.pitfall("X10")
+    def test_a_device_that_never_logged_in_is_no_active_one(self, house: House, anna: Person, laptop: Device) -> None:
+        """It has no login time, and none is made up."""
+        phone = house.log_in(anna)
+        listed = house.get("/device/list", phone.access).get_json()["devices"]
+        assert [(d["is_active"], d["login_at"] is None) for d in listed] == [(True, False), (False, True)]
+        outcome = house.post("/device/force_logout", token=phone.access).get_json()
+        assert outcome["logged_out"] == []
+
+
+class TestNames:
+    """A device's name is its owner's."""
+
+    def test_a_device_is_renamed(self, house: House, anna: Person, laptop: Device) -> None:
+        """Also one that is not active; lists and questions tell the new name, and nothing else of its row changes."""
+        phone = house.log_in(anna)
+        body = {"device_id": laptop.device_id, "device_name": " Büro "}
+        assert house.post("/device/rename", body, phone.access).status_code == 200
+        listed = house.get("/device/list", phone.access).get_json()["devices"]
+        assert [device["device_name"] for device in listed] == ["Phone", "Büro"]
+        assert house.log_in(anna, laptop, force=True).answer["device_id"] == laptop.device_id
+
+    def test_primary_is_the_first_and_secondary_are_the_others(
+        self, house: House, anna: Person, laptop: Device
+    ) -> None:
+        """In the order of their registration."""
+        listed = house.get("/device/list", house.log_in(anna).access).get_json()["devices"]
+        assert [device["role"] for device in listed] == ["primary", "secondary"]
+        assert [device["current"] for device in listed] == [True, False]
+
+
+class TestRevokeSession:
+    """A session of one's own is ended by its id."""
+
+    def test_another_session_of_mine_is_revoked(self, build_house: Build) -> None:
+        """It is told that it was."""
+        house = build_house(MAX_CONCURRENT_DEVICES="2")
+        anna = house.register()
+        phone, on_laptop = house.log_in(anna), house.log_in(anna, house.pair(anna))
+        body = {"session_id": on_laptop.session_id}
+        assert house.post("/session/revoke", body, phone.access).status_code == 200
+        assert ended(house.verify(on_laptop)) == "revoked"
+        assert house.verify(phone).status_code == 200
+
+    def test_my_own_is_logged_out(self, house: House, anna: Person) -> None:
+        """As by a logout."""
+        phone = house.log_in(anna)
+        assert house.post("/session/revoke", {"session_id": phone.session_id}, phone.access).status_code == 200
+        assert ended(house.verify(phone)) == "logged-out"
+
+    def test_anothers_is_not_there(self, house: House, anna: Person) -> None:
+        """As one that never was."""
+        theirs = house.log_in(house.register("bert"))
+        phone = house.log_in(anna)
+        answers = [
+            house.post("/session/revoke", {"session_id": session_id}, phone.access)
+            for session_id in (theirs.session_id, "nobody's")
+        ]
+        assert {code_of(answer) for answer in answers} == {(404, "not-found")}
+        assert answers[0].get_data() == answers[1].get_data()
+        assert house.verify(theirs).status_code == 200
