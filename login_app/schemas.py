@@ -8,7 +8,7 @@ from typing import ClassVar
 from common.admission import DeviceProof
 from common.crypto.certificates import fingerprint_of, read_certificate
 from common.errors import Code, Refusal
-from common.web.bodies import Body, Fingerprint, Opaque, Username
+from common.web.bodies import Body, Fingerprint, Opaque, Trimmed, Username
 from common.web.endpoints import Call
 from common.web.grants import WelcomeAnswer, welcome_fields
 from common.web.messages import LOGGED_IN, Language
@@ -50,7 +50,7 @@ class LoginBody(DeviceBody):
     }
 
     username: Username | None = None
-    email: Opaque | None = None
+    email: Trimmed | None = None
     password: Opaque
     device_token: Opaque | None = None
     force: bool = False

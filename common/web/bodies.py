@@ -56,6 +56,7 @@ Username = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1,
 DeviceName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64), Printable]
 Email = Annotated[str, StringConstraints(strip_whitespace=True, max_length=254), Printable, AfterValidator(_mail)]
 Fingerprint = Annotated[str, AfterValidator(_hex_digits)]
+Trimmed = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LARGEST)]
 Opaque = Annotated[str, Field(min_length=1, max_length=LARGEST)]
 
 B = TypeVar("B", bound=BaseModel)

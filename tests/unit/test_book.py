@@ -175,6 +175,17 @@ class TestConsents:
         assert book.spent("two", T0 + DAY, T0 + SECOND).spent_consents.keys() == {"two"}
 
 
+@pytest.mark.parametrize(
+    ("state", "epoch", "accepted"),
+    [(AccountState.ACTIVE, 7, True), (AccountState.ACTIVE, 6, False), (AccountState.DISABLED, 7, False)],
+)
+def test_a_book_accepts_the_password_of_its_own_epoch_while_it_is_active(
+    state: AccountState, epoch: int, *, accepted: bool
+) -> None:
+    """A password that was changed since it was found right is not right any more, and a disabled account has none."""
+    assert Book("anna", epoch=7, state=state).accepts(epoch) is accepted
+
+
 def test_an_empty_book_is_active_and_has_nothing() -> None:
     """As registration begins."""
     book = Book("anna")
