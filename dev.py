@@ -23,6 +23,7 @@ usage: python3 dev.py [command]
   start [...]       run the suite (the default); arguments go to `ichidai serve all`
   demo [...]        run `ichidai demo`
   test [...]        run the tests; arguments go to pytest
+  prove [...]       run the proof of the limit and write docs/figures.md; --long [times], --seed S
   check [--strict]  lint, format, types, import contracts, and the rows that no test names
                     (--strict: it fails while an asked row is not named)
   lock              take the newest versions into the lock files
@@ -53,6 +54,12 @@ def test(arguments: Sequence[str]) -> int:
     """Run the tests, in as many processes as there are cores, up to four."""
     prepare("dev")
     return hand_over(PYTHON, "-m", "pytest", "-n", "auto", "--maxprocesses", "4", "--dist", "worksteal", *arguments)
+
+
+def prove(arguments: Sequence[str]) -> int:
+    """Run the proof and write its figures."""
+    prepare("dev")
+    return hand_over(PYTHON, "-m", "tests.proof.figures", *arguments)
 
 
 def check(arguments: Sequence[str]) -> int:
@@ -90,7 +97,7 @@ def lock(_arguments: Sequence[str]) -> int:
     return 0
 
 
-COMMANDS = {"start": start, "demo": demo, "test": test, "check": check, "lock": lock}
+COMMANDS = {"start": start, "demo": demo, "test": test, "prove": prove, "check": check, "lock": lock}
 
 
 def prepare(kind: str) -> None:

@@ -31,6 +31,11 @@ def at_most(seconds: float) -> Iterator[None]:
         _latest_end.reset(before)
 
 
+def is_time_up() -> bool:
+    """Say whether the end of an `at_most` around this has come."""
+    return time.monotonic() >= _latest_end.get()
+
+
 class Patience:
     """Iterating gives one try after another until `seconds` are over; `pause` is how it waits between them."""
 

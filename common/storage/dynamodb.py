@@ -4,6 +4,8 @@ Every commit is one TransactWriteItems with the request id as its token: when an
 sent again, and DynamoDB does it once. boto3 itself never repeats anything; its repetitions would turn a lost answer
 into a failed condition. Reads are strongly consistent. Only an answer that names its consumed capacity counts as one:
 boto3 takes a truncated page of a proxy for an empty answer, and "there is no such item" must never be a guess.
+
+Once a call has given up because nobody answered, all others give up for a moment without asking (`rest`).
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from botocore import exceptions as boto
 from botocore.config import Config
 from botocore.parsers import ResponseParserError
 
-from common.patience import Patience
+from common.patience import Patience, is_time_up
 from common.storage.bounds import can_hold, can_query, check_writes
 from common.storage.dynamodb_faults import CREDENTIALS, Kind, Verdict, judge
 from common.storage.dynamodb_values import Wire, item_from_wire, key_to_wire, query_to_wire, write_to_wire
@@ -35,6 +37,7 @@ from common.storage.port import (
     Table,
     Write,
 )
+from common.storage.rest import Rest
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -53,11 +56,12 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds: to connect, for an answer, and `wait`, after which no further try is begun."""
+    """Seconds: to connect, for an answer, `wait`, after which no further try is begun, and `rest` after silence."""
 
     connect: float = 0.5
     answer: float = 1.0
     wait: float = 1.5
+    rest: float = 1.0
 
 
 class DynamoStore:
@@ -66,6 +70,7 @@ class DynamoStore:
     def __init__(self, place: Place, limits: Limits = Limits()) -> None:
         self._prefix = place.prefix
         self._wait = limits.wait
+        self._rest = Rest(limits.rest)
         self._clients = _Clients(lambda: make_client(place, limits))
 
     def get(self, key: Key) -> Item | None:
@@ -117,20 +122,40 @@ class DynamoStore:
     def _ask(self, verb: str, request: Wire, lost: type[StoreUnavailable]) -> Any:
         """Send until there is an answer or the wait is over. `lost` is raised if what was sent may have been done."""
         patience, unknown = Patience(self._wait), False
-        if not patience.left():
-            raise StoreUnavailable("DynamoDB: no time is left for this request")
+        if self._rest.is_on() or is_time_up():
+            raise StoreUnavailable("DynamoDB: it did not answer a moment ago")
         while True:
             try:
-                return self._clients.answer(verb, request)
+                answer = self._clients.answer(verb, request)
             except _Failed as failed:
                 verdict = failed.verdict
                 unknown = unknown or verdict.kind is Kind.LOST
-                if verdict.kind is Kind.CONFLICT:
-                    raise Conflict(verdict.failed) from failed
-                if verdict.kind is Kind.OURS:
-                    raise ValueError(verdict.text) from failed
-                if verdict.kind is Kind.REFUSED or not patience.wait():
-                    raise (lost if unknown else StoreUnavailable)(verdict.text) from failed
+                if self._is_final(verdict, patience):
+                    raise _fault(verdict, lost if unknown else StoreUnavailable) from failed
+            else:
+                self._rest.end()
+                return answer
+
+    def _is_final(self, verdict: Verdict, patience: Patience) -> bool:
+        """Say whether to try no more; if not, the pause before the next try is over."""
+        if verdict.kind in (Kind.CONFLICT, Kind.OURS, Kind.REFUSED):
+            return True
+        if not self._rest.is_on() and patience.wait():
+            return False
+        if verdict.silent:
+            self._rest.begin()
+        return True
+
+
+def _fault(verdict: Verdict, unavailable: type[StoreUnavailable]) -> Exception:
+    """Return what the port says of a verdict."""
+    match verdict.kind:
+        case Kind.CONFLICT:
+            return Conflict(verdict.failed)
+        case Kind.OURS:
+            return ValueError(verdict.text)
+        case Kind.LATER | Kind.LOST | Kind.REFUSED:
+            return unavailable(verdict.text)
 
 
 class _Failed(Exception):
@@ -225,9 +250,9 @@ def _verdict(error: Exception) -> Verdict:
         return judge(fault.get("Code", ""), status, fault.get("Message", ""), answer.get("CancellationReasons", ()))
     text = f"DynamoDB: {error}"
     if isinstance(error, _UNSENT):
-        return Verdict(Kind.LATER, text)
+        return Verdict(Kind.LATER, text, silent=True)
     if isinstance(error, _NO_CREDENTIALS):
         return Verdict(Kind.REFUSED, f"{text}: {CREDENTIALS}")
     if isinstance(error, boto.ParamValidationError):
         return Verdict(Kind.OURS, text)
-    return Verdict(Kind.LOST, text)
+    return Verdict(Kind.LOST, text, silent=isinstance(error, boto.HTTPClientError))

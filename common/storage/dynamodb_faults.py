@@ -22,11 +22,15 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A fault's kind, a sentence for the log with what to do, and for CONFLICT the places of the writes."""
+    """A fault's kind, a sentence for the log with what to do, and for CONFLICT the places of the writes.
+
+    `silent`: nobody answered at all.
+    """
 
     kind: Kind
     text: str
     failed: tuple[int, ...] = ()
+    silent: bool = False
 
 
 _BUSY = frozenset(

@@ -33,12 +33,16 @@ from common.storage.port import (
     Table,
     Write,
 )
+from common.storage.rest import Rest
 
 R = TypeVar("R")
 
 _LOOK_AGAIN_SECONDS = 0.001
 """How often a waiting writer looks whether the lock is free. SQLite's own waiting grows to 100 ms and starves the early
 comers: with 8 processes writing the worst wait was 2 s and more, with this one mostly below 0.1 s."""
+
+_REST_SECONDS = 1.0
+"""How long, after somebody waited for a lock in vain, nobody else waits for it."""
 
 _REQUESTS_PURGED, _ITEMS_PURGED = 2, 16
 """How many rows a commit clears away: more than it adds, so that what has piled up shrinks."""
@@ -56,6 +60,7 @@ class SqliteStore:
         self._path = path
         self._clock = clock
         self._wait = wait
+        self._rest = Rest(_REST_SECONDS)
         self._purgeable = itertools.cycle([table.name for table in tables if table.expires])
         self._connections = PerThread(lambda: self._patiently(self._open))
         self._create(tables)
@@ -113,6 +118,7 @@ class SqliteStore:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._connections.use() as connection:
             self._patiently(lambda: connection.execute("BEGIN IMMEDIATE"))
+            self._rest.end()
             try:
                 yield connection
             except sqlite3.Error as error:
@@ -125,12 +131,15 @@ class SqliteStore:
 
     def _patiently(self, run: Callable[[], R]) -> R:
         """Run something again while the file is locked, up to the wait; the last error becomes StoreUnavailable."""
-        patience = Patience(self._wait)
+        patience = Patience(0 if self._rest.is_on() else self._wait)
         while True:
             try:
                 return run()
             except sqlite3.Error as error:
-                if not _is_busy(error) or not patience.left():
+                if not _is_busy(error):
+                    raise _unavailable(error) from error
+                if not patience.left():
+                    self._rest.begin()
                     raise _unavailable(error) from error
             time.sleep(_LOOK_AGAIN_SECONDS)
 

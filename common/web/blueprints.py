@@ -44,13 +44,13 @@ def blueprint_of(name: str, endpoints: Sequence[Endpoint], edge: Edge) -> APIBlu
 
 def _view(endpoint: Endpoint, edge: Edge) -> Callable[[], Response]:
     def view() -> Response:
-        try:
-            with at_most(REQUEST_SECONDS):
+        with at_most(REQUEST_SECONDS):
+            try:
                 return _respond(endpoint.handler(_call(endpoint, edge)))
-        except NoSuchUser:
-            raise Refusal(Code.SESSION_ENDED, session_reason=str(Reason.REVOKED)) from None
-        except SessionGone as gone:
-            raise edge.authenticator.explain(gone) from None
+            except NoSuchUser:
+                raise Refusal(Code.SESSION_ENDED, session_reason=str(Reason.REVOKED)) from None
+            except SessionGone as gone:
+                raise edge.authenticator.explain(gone) from None
 
     return view
 

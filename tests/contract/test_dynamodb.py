@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from common.ids import new_id
+from common.patience import at_most
 from common.storage.dynamodb import DynamoStore, Limits, Place, as_unavailable, make_client
 from common.storage.dynamodb_faults import Kind, judge
 from common.storage.port import Absent, Conflict, Item, OutcomeUnknown, Put, Store, StoreUnavailable
@@ -32,10 +33,11 @@ from tests.faulty_endpoint import (
     say,
     truncate,
 )
+from tests.servers import until
 
 ROOT = Path(__file__).parents[2]
-LIMITS = Limits(connect=1.0, answer=1.0, wait=2.0)
-IMPATIENT = Limits(connect=0.5, answer=0.8, wait=0.4)
+LIMITS = Limits(connect=1.0, answer=1.0, wait=2.0, rest=0.0)
+IMPATIENT = Limits(connect=0.5, answer=0.8, wait=0.4, rest=0.0)
 LOST: dict[str, Fate] = {
     "answer lost": lose_answer,
     "answer late": answer_late(1.5),
@@ -317,6 +319,60 @@ def test_nobody_listening_is_unavailable_until_somebody_does(own: str, dynamodb:
     assert store.get(USERS.key(own)) == {"uuid": own, "version": 1}
     store.close()
     back.stop()
+
+
+class TestAfterSilence:
+    """Once somebody has waited in vain nobody else waits, for a moment."""
+
+    @pytest.fixture
+    def resting(self, place: Place) -> Iterator[DynamoStore]:
+        """Return a store that rests for long."""
+        store = DynamoStore(place, replace(IMPATIENT, rest=60.0))
+        yield store
+        store.close()
+
+    def test_nobody_is_sent(self, resting: DynamoStore, endpoint: FaultyEndpoint, own: str) -> None:
+        """Both verbs are unavailable at once, and a commit that was not sent is not unknown."""
+        endpoint.expect(then=answer_late(1.5))
+        with pytest.raises(StoreUnavailable):
+            resting.get(USERS.key(own))
+        endpoint.expect()
+        for call in both(resting, own):
+            with pytest.raises(StoreUnavailable, match="a moment ago") as fault:
+                call()
+            assert not isinstance(fault.value, OutcomeUnknown)
+        assert endpoint.bodies == []
+
+    @pytest.mark.parametrize("fate", [*THROTTLES.values(), fail_after], ids=[*THROTTLES, "500"])
+    def test_an_error_is_an_answer(self, resting: DynamoStore, endpoint: FaultyEndpoint, own: str, fate: Fate) -> None:
+        """Who is refused for now is not silent: the others go on asking."""
+        endpoint.expect(then=fate)
+        with pytest.raises(StoreUnavailable):
+            resting.commit(first(own), new_id())
+        endpoint.expect()
+        resting.commit([Put(USERS, {"uuid": own})], new_id())
+        assert resting.get(USERS.key(own)) == {"uuid": own}
+
+    def test_it_is_over_by_itself(self, place: Place, endpoint: FaultyEndpoint, own: str) -> None:
+        """A moment later somebody is sent again, and an answer is an answer."""
+        store = DynamoStore(place, replace(IMPATIENT, rest=0.2))
+        endpoint.expect(then=answer_late(1.5))
+        with pytest.raises(StoreUnavailable):
+            store.get(USERS.key(own))
+        endpoint.expect()
+        until(lambda: not store._rest.is_on(), "the rest is over", seconds=5)
+        assert store.get(USERS.key(own)) is None
+        store.close()
+
+
+def test_nothing_is_sent_when_a_requests_time_is_up(faulty: Store, endpoint: FaultyEndpoint, own: str) -> None:
+    """Neither a read nor a commit, which is then not unknown."""
+    with at_most(0.0):
+        for call in both(faulty, own):
+            with pytest.raises(StoreUnavailable) as fault:
+                call()
+            assert not isinstance(fault.value, OutcomeUnknown)
+    assert endpoint.bodies == []
 
 
 def test_boto3_repeats_nothing_on_its_own(place: Place, endpoint: FaultyEndpoint, own: str) -> None:

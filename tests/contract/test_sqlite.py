@@ -86,6 +86,19 @@ def test_a_locked_database_is_unavailable_within_the_wait(file: Path) -> None:
     store.close()
 
 
+def test_who_comes_after_one_that_waited_in_vain_does_not_wait(file: Path) -> None:
+    """For a moment each commit looks once; if the lock is free by then it is done, and the waiting is as before."""
+    store = opened(file, wait=0.6)
+    with locked(file):
+        for _ in range(5):
+            with pytest.raises(StoreUnavailable, match="locked"):
+                store.commit([Put(USERS, {"uuid": "u"})], new_id())
+        assert store._rest.is_on()
+    store.commit([Put(USERS, {"uuid": "u"})], new_id())
+    assert not store._rest.is_on()
+    store.close()
+
+
 def test_a_waiting_commit_goes_on_as_soon_as_the_lock_is_free(file: Path) -> None:
     """However long it has waited, a commit looks every millisecond; SQLite's own waiting would look after 78 here."""
     store, delays = opened(file), []

@@ -10,28 +10,18 @@ from __future__ import annotations
 import functools
 import itertools
 import re
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from werkzeug.serving import WSGIRequestHandler, make_server
 
-from common.crypto.passwords import CHEAP_FOR_TESTS
 from common.errors import Code
-from ichidai.apps import app_for
-from ichidai.settings import read_settings
-from ichidai.topology import Part
-from ichidai.wiring import build
 from tests.client import PASSWORD, Account, Client, Device, Login, bearer, device_of, granted, login_of, refused
 from tests.engines import ENGINES
+from tests.in_process import PUBLIC, Clock, served
 
-PUBLIC = "https://accounts.test"
 NOTHING = "00000000-0000-4000-8000-000000000000"
 
 NEVER_SEEN = {Code.PROOF_REQUIRED, Code.INTERNAL_ERROR, Code.STORE_UNAVAILABLE, Code.BUSY}
@@ -43,21 +33,6 @@ _SECRET = {
 }  # fmt: skip
 _PASSING = {"date", "server", "connection", "content-length"}
 _ID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[0-9a-f]{64}\b")
-
-
-class Clock:
-    """A clock that goes on by a second with every call, and by more when the script says so."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        """Return what time it is."""
-        return self.now
-
-    def go_on(self, **by: float) -> None:
-        """Let time pass."""
-        self.now += timedelta(**by)
 
 
 class Recorder(Client):
@@ -104,29 +79,6 @@ class Recorder(Client):
 
 
 Script = Callable[[Recorder], None]
-
-
-@contextmanager
-def served(engine: str, folder: Path, settings: Mapping[str, str]) -> Iterator[tuple[str, Clock]]:
-    """Serve the combined app over an engine from this process; give its address and its clock."""
-    clock = Clock()
-    read = read_settings({"ICHIDAI_DATA_DIR": str(folder), "ICHIDAI_PUBLIC_URL": PUBLIC, **settings})
-    suite = build(read, Part.ALL, 8000, clock=clock, cost=CHEAP_FOR_TESTS, store=ENGINES[engine](folder).open(clock))
-
-    class Quiet(WSGIRequestHandler):
-        def log(self, *_: object) -> None:  # type: ignore[explicit-override]
-            """Say nothing."""
-
-    server = make_server("127.0.0.1", 0, app_for(Part.ALL, suite), request_handler=Quiet)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.port}", clock
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-        suite.close()
 
 
 # --- The script --------------------------------------------------------------------------------------------------
@@ -390,7 +342,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str, str | N
 
     def run(engine: str, name: str, language: str | None) -> Run:
         script, settings = SCRIPTS[name]
-        with served(engine, tmp_path_factory.mktemp("served"), settings) as (base, clock):
+        folder = tmp_path_factory.mktemp("served")
+        with served(ENGINES[engine](folder), folder, settings) as (base, clock):
             client = Recorder(base, clock, language)
             script(client)
             return client.answers, client.codes

@@ -7,10 +7,13 @@ takes what is sent to it and answers nothing.
 from __future__ import annotations
 
 import os
+import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,10 +21,14 @@ from typing import Any
 import pytest
 import requests
 
+from tests import dynamodb_local
 from tests.client import Account, Client, Device, Login, all_at_once, granted, login_of, refused, unique
+from tests.crowd import rounds
 from tests.dynamodb_local import LocalServer
-from tests.engines import dynamodb_without_tables, local_dynamodb, with_tables
-from tests.servers import Suite, combined, until
+from tests.engines import ENGINES, Engine, dynamodb_without_tables, local_dynamodb, with_tables
+from tests.faulty_endpoint import FaultyEndpoint, Forward, pass_on
+from tests.in_process import PUBLIC, served
+from tests.servers import GENEROUS, Suite, combined, until
 
 AT_MOST_SECONDS = 5
 """What the contract allows an answer to take while the store is away."""
@@ -114,7 +121,10 @@ def all_are_turned_away(calls: list[Callable[[], requests.Response]]) -> None:
     """Check that each call is answered 503 with Retry-After in time."""
     for start in range(0, len(calls), A_FEW):
         for reply, seconds in all_at_once([partial(timed, call) for call in calls[start : start + A_FEW]]):
-            assert refused(reply, 503, "store-unavailable")["retry_after"] >= 1
+            code = (
+                "busy" if reply.json()["code"] == "busy" else "store-unavailable"
+            )  # whoever waited for another's turn
+            assert refused(reply, 503, code)["retry_after"] >= 1
             assert seconds <= AT_MOST_SECONDS, f"{reply.request.path_url}: {seconds:.1f} s"
 
 
@@ -229,3 +239,107 @@ def test_a_server_is_not_started_while_dynamodb_is_away(suite: Suite, dynamodb: 
     assert not list(tmp_path.rglob("keyring.json"))
     again.start()
     again.kill()
+
+
+def test_many_who_come_at_once_do_not_queue_behind_the_silence(suite: Suite, dynamodb: LocalServer) -> None:
+    """Five times as many as there are threads: all are answered in time, and so is whoever asks for the health."""
+    client = suite.client
+    accounts = [client.register() for _ in range(4)]
+    logins = [partial(timed, account.try_login) for account in accounts] * 10
+    with silent(dynamodb):
+        *replies, health = all_at_once([*logins, partial(timed, partial(client.get, "/health"))])
+    assert {reply.status_code for reply, _ in replies} == {503}
+    assert max(seconds for _, seconds in [*replies, health]) <= AT_MOST_SECONDS
+    assert health[0].status_code == 200
+    until(lambda: client.get("/ready").status_code == 200, "the suite is ready again", AT_MOST_SECONDS)
+    granted(accounts[0].try_login())
+
+
+# --- In the middle of a request ----------------------------------------------------------------------------------
+
+
+@dataclass
+class Silence:
+    """Silence from a certain call on, until it is released."""
+
+    released: threading.Event = field(default_factory=threading.Event)
+
+    def __call__(self, _forward: Forward) -> None:
+        """Take the request and answer nothing."""
+        self.released.wait(timeout=60)
+
+
+def in_the_middle(engine: Engine, folder: Path, route: tuple[str, str], before: int | None) -> tuple[int, int, float]:
+    """Call a route whose store falls silent after `before` calls (None: never).
+
+    Returns how often the store was asked, the status, and the seconds until the answer.
+    """
+    silence = Silence()
+    endpoint = FaultyEndpoint(dynamodb_local.shared().endpoint)
+    behind = replace(engine, url=engine.url.replace(dynamodb_local.shared().endpoint, endpoint.url))
+    with served(behind, folder, {"AWS_REGION": dynamodb_local.REGION, **GENEROUS}) as (base, clock):
+        client = InProcess({"all": base})
+        life = live_a_little(client)
+        clock.go_on(seconds=90)  # a session's activity is worth writing down again
+        call = every_route(client, life)[route]
+        endpoint.expect([pass_on] * (before or 0), then=pass_on if before is None else silence)
+        reply, seconds = timed(call)
+        asked = len(endpoint.bodies)
+        silence.released.set()
+        endpoint.stop()
+    return asked, reply.status_code, seconds
+
+
+class InProcess(Client):
+    """A client of a suite that believes to be elsewhere."""
+
+    def url(self, path: str) -> str:
+        """Return the address of a path."""
+        return super().url(path.removeprefix(PUBLIC))
+
+
+@pytest.mark.pitfall("X62", "X51")
+@pytest.mark.parametrize("route", [("POST", "/login/force"), ("POST", "/device/unbind")], ids=lambda route: route[1])
+def test_silence_in_the_middle_of_a_request(tmp_path: Path, route: tuple[str, str]) -> None:
+    """Wherever in a request it begins: 503, or 200 where all was done already, and in time; waits do not add up."""
+    engine = ENGINES["dynamodb"](tmp_path)
+    asked, status, _ = in_the_middle(engine, tmp_path, route, None)
+    assert status == 200
+    step = 1 if rounds(1) > 1 else asked // 3
+    places = range(step, asked, step)
+    with ThreadPoolExecutor(4) as pool:
+        ends = list(pool.map(partial(in_the_middle, engine, tmp_path, route), places))
+    for place, (_, status, seconds) in zip(places, ends, strict=True):
+        assert status in (200, 503), place
+        assert seconds <= AT_MOST_SECONDS, f"after {place} calls: {seconds:.1f} s"
+    assert ends[0][1] == 503
+
+
+# --- SQLite ------------------------------------------------------------------------------------------------------
+
+WRITES_NOTHING = {
+    ("GET", "/session/verify"),
+    ("GET", "/session/list"),
+    ("GET", "/session/history"),
+    ("GET", "/device/list"),
+    ("POST", "/device/force_logout"),
+}
+"""What only reads, and a forced logout with nobody to log out: a writer's lock stands in nobody's way there."""
+
+
+@pytest.mark.pitfall("X46", "X70", "X93", "X48")
+def test_a_file_that_another_process_has_locked(tmp_path: Path, started: Callable[[Suite], Suite]) -> None:
+    """Whatever writes is answered 503 in time, reading goes on; and when the lock is gone everything is as it was."""
+    suite = started(combined(tmp_path / "house", workers=2))
+    client = suite.client
+    life = live_a_little(client)
+    calls = every_route(client, life)
+    with closing(sqlite3.connect(suite.data / "ichidai.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        all_are_turned_away([call for route, call in calls.items() if route not in WRITES_NOTHING])
+        for route in WRITES_NOTHING:
+            granted(calls[route]())
+        granted(client.get("/ready"))
+        refused(client.verify(life.dead.access), 401, "session-ended")
+        other.execute("ROLLBACK")
+    everything_is_as_before(client, life)

@@ -1,0 +1,294 @@
+"""What a client may ask of the use cases, each as an act of a person. Devices go by letters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from common.bookkeeping import Change, Snapshot
+from common.devices import NewDevice
+from common.errors import Refusal
+from common.granting import Grant
+from common.history import Reason
+from common.storage.port import Put
+from common.storage.tables import USERS
+from device_manager import device_service
+from login_app import login
+from registration import registration
+from registration.account_model import Account
+from session_manager import session_service
+from tests.interleavings.person import Person
+from tests.interleavings.process import HERE, USERNAME
+from tests.proof.recording import Operation, consent_of, pairing_of
+
+Act = Callable[[Person], Any]
+
+
+def register(letter: str) -> Act:
+    """Register the account with its first device."""
+
+    def act(person: Person) -> Any:
+        form = registration.Registration(USERNAME, "anna@b.test", "a long enough phrase", letter, HERE)
+        registered = person.ask(Operation.REGISTER, lambda: registration.register_user(person.desks.registration, form))
+        _learn_device(person, letter, registered.device)
+        person.facts.codes[letter] = registered.pairing.qr_code
+        return registered
+
+    return act
+
+
+def log_in(letter: str, *, force: bool = False) -> Act:
+    """Log a device in."""
+
+    def act(person: Person) -> Any:
+        device_id, fingerprint = person.facts.devices[letter]
+        form = login.LoginForm(USERNAME, False, person.password, fingerprint, None, letter, force, HERE)  # noqa: FBT003
+        asked = {"device_id": device_id, "password_no": int(person.password), **({"force": True} if force else {})}
+        return _learn(
+            person, letter, person.ask(Operation.LOGIN, lambda: login.log_in(person.desks.logins, form), **asked)
+        )
+
+    return act
+
+
+def take_over(letter: str) -> Act:
+    """Send the consent that a device was given."""
+
+    def act(person: Person) -> Any:
+        device_id, fingerprint = person.facts.devices[letter]
+        token = person.facts.consents[letter]
+        form = login.TakeoverForm(token, fingerprint, HERE)
+        asked = {"device_id": device_id, "consent": consent_of(token), "password_no": int(person.password)}
+        return _learn(
+            person, letter, person.ask(Operation.TAKEOVER, lambda: login.take_over(person.desks.logins, form), **asked)
+        )
+
+    return act
+
+
+def join(letter: str, by: str, *, force: bool = False, consenting: bool = False) -> Act:
+    """Register a device by another's QR code and log it in."""
+
+    def act(person: Person) -> Any:
+        code = person.facts.codes[by]
+        token = person.facts.consents.get(letter) if consenting else None
+        form = device_service.DeviceForm(code, USERNAME, person.password, letter, force, token, HERE)
+        asked = {"pairing": pairing_of(code), **({"force": True} if force else {})}
+        asked |= {} if token is None else {"consent": consent_of(token)}
+        result = person.ask(
+            Operation.DEVICE_REGISTER,
+            lambda: device_service.register_device_for_user(person.desks.devices, form),
+            **asked,
+        )
+        if not isinstance(result, Refusal):
+            _learn_device(person, letter, result.device)
+        return _learn(person, letter, result)
+
+    return act
+
+
+def pair(letter: str, by: str) -> Act:
+    """Bind a device by another's QR code."""
+
+    def act(person: Person) -> Any:
+        code = person.facts.codes[by]
+        form = registration.SecondDevice(code, USERNAME, person.password, letter, HERE)
+        result = person.ask(
+            Operation.PAIR,
+            lambda: registration.register_second_device_via_qr(person.desks.registration, form),
+            pairing=pairing_of(code),
+        )
+        if not isinstance(result, Refusal):
+            _learn_device(person, letter, result.device)
+        return result
+
+    return act
+
+
+def show_code(letter: str) -> Act:
+    """Let a device issue a pairing token."""
+
+    def act(person: Person) -> Any:
+        device_id, fingerprint = person.facts.devices[letter]
+        result = person.ask(
+            Operation.REQUEST_PAIRING_TOKEN,
+            lambda: registration.request_pairing_token(
+                person.desks.registration, USERNAME, person.password, fingerprint, HERE
+            ),
+            device_id=device_id,
+        )
+        if not isinstance(result, Refusal):
+            person.facts.codes[letter] = result[1].qr_code
+        return result
+
+    return act
+
+
+def refresh(letter: str) -> Act:
+    """Use a device's refresh token."""
+
+    def act(person: Person) -> Any:
+        grant = person.facts.grants[letter]
+        return _learn(
+            person,
+            letter,
+            person.ask(
+                Operation.REFRESH,
+                lambda: session_service.refresh(person.desks.refreshing, grant.refresh_token, HERE),
+                session_id=grant.session.session_id,
+                generation=grant.session.generation,
+            ),
+        )
+
+    return act
+
+
+def log_out(letter: str) -> Act:
+    """Log a device out."""
+
+    def act(person: Person) -> Any:
+        token = person.facts.grants[letter].access_token
+        return person.ask(
+            Operation.LOGOUT, lambda: session_service.logout(person.desks.sessions, token, HERE), **_own(person, letter)
+        )
+
+    return act
+
+
+def verify(letter: str) -> Act:
+    """Ask whether a device's session is good."""
+
+    def act(person: Person) -> Any:
+        call = person.signed_in(letter, lambda caller: caller, touching=False)
+        return person.ask(Operation.VERIFY, call, **_own(person, letter))
+
+    return act
+
+
+def let_others_go_first(person: Person) -> None:
+    """Be between two calls, where others may come first; the store is asked for nothing of theirs."""
+    person.desks.keeper.read("nobody")
+
+
+def touch(letter: str) -> Act:
+    """The same by a client whose clock is two minutes ahead, so that the activity is written down."""
+
+    def act(person: Person) -> Any:
+        return person.ask(Operation.VERIFY, person.signed_in(letter, lambda caller: caller), **_own(person, letter))
+
+    return act
+
+
+def remember(letter: str, name: str) -> Act:
+    """Keep a device's tokens as they are now under another name."""
+
+    def act(person: Person) -> None:
+        person.facts.grants[name] = person.facts.grants[letter]
+
+    return act
+
+
+def remember_code(letter: str, name: str) -> Act:
+    """Keep a device's QR code under another name."""
+
+    def act(person: Person) -> None:
+        person.facts.codes[name] = person.facts.codes[letter]
+
+    return act
+
+
+def revoke(letter: str, of: str) -> Act:
+    """End a session from another."""
+
+    def act(person: Person) -> Any:
+        target = person.facts.grants[of].session.session_id
+        call = person.signed_in(letter, lambda c: session_service.revoke(person.desks.sessions, c, target, HERE))
+        return person.ask(Operation.REVOKE, call, target=target, **_own(person, letter))
+
+    return act
+
+
+def unbind(letter: str, other: str) -> Act:
+    """Unbind a device."""
+
+    def act(person: Person) -> Any:
+        target = person.facts.devices[other][0]
+        call = person.signed_in(
+            letter, lambda c: device_service.unbind_device(person.desks.devices, c, target, None, HERE)
+        )
+        return person.ask(Operation.UNBIND, call, target=target, **_own(person, letter))
+
+    return act
+
+
+def rename(letter: str, other: str) -> Act:
+    """Give a device another name."""
+
+    def act(person: Person) -> Any:
+        target = person.facts.devices[other][0]
+        call = person.signed_in(
+            letter, lambda c: device_service.rename_device(person.desks.devices, c, target, "another", HERE)
+        )
+        return person.ask(Operation.RENAME, call, target=target, **_own(person, letter))
+
+    return act
+
+
+def keep_first(letter: str) -> Act:
+    """Log all out but the first."""
+
+    def act(person: Person) -> Any:
+        call = person.signed_in(letter, lambda c: device_service.force_logout(person.desks.devices, c, HERE))
+        return person.ask(Operation.FORCE_LOGOUT, call, **_own(person, letter))
+
+    return act
+
+
+def change_password() -> Act:
+    """Change the password, as the room that will do it must: a new epoch, and all sessions end, in one commit."""
+
+    def act(person: Person) -> Any:
+        number = int(person.password) + 1
+
+        def turn(snapshot: Snapshot) -> Change[None]:
+            draft = snapshot.draft
+            for session in snapshot.book.in_order():
+                draft = draft.ended(session, Reason.PASSWORD_CHANGED, snapshot.now)
+            account = Account.from_item(snapshot.items[0])
+            new = Put(USERS, replace(account, epoch=number).to_item())
+            return Change(None, draft.with_book(replace(draft.book, epoch=number)), (new,))
+
+        def change() -> None:
+            person.desks.keeper.change(person.user, turn, reading=(USERS.key(person.user),))
+
+        return person.ask(Operation.PASSWORD_CHANGE, change, new_password_no=number)
+
+    return act
+
+
+def _own(person: Person, letter: str) -> dict[str, str]:
+    session = person.facts.grants[letter].session
+    return {"session_id": session.session_id, "device_id": session.device_id}
+
+
+def _learn_device(person: Person, letter: str, device: NewDevice) -> None:
+    person.facts.devices[letter] = (device.bound.device_id, device.bound.fingerprint)
+
+
+def _learn(person: Person, letter: str, result: Any) -> Any:
+    match result:
+        case login.LoggedIn(welcome=welcome) | device_service.RegisteredDevice(welcome=welcome):
+            grant = welcome.grant
+        case Grant():
+            grant = result
+        case Refusal():
+            takeover = result.facts.get("takeover")
+            if isinstance(takeover, dict):
+                person.facts.consents[letter] = str(takeover["token"])
+            return result
+        case _:
+            return result
+    person.facts.grants[letter] = grant
+    person.facts.every_grant.append(grant)
+    return result

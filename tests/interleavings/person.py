@@ -1,0 +1,177 @@
+"""A client of the use cases: what it knows, what it asks, and the record of what it was told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from common.book import Session
+from common.bookkeeping import NoSuchUser
+from common.errors import Code, Refusal
+from common.granting import Caller, Grant
+from common.history import Reason
+from common.liveness import SessionGone
+from common.storage.port import StoreUnavailable
+from common.web.problems import STATUSES
+from device_manager import device_service
+from login_app import login
+from registration import pairing_token, registration
+from session_manager import session_service
+from tests.interleavings.process import Desks
+from tests.interleavings.scheduler import Crashed, Moments
+from tests.proof.recording import Call, Operation, consent_of, pairing_of
+
+
+class Turn(Protocol):
+    """Notes when a client's calls begin and end: a `Client` of the scheduler, or the one client of a world's making."""
+
+    def begin(self) -> None:
+        """Note that a call begins."""
+
+    def started(self) -> int:
+        """Return when it began."""
+
+    def end(self) -> int:
+        """Note that it is over, and return the moment."""
+
+
+@dataclass(slots=True)
+class Alone:
+    """The turns of somebody who is the only client."""
+
+    moments: Moments
+    _started: int = 0
+
+    def begin(self) -> None:
+        """See `Turn.begin`."""
+        self._started = self.moments.next()
+
+    def started(self) -> int:
+        """See `Turn.started`."""
+        return self._started
+
+    def end(self) -> int:
+        """See `Turn.end`."""
+        return self.moments.next()
+
+
+@dataclass(slots=True)
+class Facts:
+    """What the account's people know: devices by letter (id, fingerprint), grants, consents and QR codes by letter."""
+
+    devices: dict[str, tuple[str, str]] = field(default_factory=dict)
+    grants: dict[str, Grant] = field(default_factory=dict)
+    consents: dict[str, str] = field(default_factory=dict)
+    codes: dict[str, str] = field(default_factory=dict)
+    every_grant: list[Grant] = field(default_factory=list)
+
+    def copy(self) -> Facts:
+        """Return the same knowledge for somebody who will learn other things."""
+        return Facts(
+            dict(self.devices), dict(self.grants), dict(self.consents), dict(self.codes), list(self.every_grant)
+        )
+
+
+@dataclass(slots=True)
+class Person:
+    """A client of the use cases: asks, and has written down what it was told."""
+
+    desks: Desks
+    facts: Facts
+    turn: Turn
+    user: str
+    calls: list[Call]
+    client: str = "alone"
+    password: str = "0"
+
+    def ask(self, operation: Operation, act: Callable[[], Any], **asked: Any) -> Any:
+        """Make a call as the edge does, record it, and return what the use case returned, or the refusal."""
+        self.turn.begin()
+        try:
+            result = self._answered(act)
+        except Crashed:
+            self._record(operation, None, None, asked, {})
+            raise
+        status = STATUSES[result.code] if isinstance(result, Refusal) else 200
+        self._record(operation, self.turn.end(), status, asked, told(result))
+        return result
+
+    def _answered(self, act: Callable[[], Any]) -> Any:
+        try:
+            return act()
+        except Refusal as refusal:
+            return refusal
+        except NoSuchUser:
+            return Refusal(Code.SESSION_ENDED, session_reason=str(Reason.REVOKED))
+        except StoreUnavailable:
+            return Refusal(Code.STORE_UNAVAILABLE)
+        except SessionGone as gone:
+            ended = gone
+        return self._answered(lambda: session_service.explain(self.desks.sessions, ended))
+
+    def _record(
+        self, operation: Operation, end: float | None, status: int | None, asked: dict[str, Any], said: dict[str, Any]
+    ) -> None:
+        number = len(self.calls) + 1
+        moment = self.turn.started() * TICK
+        over = None if end is None else end * TICK
+        self.calls.append(Call(number, self.client, operation, self.user, moment, over, status, asked, said))
+
+    def signed_in(self, letter: str, act: Callable[[Caller], Any], *, touching: bool = True) -> Callable[[], Any]:
+        """Return a call by a device that is logged in, as the edge makes it: who calls, activity, then the act."""
+        return self.bearing(self.facts.grants[letter].access_token, act, touching=touching)
+
+    def bearing(self, token: str, act: Callable[[Caller], Any], *, touching: bool = True) -> Callable[[], Any]:
+        """Return the same by whoever bears this token."""
+
+        def call() -> Any:
+            caller = session_service.authenticate(self.desks.verifying, token)
+            if touching:
+                with suppress(StoreUnavailable):
+                    session_service.touch(self.desks.sessions, caller)
+            return act(caller)
+
+        return call
+
+
+TICK = 1e-4
+"""How long a moment is in the record: far below any time that a rule knows."""
+
+
+def told(result: Any) -> dict[str, Any]:
+    """Return what an answer tells, as `recording` names it."""
+    if isinstance(result, Refusal):
+        return _refusal_told(result)
+    match result:
+        case login.LoggedIn() | device_service.RegisteredDevice():
+            evicted = [session.session_id for session, _ in result.welcome.evicted]
+            return {**_session_told(result.welcome.grant.session), "evicted": evicted}
+        case Grant(session=session) | Caller(session=session):
+            return _session_told(session)
+        case device_service.ForcedLogout(kept=(kept, _), logged_out=ended):
+            return {"kept": kept.session_id, "logged_out": [session.session_id for session, _ in ended]}
+        case registration.Registered(device=device, pairing=pairing):
+            return {"device_id": device.bound.device_id, "pairing": pairing_of(pairing.qr_code)}
+        case _:
+            return _code_told(result)
+
+
+def _code_told(result: Any) -> dict[str, Any]:
+    match result:
+        case (str(), pairing_token.IssuedPairing(qr_code=code)):
+            return {"pairing": pairing_of(code)}
+    return {}
+
+
+def _session_told(session: Session) -> dict[str, Any]:
+    return {"session_id": session.session_id, "device_id": session.device_id, "generation": session.generation}
+
+
+def _refusal_told(refusal: Refusal) -> dict[str, Any]:
+    said: dict[str, Any] = {"code": str(refusal.code)}
+    if "session_reason" in refusal.facts:
+        said["reason"] = refusal.facts["session_reason"]
+    takeover = refusal.facts.get("takeover")
+    return {**said, "consent": consent_of(str(takeover["token"]))} if isinstance(takeover, dict) else said

@@ -1,0 +1,191 @@
+"""The starts that matter, and what may be asked in each: the rows of the tables that are explored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from common.admission import ConcurrencyMode
+from tests.interleavings.operations import (
+    Act,
+    change_password,
+    join,
+    keep_first,
+    log_in,
+    log_out,
+    pair,
+    refresh,
+    register,
+    remember,
+    remember_code,
+    rename,
+    revoke,
+    show_code,
+    take_over,
+    touch,
+    unbind,
+)
+from tests.interleavings.process import Rules
+from tests.interleavings.worlds import World, world
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A world, made when it is first needed, and the acts that its clients choose from, by name."""
+
+    make: Callable[[], World]
+    acts: Mapping[str, Act]
+
+
+SEED = 20261121
+"""What the long size draws its samples from."""
+
+CENTRAL = ("login", "takeover", "refresh", "logout", "unbind", "force_logout")
+"""The operations of which three clients are put together."""
+
+
+@cache
+def _asked() -> World:
+    """Limit 1: A is logged in and shows a QR code; B has asked and holds a consent."""
+    return world(Rules(1), register("A"), pair("B", "A"), log_in("A"), log_in("B"), show_code("A"))
+
+
+@cache
+def _two() -> World:
+    """Limit 2: A and, after it, B are logged in; B shows a QR code; C has asked and holds a consent for both."""
+    joined = (register("A"), pair("B", "A"), show_code("A"), pair("C", "A"))
+    return world(Rules(2), *joined, log_in("A"), log_in("B"), log_in("C"), show_code("B"))
+
+
+@cache
+def _empty() -> World:
+    """Limit 1: A, B and C are bound and none is logged in; A shows a QR code."""
+    joined = (register("A"), pair("B", "A"), show_code("A"), pair("C", "A"))
+    return world(Rules(1), *joined, show_code("A"))
+
+
+@cache
+def _stale() -> World:
+    """Limit 1: B holds a consent for A's session, but C is logged in since."""
+    joined = (register("A"), pair("B", "A"), show_code("A"), pair("C", "A"))
+    return world(Rules(1), *joined, log_in("A"), log_in("B"), log_out("A"), log_in("C"))
+
+
+@cache
+def _stolen() -> World:
+    """Limit 1: A has refreshed twice, and somebody has its first refresh token; B holds a consent."""
+    start = (register("A"), pair("B", "A"), log_in("A"), remember("A", "thief"))
+    return world(Rules(1), *start, refresh("A"), refresh("A"), log_in("B"))
+
+
+@cache
+def _evicting() -> World:
+    """Mode evict, limit 2: A and B are logged in, C is bound."""
+    joined = (register("A"), pair("B", "A"), show_code("A"), pair("C", "A"))
+    return world(Rules(2, ConcurrencyMode.EVICT), *joined, log_in("A"), log_in("B"))
+
+
+@cache
+def _full() -> World:
+    """Limit 1, at most 3 devices: A and B are bound, A is logged in and shows two QR codes: one place is left."""
+    start = (register("A"), pair("B", "A"), log_in("A"), show_code("A"), remember_code("A", "A2"), show_code("A"))
+    return world(Rules(1, max_devices=3), *start)
+
+
+STARTS: Mapping[str, Start] = {
+    "asked": Start(
+        _asked,
+        {
+            "login": log_in("B"),
+            "takeover": take_over("B"),
+            "refresh": refresh("A"),
+            "logout": log_out("A"),
+            "unbind": unbind("A", "B"),
+            "force_logout": keep_first("A"),
+            "login again": log_in("A"),
+            "forced login": log_in("B", force=True),
+            "revoke": revoke("A", "A"),
+            "rename": rename("A", "B"),
+            "pair": pair("C", "A"),
+            "device register": join("D", "A"),
+            "forced device register": join("D", "A", force=True),
+            "request pairing token": show_code("A"),
+            "touch": touch("A"),
+            "password change": change_password(),
+        },
+    ),
+    "two": Start(
+        _two,
+        {
+            "login": log_in("C"),
+            "takeover": take_over("C"),
+            "refresh": refresh("B"),
+            "logout": log_out("B"),
+            "unbind": unbind("A", "B"),
+            "force_logout": keep_first("B"),
+            "login again": log_in("B"),
+            "forced login": log_in("C", force=True),
+            "revoke": revoke("A", "B"),
+            "rename": rename("A", "B"),
+            "pair": pair("D", "B"),
+            "device register": join("D", "B"),
+            "forced device register": join("D", "B", force=True),
+            "request pairing token": show_code("B"),
+            "touch": touch("B"),
+        },
+    ),
+    "empty": Start(
+        _empty,
+        {
+            "login": log_in("A"),
+            "another login": log_in("B"),
+            "forced login": log_in("C", force=True),
+            "pair": pair("D", "A"),
+            "device register": join("E", "A"),
+            "request pairing token": show_code("A"),
+        },
+    ),
+    "stale": Start(
+        _stale,
+        {
+            "takeover": take_over("B"),
+            "login": log_in("A"),
+            "logout": log_out("C"),
+            "refresh": refresh("C"),
+            "unbind": unbind("C", "B"),
+        },
+    ),
+    "stolen": Start(
+        _stolen,
+        {
+            "theft": refresh("thief"),
+            "refresh": refresh("A"),
+            "takeover": take_over("B"),
+            "login again": log_in("A"),
+            "logout": log_out("A"),
+            "touch": touch("A"),
+        },
+    ),
+    "evicting": Start(
+        _evicting,
+        {
+            "login": log_in("C"),
+            "login again": log_in("A"),
+            "refresh": refresh("A"),
+            "logout": log_out("B"),
+            "unbind": unbind("A", "B"),
+            "force_logout": keep_first("B"),
+        },
+    ),
+    "full": Start(
+        _full,
+        {
+            "pair": pair("C", "A"),
+            "another pair": pair("D", "A2"),
+            "device register": join("E", "A", force=True),
+            "unbind": unbind("A", "B"),
+            "logout": log_out("A"),
+        },
+    ),
+}

@@ -1,0 +1,106 @@
+"""Every order of the store calls of two clients, of three for the central six, and of those whose process dies.
+
+The operations are the real use cases. After every order all tokens are used once more, and the answers, the history,
+the book and the rows are judged by `tests.proof.checker`: its rules are the invariants of `proof.md`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterable
+from dataclasses import replace
+
+import pytest
+
+from tests.interleavings.bugs import LosingAnswers
+from tests.interleavings.judging import Found, Setting, Trial, crashing, sampled, violations
+from tests.interleavings.operations import log_in
+from tests.interleavings.scheduler import Explored, explore
+from tests.interleavings.starts import CENTRAL, SEED, STARTS
+from tests.unit.making import SECOND
+
+PAIRS = [
+    (start, *names)
+    for start, about in STARTS.items()
+    for names in itertools.combinations_with_replacement(about.acts, 2)
+]
+TRIPLES = [(start, *n) for start in ("asked", "two") for n in itertools.combinations_with_replacement(CENTRAL, 3)]
+UNSURE = ("asked", "stolen", "evicting", "full")
+"""Starts from which answers of the store are lost too."""
+
+LONG_SAMPLE = 2000
+"""How many unreduced orders of each three clients the long size draws, after the reduced ones."""
+
+
+def setting_of(start: str, *names: str) -> Setting:
+    """Return clients that each do one act; where one is a touch, the clocks are ahead so that it is written down."""
+    about = STARTS[start]
+    ahead = 70 * SECOND if "touch" in names else 0 * SECOND
+    return Setting(about.make(), [[about.acts[name]] for name in names], ahead=ahead)
+
+
+def agreed(found: Iterable[Found]) -> bool:
+    """Fail with the first order that breaks something."""
+    for schedule, violation in found:
+        pytest.fail(f"order {''.join(map(str, schedule.order))}: {violation}")
+    return True
+
+
+@pytest.mark.parametrize("row", PAIRS, ids=" - ".join)
+def test_two_clients(row: tuple[str, ...], explored: Explored, is_long: bool) -> None:  # noqa: FBT001 - a fixture
+    """Every order of two clients keeps every invariant."""
+    assert agreed(violations(setting_of(*row), explored, reduced=not is_long))
+
+
+@pytest.mark.parametrize("row", PAIRS, ids=" - ".join)
+def test_one_of_two_dies(row: tuple[str, ...], explored: Explored, is_long: bool) -> None:  # noqa: FBT001 - a fixture
+    """So does every order in which one of them dies before its first store call, or after any."""
+    assert agreed(crashing(setting_of(*row), explored, reduced=not is_long))
+
+
+@pytest.mark.parametrize("row", [row for row in PAIRS if row[0] in UNSURE], ids=" - ".join)
+def test_an_answer_is_lost(row: tuple[str, ...], explored: Explored, is_long: bool) -> None:  # noqa: FBT001 - a fixture
+    """So does every order of two clients when the store does the first change and its answer is lost."""
+    setting = replace(setting_of(*row), wrap=LosingAnswers)
+    assert agreed(violations(setting, explored, reduced=not is_long))
+
+
+@pytest.mark.parametrize("row", TRIPLES, ids=" - ".join)
+def test_three_clients(row: tuple[str, ...], explored: Explored, is_long: bool) -> None:  # noqa: FBT001 - a fixture
+    """So does every order of three clients."""
+    if is_long:
+        assert agreed(sampled(setting_of(*row), explored, random.Random(SEED), LONG_SAMPLE))
+    assert agreed(violations(setting_of(*row), explored, reduced=True))
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_of_three_logins_at_once_as_many_succeed_as_may(limit: int, explored: Explored) -> None:
+    """I8: of three logins to an empty book the limit's number succeed in every order, the others are asked."""
+    start = STARTS["empty"].make()
+    start = replace(start, rules=replace(start.rules, limit=limit))
+    trial = Trial(Setting(start, [[log_in(letter)] for letter in "ABC"]))
+    for schedule in explore(trial.clients, explored, reduced=True):
+        statuses = [call.status for call in trial.outcome.calls[len(start.calls) :]]
+        assert sorted(map(str, statuses)) == ["200"] * limit + ["409"] * (3 - limit), schedule
+        assert [*trial.judged()] == []
+
+
+@pytest.mark.parametrize("names", [("takeover", "login again"), ("refresh", "logout"), ("unbind", "takeover")])
+def test_the_reduction_leaves_no_outcome_out(names: tuple[str, ...], explored: Explored) -> None:
+    """What clients are told, and in what order the calls stand, is the same set with and without the reduction."""
+
+    def outcomes(*, reduced: bool) -> set[tuple[object, ...]]:
+        trial = Trial(setting_of("asked", *names))
+        return {_seen_from_outside(trial) for _ in explore(trial.clients, explored, reduced=reduced)}
+
+    whole, reduced = outcomes(reduced=False), outcomes(reduced=True)
+    assert reduced == whole
+
+
+def _seen_from_outside(trial: Trial) -> tuple[object, ...]:
+    """Return each client's answer, and which of them had it before another began."""
+    calls = sorted(trial.outcome.calls[len(trial.setting.world.calls) :], key=lambda call: call.client)
+    answers = tuple((call.client, call.status, call.told.get("code"), call.told.get("reason")) for call in calls)
+    before = tuple((one.end or 0) < other.start for one in calls for other in calls)
+    return answers, before

@@ -1,0 +1,315 @@
+"""Storms: many client processes on several servers over one store, and what must be true of what they wrote down."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from random import Random
+
+import requests
+
+from common.book import Book
+from common.bookkeeping import Bookkeeper, Change, Snapshot
+from common.clock import system_clock
+from common.draft import Draft
+from common.history import Event, Kind, Origin
+from common.ids import new_id
+from common.storage.port import Store
+from tests.client import all_at_once
+from tests.crowd import at_once
+from tests.engines import Engine
+from tests.proof.callers import Caller
+from tests.proof.checker import check
+from tests.proof.people import Actor, Person, actors_of, register
+from tests.proof.recording import Call, Operation, Run, load_run, run_lines, whole_history
+from tests.proof.timeline import tell
+from tests.servers import GENEROUS, Suite, serve_command, until
+
+CLIENTS = 8
+_CLIENTS_AT_MOST = 64
+
+TAKEOVERS = {"login": 45, "takeover": 40, "force": 5, "verify": 10}
+"""What happens in a storm on one account."""
+
+EVERYTHING = {
+    "login": 25,
+    "takeover": 20,
+    "verify": 12,
+    "refresh": 12,
+    "replay": 4,
+    "logout": 6,
+    "keep-earliest": 6,
+    "force": 4,
+    "revoke": 3,
+    "unbind": 3,
+    "pair": 3,
+    "register-device": 2,
+}
+"""What happens in a mixed storm."""
+
+
+class Fleet:
+    """Several servers with several workers each, on one store."""
+
+    def __init__(
+        self,
+        folder: Path,
+        engine: Engine,
+        servers: int,
+        workers: int,
+        *,
+        offsets: Sequence[int] = (),
+        **settings: str,
+    ) -> None:
+        """`offsets`: by how many seconds each server's clock is wrong."""
+        self.engine = engine
+        self.limit = int(settings.get("MAX_CONCURRENT_DEVICES", "1"))
+        ours = {**GENEROUS, "ICHIDAI_TEST_CHEAP_HASH": "true", **engine.settings, **settings}
+        wrong = dict(enumerate(offsets))
+        commands = {f"server {n}": partial(_command, workers, wrong.get(n, 0)) for n in range(servers)}
+        self.suite = Suite(commands, ours, folder)
+        self.suite.start()
+        self._warm_up()
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """Where the servers are."""
+        return tuple(server.port for server in self.suite.servers)
+
+    def history(self, calls: Sequence[Call]) -> Run:
+        """Return what was called with what the store says happened."""
+        store = self.engine.open()
+        users = sorted({call.user for call in calls if call.user})
+        histories = {user: whole_history(store, user) for user in users}
+        store.close()
+        return Run(self.limit, "ask", tuple(calls), histories)
+
+    def _warm_up(self) -> None:
+        """Let every worker reach the store once: making a client of DynamoDB takes a second of its own."""
+        ready = [partial(requests.get, f"http://127.0.0.1:{port}/ready", timeout=30) for port in self.ports]
+        until(lambda: all(reply.ok for reply in all_at_once(ready * 4)), "the store is reached by all")
+
+    def stop(self) -> None:
+        """End the servers."""
+        self.suite.stop()
+
+
+def _command(workers: int, offset: int, port: int) -> list[str]:
+    """Return what starts a server, with a clock of its own where one is asked for."""
+    own = ["env", f"ICHIDAI_TEST_CLOCK_OFFSET_SECONDS={offset}"] if offset else []
+    return [*own, *serve_command("all", port, workers)]
+
+
+@dataclass(frozen=True, slots=True)
+class Storm:
+    """How many do how much of what to whom. Plain values: it goes to the client processes."""
+
+    ports: tuple[int, ...]
+    folder: Path
+    seed: int
+    calls: int
+    people: int
+    devices: int
+    weights: Mapping[str, int]
+    clients: int = CLIENTS
+
+
+@dataclass(frozen=True, slots=True)
+class Weather:
+    """What a storm was like from where the clients stood: seconds for a call, and calls in a second."""
+
+    calls: int
+    middle: float
+    late: float
+    worst: float
+    throughput: float
+    statuses: Mapping[int | None, int]
+
+
+def rage(
+    fleet: Fleet,
+    folder: Path,
+    seed: int,
+    *,
+    calls: int,
+    people: int,
+    devices: int,
+    weights: Mapping[str, int],
+    clients: int = CLIENTS,
+) -> Run:
+    """Let the clients make about so many calls together; return what they wrote down and what the store says."""
+    folder.mkdir(parents=True)
+    at_once(clients, take_part, Storm(fleet.ports, folder, seed, calls, people, devices, weights, clients))
+    return read(fleet, folder)
+
+
+def read(fleet: Fleet, folder: Path) -> Run:
+    """Return what all clients wrote into a folder, with the history."""
+    lines = run_lines(Run(fleet.limit, "ask", (), {}))
+    (folder / "run.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return fleet.history(load_run(*folder.glob("*.jsonl")).calls)
+
+
+def take_part(number: int, gate: Callable[[], None], storm: Storm) -> None:
+    """Be one client: set up a share of the people, wait for the others, then do things with everybody's devices."""
+    rng = Random(f"{storm.seed} {number}")
+    caller = caller_of(number, storm.ports, storm.folder, rng)
+    for place in range(number, storm.people, storm.clients):
+        person = register(caller, rng, storm.devices)
+        (storm.folder / f"{place}.person").write_text(json.dumps(asdict(person)))
+    gate()
+    people = read_people(storm.folder, storm.people)
+    gate()
+    actors = _share(actors_of(caller, rng, people), number, storm)
+    for _ in range(storm.calls // storm.clients):
+        actor_of_chance(actors, rng).act(storm.weights)
+    caller.close()
+
+
+def caller_of(number: int, ports: Sequence[int], folder: Path, rng: Random) -> Caller:
+    """Return the wire of one client among all."""
+    return Caller(f"client {number}", ports, folder / f"{number}.jsonl", rng, number, _CLIENTS_AT_MOST)
+
+
+def read_people(folder: Path, count: int) -> list[Person]:
+    """Return the people that the clients have set up."""
+    told = [json.loads((folder / f"{place}.person").read_text()) for place in range(count)]
+    return [Person(each["username"], each["uuid"], tuple(map(tuple, each["devices"]))) for each in told]
+
+
+def _share(actors: list[Actor], number: int, storm: Storm) -> list[Actor]:
+    """Return the actors of one client: a device of the one account; of many accounts, each device has two clients."""
+    if storm.people == 1:
+        return [actors[number % len(actors)]]
+    return [
+        actor for place, actor in enumerate(actors) if place % storm.clients in (number, (number + 3) % storm.clients)
+    ]
+
+
+def actor_of_chance(actors: Sequence[Actor], rng: Random) -> Actor:
+    """Return any actor, the first ones oftener: some accounts are asked for more than others."""
+    return actors[int(rng.random() ** 2 * len(actors))]
+
+
+def hunt(number: int, gate: Callable[[], None], storm: Storm, times: int) -> None:
+    """Take a session over again and again (client 0), or ask for its token all the while (the others)."""
+    rng = Random(f"{storm.seed} {number}")
+    caller = caller_of(number, storm.ports, storm.folder, rng)
+    if number == 0:
+        (storm.folder / "0.person").write_text(json.dumps(asdict(register(caller, rng, 2))))
+    gate()
+    (person,) = read_people(storm.folder, 1)
+    phone, laptop = actors_of(caller, rng, [person])
+    for turn in range(times):
+        shown = storm.folder / f"{turn}.token"
+        if number == 0:
+            phone.login(force=True)
+            laptop.login()
+            shown.write_text(json.dumps([phone.access, phone.refreshes[-1]]))
+        gate()
+        if number == 0:
+            laptop.take_over_what_was_shown()
+        else:
+            _ask(caller, person, *json.loads(shown.read_text()), storm.calls)
+        gate()
+    caller.close()
+
+
+def _ask(caller: Caller, person: Person, access: str, refresh: str, times: int) -> None:
+    """Ask each server in turn whether a token is good; every sixth time try to refresh it."""
+    for place in range(times):
+        known = {"user": person.uuid, "port": caller.ports[place % len(caller.ports)]}
+        if place % 6 == 5:
+            caller.call(Operation.REFRESH, {"refresh_token": refresh}, **known)
+        else:
+            caller.call(Operation.VERIFY, token=access, **known)
+
+
+def joined(store: Store) -> str:
+    """Make a user whom nobody has a device of; return the id."""
+    draft = Draft(Book(new_id()), (Event(Kind.REGISTERED, system_clock()),))
+    Bookkeeper(store, system_clock).create(draft, (), Origin())
+    return draft.book.user_uuid
+
+
+def count_tries(
+    number: int, gate: Callable[[], None], engine: Engine, user: str, changes: int
+) -> list[tuple[int, float]]:
+    """Change a book so many times, at the same moment as the others; return tries and seconds of each change."""
+    store, told = engine.open(), []
+    keeper = Bookkeeper(store, system_clock)
+    keeper.read(user)
+    gate()
+    for _ in range(changes):
+        begun, tries = time.monotonic(), [0]
+
+        def noted(snapshot: Snapshot, tries: list[int] = tries) -> Change[None]:
+            tries[0] += 1
+            event = Event(Kind.DEVICE_RENAMED, snapshot.now, str(number))
+            return Change(None, snapshot.draft.with_book(snapshot.book, event))
+
+        keeper.change(user, noted)
+        told.append((tries[0], time.monotonic() - begun))
+    store.close()
+    return told
+
+
+# ---------------------------------------------------------------------------------------------------- what must be true
+
+
+def violations(run: Run) -> list[str]:
+    """Return everything that a run breaks: a server error is one, and whatever the checker finds."""
+    return [*_server_faults(run), *map(str, check(run))]
+
+
+def _server_faults(run: Run) -> Iterator[str]:
+    for call in run.calls:
+        if call.status is not None and call.status >= 500:
+            yield f"call {call.number} ({call.operation}) was answered {call.status} {call.told}"
+
+
+def books_differ(store: Store, run: Run) -> Iterator[str]:
+    """Yield where a user's book and history tell of different sessions, devices or numbers of changes."""
+    keeper = Bookkeeper(store, system_clock)
+    for user, entries in run.histories.items():
+        book, story = keeper.read(user), tell(entries, run.limit)
+        if book is None:
+            yield f"{user} has no book"
+        elif (book.change_no, set(book.sessions), set(book.devices)) != (
+            len(entries),
+            set(story.live[-1]),
+            set(story.bound[-1]),
+        ):
+            yield f"the book of {user} at change {book.change_no} is not what its history of {len(entries)} tells"
+
+
+def accepted_after_eviction(run: Run) -> tuple[int, list[str]]:
+    """Return how often tokens were used after the takeover that ended them was answered, and each time it was let."""
+    out: dict[str, float] = {}
+    for call in run.calls:
+        if call.operation is Operation.TAKEOVER and call.status == 200 and call.end is not None:
+            out |= dict.fromkeys(call.told.get("evicted", ()), call.end)
+    late = [
+        call
+        for call in run.calls
+        if call.operation in (Operation.VERIFY, Operation.REFRESH)
+        and call.start > out.get(call.asked.get("session_id", ""), math.inf)
+    ]
+    return len(late), [f"I2: call {call.number} was let in after its eviction" for call in late if call.status == 200]
+
+
+def weather(run: Run) -> Weather:
+    """Measure the calls that are not the setting-up."""
+    setting_up = {Operation.REGISTER, Operation.PAIR, Operation.REQUEST_PAIRING_TOKEN}
+    calls = [call for call in run.calls if call.operation not in setting_up and call.end is not None]
+    waits = sorted((call.end or 0) - call.start for call in calls)
+    span = max(call.end or 0 for call in calls) - min(call.start for call in calls)
+    statuses = Counter(call.status for call in run.calls)
+    at = [waits[int(len(waits) * part)] for part in (0.5, 0.99)]
+    return Weather(len(calls), at[0], at[1], waits[-1], len(calls) / span, statuses)

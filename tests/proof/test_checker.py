@@ -1,0 +1,449 @@
+"""The checker finds each wrong run wrong, by the rule that it breaks, and a right one right. Runs are made by hand."""
+
+from __future__ import annotations
+
+import cProfile
+import itertools
+import pstats
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from common.history import Entry, Event, Kind, Origin, Reason
+from tests.proof.checker import check
+from tests.proof.recording import Call, Operation, Run
+from tests.proof.timeline import Violation
+
+AT = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
+O = Operation  # noqa: E741 - as short as a hand-made run wants it
+
+
+@dataclass
+class Tale:
+    """A run being told. Calls follow one another, a second each, unless `at` and `until` say otherwise."""
+
+    limit: int = 1
+    mode: str = "ask"
+    calls: list[Call] = field(default_factory=list)
+    history: list[Entry] = field(default_factory=list)
+
+    def call(
+        self,
+        operation: Operation,
+        status: int | None = 200,
+        asked: dict[str, Any] | None = None,
+        told: dict[str, Any] | None = None,
+        *,
+        at: float | None = None,
+        until: float | None = None,
+    ) -> Tale:
+        """Add a call."""
+        number = len(self.calls) + 1
+        start = float(2 * number) if at is None else at
+        end = None if status is None else (start + 1 if until is None else until)
+        self.calls.append(Call(number, "w1", operation, "anna", start, end, status, asked or {}, told or {}))
+        return self
+
+    def change(self, *events: Event, number: int | None = None) -> Tale:
+        """Add a change to the history."""
+        self.history.append(Entry(number or len(self.history) + 1, events, Origin()))
+        return self
+
+    def broken(self) -> dict[str, str]:
+        """Return the rules that the run breaks, each with one of its sentences."""
+        run = Run(self.limit, self.mode, tuple(self.calls), {"anna": tuple(self.history)})
+        return {violation.rule: violation.sentence for violation in check(run)}
+
+
+def added(device: str) -> Event:
+    """Tell of a device that joined."""
+    return Event(Kind.DEVICE_ADDED, AT, device)
+
+
+def removed(device: str) -> Event:
+    """Tell of a device that was unbound."""
+    return Event(Kind.DEVICE_REMOVED, AT, device)
+
+
+def login(session: str, device: str) -> Event:
+    """Tell of a login."""
+    return Event(Kind.LOGIN, AT, device, session)
+
+
+def ended(session: str, device: str, reason: Reason) -> Event:
+    """Tell of an ending."""
+    return Event(Kind.SESSION_ENDED, AT, device, session, reason)
+
+
+def consent(*sessions: str, subject: str = "pc", name: str = "c1") -> dict[str, Any]:
+    """Return what a takeover token says."""
+    return {"consent_id": name, "session_ids": list(sessions), "subject": subject, "epoch": 0, "expires_at": 0}
+
+
+def begun(limit: int = 1, mode: str = "ask") -> Tale:
+    """Register anna with her phone and her pc, by calls 1 and 2 and changes 1 and 2; the phone showed code `qr`."""
+    tale = Tale(limit, mode).call(O.REGISTER, told={"device_id": "phone", "pairing": "qr"})
+    tale.change(Event(Kind.REGISTERED, AT), added("phone"))
+    tale.call(O.PAIR, asked={"pairing": "qr"}, told={"device_id": "pc", "pairing": "qr2"})
+    return tale.change(added("pc"))
+
+
+def phone_in(limit: int = 1, mode: str = "ask") -> Tale:
+    """Log the phone in too: session p, call 3, change 3."""
+    tale = begun(limit, mode).call(O.LOGIN, asked={"device_id": "phone"}, told=grant("p", "phone"))
+    return tale.change(login("p", "phone"))
+
+
+def asked_pc() -> Tale:
+    """Ask the pc too: call 4, consent c1 for p."""
+    shown = {"code": "device-active", "consent": consent("p")}
+    return phone_in().call(O.LOGIN, 409, {"device_id": "pc"}, shown)
+
+
+def grant(session: str, device: str, **more: Any) -> dict[str, Any]:
+    """Return what a granting answer tells."""
+    return {"session_id": session, "device_id": device, "generation": 0, **more}
+
+
+def taken_over() -> Tale:
+    """Let the pc take over: session q, call 5, change 4."""
+    asked = {"device_id": "pc", "consent": consent("p")}
+    tale = asked_pc().call(O.TAKEOVER, asked=asked, told=grant("q", "pc", evicted=["p"]))
+    return tale.change(ended("p", "phone", Reason.TAKEN_OVER), login("q", "pc"))
+
+
+def use(tale: Tale, session: str, status: int = 200, reason: str | None = None, **more: Any) -> Tale:
+    """Verify a session."""
+    told = {"session_id": session} if status == 200 else {"code": "session-ended", "reason": reason}
+    return tale.call(O.VERIFY, status, {"session_id": session}, told, **more)
+
+
+def refresh(tale: Tale, asked: int, told: int, **more: Any) -> Tale:
+    """Refresh session p."""
+    return tale.call(
+        O.REFRESH, asked={"session_id": "p", "generation": asked}, told=grant("p", "phone", generation=told), **more
+    )
+
+
+def reused(tale: Tale, asked: int, **more: Any) -> Tale:
+    """Be taken for a thief with session p."""
+    said = {"code": "session-ended", "reason": "refresh-reused"}
+    tale.call(O.REFRESH, 401, {"session_id": "p", "generation": asked}, said, **more)
+    return tale.change(ended("p", "phone", Reason.REFRESH_REUSED))
+
+
+RIGHT: dict[str, Callable[[], Tale]] = {
+    "a takeover": taken_over,
+    "the evicted is refused": lambda: use(taken_over(), "p", 401, "taken-over"),
+    "the newcomer is served": lambda: use(taken_over(), "q"),
+    "used while it was taken over": lambda: use(taken_over(), "p", at=9.5, until=12),
+    "a logout, twice": lambda: (
+        phone_in()
+        .call(O.LOGOUT, asked={"session_id": "p"})
+        .change(ended("p", "phone", Reason.LOGGED_OUT))
+        .call(O.LOGOUT, asked={"session_id": "p"})
+    ),
+    "a refresh, repeated within the grace": lambda: refresh(refresh(phone_in(), 0, 1), 0, 1),
+    "a theft": lambda: reused(refresh(refresh(phone_in(), 0, 1), 1, 2), 0),
+    "a lost login": lambda: begun().call(O.LOGIN, None, {"device_id": "pc"}).change(login("q", "pc")),
+    "a lost login that never was": lambda: begun().call(O.LOGIN, None, {"device_id": "pc"}),
+    "mode evict": lambda: (
+        phone_in(mode="evict")
+        .call(O.LOGIN, asked={"device_id": "pc"}, told=grant("q", "pc", evicted=["p"]))
+        .change(ended("p", "phone", Reason.EVICTED), login("q", "pc"))
+    ),
+    "a forced logout": lambda: (
+        phone_in(2)
+        .call(O.LOGIN, asked={"device_id": "pc"}, told=grant("q", "pc"))
+        .change(login("q", "pc"))
+        .call(O.FORCE_LOGOUT, asked={"session_id": "q"}, told={"kept": "p", "logged_out": ["q"]})
+        .change(ended("q", "pc", Reason.FORCED_OUT))
+    ),
+    "an unbinding": lambda: (
+        phone_in()
+        .call(O.UNBIND, asked={"session_id": "p", "target": "pc"})
+        .change(removed("pc"))
+        .call(O.LOGIN, 401, {"device_id": "pc"}, {"code": "certificate-revoked"})
+    ),
+    "a session that expired": lambda: use(phone_in(), "p", 401, "expired"),
+}
+
+
+@pytest.mark.parametrize("tale", RIGHT.values(), ids=RIGHT.keys())
+def test_a_right_run_is_right(tale: Callable[[], Tale]) -> None:
+    """Nothing is found."""
+    assert tale().broken() == {}
+
+
+def second_login(tale: Tale, *events: Event, **told: Any) -> Tale:
+    """Log the pc in as q, with what else its change did."""
+    return tale.call(O.LOGIN, asked={"device_id": "pc"}, told=grant("q", "pc", **told)).change(
+        *events, login("q", "pc")
+    )
+
+
+def consent_used_twice() -> Tale:
+    """Let the phone come back, and the same consent evict it again."""
+    tale = taken_over().call(
+        O.LOGIN, asked={"device_id": "phone", "force": True}, told=grant("r", "phone", evicted=["q"])
+    )
+    tale.change(ended("q", "pc", Reason.FORCED_OUT), login("r", "phone"))
+    tale.call(O.TAKEOVER, asked={"device_id": "pc", "consent": consent("p")}, told=grant("s", "pc", evicted=["r"]))
+    return tale.change(ended("r", "phone", Reason.TAKEN_OVER), login("s", "pc"))
+
+
+def joined_by(code: str, tale: Tale) -> Tale:
+    """Pair a tablet by a code."""
+    tale.call(O.PAIR, asked={"pairing": code}, told={"device_id": "tablet", "pairing": "qr3"})
+    return tale.change(added("tablet"))
+
+
+def unbound_pc() -> Tale:
+    """Unbind the pc."""
+    return phone_in().call(O.UNBIND, asked={"session_id": "p", "target": "pc"}).change(removed("pc"))
+
+
+WRONG: dict[str, tuple[str, Callable[[], Tale]]] = {
+    "two sessions, limit one": ("I1", lambda: second_login(phone_in())),
+    "two granted at once, one in no history": (
+        "I1",
+        lambda: phone_in().call(O.LOGIN, asked={"device_id": "pc"}, told=grant("q", "pc")),
+    ),
+    "the evicted is served": ("I2", lambda: use(taken_over(), "p")),
+    "the evicted refreshes": ("I2", lambda: refresh(taken_over(), 0, 1)),
+    "served after it was refused": (
+        "I2",
+        lambda: use(
+            use(
+                phone_in()
+                .call(O.TAKEOVER, None, {"device_id": "pc", "consent": consent("p")})
+                .change(ended("p", "phone", Reason.TAKEN_OVER), login("q", "pc")),
+                "p",
+                401,
+                "taken-over",
+            ),
+            "p",
+        ),
+    ),
+    "a takeover of one who was not shown": (
+        "I3",
+        lambda: (
+            asked_pc()
+            .call(O.LOGIN, asked={"device_id": "phone"}, told=grant("r", "phone"))
+            .change(ended("p", "phone", Reason.REPLACED), login("r", "phone"))
+            .call(O.TAKEOVER, asked={"device_id": "pc", "consent": consent("p")}, told=grant("q", "pc", evicted=["r"]))
+            .change(ended("r", "phone", Reason.TAKEN_OVER), login("q", "pc"))
+        ),
+    ),
+    "a takeover that leaves one of the shown": (
+        "I3",
+        lambda: (
+            phone_in(2)
+            .call(O.TAKEOVER, asked={"device_id": "pc", "consent": consent("p")}, told=grant("q", "pc", evicted=[]))
+            .change(login("q", "pc"))
+        ),
+    ),
+    "a login that ends another": (
+        "I3",
+        lambda: second_login(phone_in(), ended("p", "phone", Reason.EVICTED), evicted=["p"]),
+    ),
+    "an eviction that is not told": (
+        "I3",
+        lambda: second_login(phone_in(mode="evict"), ended("p", "phone", Reason.EVICTED), evicted=[]),
+    ),
+    "a refused login that ended somebody": (
+        "I4",
+        lambda: asked_pc().change(ended("p", "phone", Reason.TAKEN_OVER)),
+    ),
+    "an ending of what did not live": ("I5", lambda: phone_in().change(ended("x", "pc", Reason.LOGGED_OUT))),
+    "a living one refused": ("I5", lambda: use(phone_in(), "p", 401, "logged-out")),
+    "another reason than the history's": ("I5", lambda: use(taken_over(), "p", 401, "logged-out")),
+    "a question that shows the dead": (
+        "I6",
+        lambda: (
+            phone_in()
+            .call(O.LOGOUT, asked={"session_id": "p"})
+            .change(ended("p", "phone", Reason.LOGGED_OUT))
+            .call(O.LOGIN, 409, {"device_id": "pc"}, {"code": "device-active", "consent": consent("p")})
+        ),
+    ),
+    "a question below the limit": (
+        "I6",
+        lambda: phone_in(2).call(O.LOGIN, 409, {"device_id": "pc"}, {"code": "device-active", "consent": consent("p")}),
+    ),
+    "a consent used twice": ("I7", consent_used_twice),
+    "a consent of another device": (
+        "I7",
+        lambda: (
+            asked_pc()
+            .call(
+                O.TAKEOVER,
+                asked={"device_id": "pc", "consent": consent("p", subject="phone")},
+                told=grant("q", "pc", evicted=["p"]),
+            )
+            .change(ended("p", "phone", Reason.TAKEN_OVER), login("q", "pc"))
+        ),
+    ),
+    "a consent after two minutes": (
+        "I7",
+        lambda: (
+            asked_pc()
+            .call(
+                O.TAKEOVER,
+                asked={"device_id": "pc", "consent": consent("p")},
+                told=grant("q", "pc", evicted=["p"]),
+                at=140.0,
+            )
+            .change(ended("p", "phone", Reason.TAKEN_OVER), login("q", "pc"))
+        ),
+    ),
+    "a fresh consent refused as spent": (
+        "I7",
+        lambda: asked_pc().call(
+            O.TAKEOVER, 410, {"device_id": "pc", "consent": consent("p")}, {"code": "takeover-spent"}
+        ),
+    ),
+    "an answer of 500": ("I8", lambda: phone_in().call(O.VERIFY, 500, {"session_id": "p"})),
+    "a grace that mints": ("I9", lambda: refresh(refresh(phone_in(), 0, 1), 0, 2)),
+    "an old generation served": ("I9", lambda: refresh(refresh(refresh(phone_in(), 0, 1), 1, 2), 0, 1)),
+    "a previous one after the grace": ("I9", lambda: refresh(refresh(phone_in(), 0, 1), 0, 1, at=30.0)),
+    "a false alarm": ("I9", lambda: reused(phone_in(), 0)),
+    "the logged out is served": (
+        "I10",
+        lambda: use(
+            phone_in().call(O.LOGOUT, asked={"session_id": "p"}).change(ended("p", "phone", Reason.LOGGED_OUT)), "p"
+        ),
+    ),
+    "a logout that ended nothing": ("I10", lambda: phone_in().call(O.LOGOUT, asked={"session_id": "p"})),
+    "a code used twice": ("I11", lambda: joined_by("qr", begun())),
+    "a code of an unbound device": ("I11", lambda: joined_by("qr2", unbound_pc())),
+    "a fresh code refused as spent": (
+        "I11",
+        lambda: begun().call(O.PAIR, 410, {"pairing": "qr2"}, {"code": "pairing-token-spent"}),
+    ),
+    "a code of an ended session": (
+        "I11",
+        lambda: joined_by(
+            "qr9",
+            phone_in()
+            .call(O.REQUEST_PAIRING_TOKEN, asked={"device_id": "phone"}, told={"pairing": "qr9"})
+            .call(O.LOGOUT, asked={"session_id": "p"})
+            .change(ended("p", "phone", Reason.LOGGED_OUT)),
+        ),
+    ),
+    "a login of an unbound device": (
+        "I12",
+        lambda: second_login(
+            unbound_pc().call(O.LOGOUT, asked={"session_id": "p"}).change(ended("p", "phone", Reason.LOGGED_OUT))
+        ),
+    ),
+    "a session left on an unbound device": (
+        "I12",
+        lambda: (
+            second_login(phone_in(2)).call(O.UNBIND, asked={"session_id": "p", "target": "pc"}).change(removed("pc"))
+        ),
+    ),
+    "a bound device refused": (
+        "I12",
+        lambda: begun().call(O.LOGIN, 401, {"device_id": "pc"}, {"code": "certificate-mismatch"}),
+    ),
+    "an old password's session": (
+        "I14",
+        lambda: use(
+            begun()
+            .call(O.PASSWORD_CHANGE, told={"password_no": 1}, at=6, until=7)
+            .call(O.LOGIN, asked={"device_id": "pc", "password_no": 0}, told=grant("q", "pc"), at=5.5, until=9)
+            .change(login("q", "pc")),
+            "q",
+            at=10.0,
+        ),
+    ),
+    "a forced logout that keeps the last": (
+        "I16",
+        lambda: (
+            second_login(phone_in(2))
+            .call(O.FORCE_LOGOUT, asked={"session_id": "q"}, told={"kept": "q", "logged_out": ["p"]})
+            .change(ended("p", "phone", Reason.FORCED_OUT))
+        ),
+    ),
+    "a forced logout that leaves two": (
+        "I16",
+        lambda: second_login(phone_in(2)).call(
+            O.FORCE_LOGOUT, asked={"session_id": "q"}, told={"kept": "p", "logged_out": []}
+        ),
+    ),
+    "a gap": ("I27", lambda: begun().change(login("q", "pc"), number=4)),
+    "a success in no history": ("I27", lambda: begun().call(O.LOGIN, asked={"device_id": "pc"}, told=grant("q", "pc"))),
+    "a login that is told twice": (
+        "I27",
+        lambda: second_login(begun()).change(ended("q", "pc", Reason.REPLACED), login("q", "pc")),
+    ),
+    "the later call has the smaller number": (
+        "I27",
+        lambda: (
+            begun()
+            .call(O.LOGIN, asked={"device_id": "phone"}, told=grant("p", "phone"), at=20.0)
+            .change(login("p", "phone"))
+            .call(O.LOGOUT, asked={"session_id": "p"}, at=22.0)
+            .change(ended("p", "phone", Reason.LOGGED_OUT))
+            .call(O.LOGIN, asked={"device_id": "pc"}, told=grant("q", "pc"), at=10.0)
+            .change(login("q", "pc"))
+        ),
+    ),
+    "a rename that is told twice": (
+        "I27",
+        lambda: (
+            phone_in()
+            .call(O.RENAME, asked={"session_id": "p", "target": "pc"})
+            .change(Event(Kind.DEVICE_RENAMED, AT, "pc"))
+            .change(Event(Kind.DEVICE_RENAMED, AT, "pc"))
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("rule", "tale"), WRONG.values(), ids=WRONG.keys())
+def test_a_wrong_run_is_found_wrong(rule: str, tale: Callable[[], Tale]) -> None:
+    """By the rule that it breaks, in a sentence that names a call or a change."""
+    broken = tale().broken()
+    assert rule in broken, broken
+    assert re.search(r"\b(call|change)s? ", broken[rule])
+
+
+def test_users_are_judged_apart() -> None:
+    """What one user's calls break is not said of another, and both are looked at."""
+    right, wrong = taken_over(), second_login(phone_in())
+    calls = (*right.calls, *(replace(call, user="bert", number=call.number + 100) for call in wrong.calls))
+    run = Run(1, "ask", calls, {"anna": tuple(right.history), "bert": tuple(wrong.history)})
+    found = check(run)
+    assert {violation.rule for violation in found} == {"I1"}
+    assert all(isinstance(violation, Violation) for violation in found)
+
+
+def test_the_order_of_the_record_does_not_matter() -> None:
+    """Calls come from many clients' files."""
+    tale = taken_over()
+    for order in itertools.islice(itertools.permutations(tale.calls), 0, None, 17):
+        assert check(Run(1, "ask", order, {"anna": tuple(tale.history)})) == []
+
+
+def test_a_long_run_takes_no_longer_for_each_call() -> None:
+    """Steps are counted, not timed: as many for each call in a run ten times as long."""
+    few, many = (_steps_taken(size) / size for size in (300, 3000))
+    assert many < 1.5 * few
+
+
+def _steps_taken(size: int) -> int:
+    """Judge a run of so many logins and count the function calls that it takes."""
+    tale = begun()
+    for number in range(size):
+        tale.call(O.LOGIN, asked={"device_id": "pc"}, told=grant(f"s{number}", "pc"))
+        replaced = [ended(f"s{number - 1}", "pc", Reason.REPLACED)] if number else []
+        tale.change(*replaced, login(f"s{number}", "pc"))
+    profile = cProfile.Profile()
+    assert profile.runcall(tale.broken) == {}
+    return pstats.Stats(profile).total_calls  # type: ignore[attr-defined]

@@ -1,0 +1,136 @@
+"""F10: every fault at every store call of every operation. What happened is whole, told rightly, and never twice.
+
+Beside `tests/usecases/test_store_failures.py`, which sends requests over HTTP to one SQLite file, this goes through all
+starts of the interleavings, adds conflicts that were none and answers that stay lost, and has the history judge.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from common.ids import new_id
+from common.patience import DEADLINE_SECONDS, at_most
+from common.storage.port import Put, Store
+from common.storage.sqlite import SqliteStore
+from common.storage.tables import ALL
+from tests.interleavings.judging import Outcome, judged
+from tests.interleavings.memory_store import MemoryStore
+from tests.interleavings.person import Alone, Person
+from tests.interleavings.process import STRAIGHT, Desks, clock_at
+from tests.interleavings.scheduler import Moments
+from tests.interleavings.starts import STARTS
+from tests.interleavings.worlds import World
+from tests.proof.faults import LASTING, OF_COMMITS, PASSING, Fault, FaultyStore
+from tests.proof.recording import Call, whole_history
+from tests.unit.making import SECOND, T0
+
+Begin = Callable[[World], Store]
+
+TABLES = {table.name: table for table in ALL}
+
+ROWS = [(start, name) for start, about in STARTS.items() for name in about.acts]
+
+ON_DISK = ("full", "stolen")
+"""The starts that are gone through on SQLite too; the other test of faults is on SQLite alone."""
+
+LONGEST = 14
+"""More store calls than any of these acts makes, with what is tried again."""
+
+A_MOMENT = 0.02
+"""For how many seconds a store that stays away is tried again; nothing sleeps."""
+
+
+@pytest.fixture(scope="module")
+def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Begin:
+    """Return what puts a start into a SQLite file of its own, from a copy that is made once."""
+    folder, numbers = tmp_path_factory.mktemp("faults"), itertools.count()
+    masters: dict[str, Path] = {}
+
+    def begin(start: World) -> Store:
+        master = masters.get(start.user) or _written(folder / f"master {start.user}.db", start.store)
+        masters[start.user] = master
+        copy = folder / f"{next(numbers)}.db"
+        shutil.copy(master, copy)
+        return SqliteStore(copy, ALL, clock_at(T0))
+
+    return begin
+
+
+def _written(path: Path, start: MemoryStore) -> Path:
+    store = SqliteStore(path, ALL, clock_at(T0))
+    for name, item in start.everything():
+        store.commit([Put(TABLES[name], item)], new_id())
+    store.close()
+    return path
+
+
+def in_memory(start: World) -> Store:
+    """Return a copy of a start."""
+    return start.store.copy()
+
+
+def run(start: World, begin: Begin, row: tuple[str, str], fault: Fault | None, at: int) -> tuple[Outcome, bool]:
+    """Do one act with a fault at one of its calls; say whether it came so far."""
+    store = begin(start)
+    faulty = FaultyStore(store, fault or Fault.AWAY, at if fault else 0)
+    outcome = Outcome(store, start.facts.copy(), list(start.calls), Moments(start.now))
+    clock = clock_at(T0 + (70 * SECOND if row[1] == "touch" else 0 * SECOND))
+    desks = Desks(faulty, start.user, start.rules, clock, STRAIGHT)
+    with at_most(A_MOMENT if fault in LASTING else DEADLINE_SECONDS):
+        STARTS[row[0]].acts[row[1]](Person(desks, outcome.facts, Alone(outcome.moments), start.user, outcome.calls))
+    return outcome, faulty.struck
+
+
+def answer(outcome: Outcome, start: World) -> Call:
+    """Return how the act was answered."""
+    return outcome.calls[len(start.calls)]
+
+
+def changes(store: Store, start: World) -> int:
+    """Return how many changes the account has seen."""
+    return len(whole_history(store, start.user))
+
+
+def check(begin: Begin, row: tuple[str, str], fault: Fault) -> None:
+    """Put the fault at every call in turn."""
+    start = STARTS[row[0]].make()
+    undisturbed, _ = run(start, begin, row, None, 0)
+    for at in range(1, LONGEST + 1):
+        outcome, struck = run(start, begin, row, fault, at)
+        if struck:
+            check_one(start, outcome, undisturbed, fault, f"{fault.name} at call {at}: {answer(outcome, start)}")
+        outcome.store.close()
+    assert not struck
+
+
+def check_one(start: World, outcome: Outcome, undisturbed: Outcome, fault: Fault, where: str) -> None:
+    """Assert that the answer is right, the change whole, and that the history agrees with all that is told later."""
+    told, expected = answer(outcome, start), answer(undisturbed, start)
+    before, done, now = changes(start.store, start), changes(undisturbed.store, start), changes(outcome.store, start)
+    if (told.status, told.told.get("code")) == (expected.status, expected.told.get("code")):
+        assert now == done, where
+    else:
+        assert told.status == 503, where
+        assert fault not in PASSING, where
+        assert now == before or (fault in OF_COMMITS and now == done), where
+    calm = Desks(outcome.store, start.user, start.rules, clock_at(T0), STRAIGHT)
+    assert [*judged(start, outcome, calm)] == [], where
+
+
+@pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("row", ROWS, ids=" - ".join)
+def test_in_memory(row: tuple[str, str], fault: Fault) -> None:
+    """The answer is the one without the fault, or 503; a 503 of a store that was away changed nothing."""
+    check(in_memory, row, fault)
+
+
+@pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("row", [row for row in ROWS if row[0] in ON_DISK], ids=" - ".join)
+def test_on_sqlite(row: tuple[str, str], fault: Fault, sqlite: Begin) -> None:
+    """The same on a file."""
+    check(sqlite, row, fault)

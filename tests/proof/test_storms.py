@@ -1,0 +1,286 @@
+"""Storms over HTTP on several servers with several workers each: the limit holds, and nobody is told anything wrong.
+
+Each test does its CI size, or `ICHIDAI_TEST_LONG` times that; every choice comes from `ICHIDAI_TEST_SEED`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.client import PASSWORD, all_at_once, unique
+from tests.crowd import at_once
+from tests.engines import ENGINES
+from tests.proof.callers import Caller, Reply
+from tests.proof.conftest import FleetOf, engine_in
+from tests.proof.figures import figure, rounds
+from tests.proof.people import Actor, Person, actors_of, register
+from tests.proof.recording import Operation, Run
+from tests.proof.storm import (
+    CLIENTS,
+    EVERYTHING,
+    TAKEOVERS,
+    Fleet,
+    Storm,
+    accepted_after_eviction,
+    books_differ,
+    caller_of,
+    count_tries,
+    hunt,
+    joined,
+    rage,
+    read,
+    violations,
+    weather,
+)
+
+MANY = 32
+Rows = dict[tuple[str, str, str | int], bytes]
+
+
+def judged(fleet: Fleet, run: Run) -> list[str]:
+    """Return all that is wrong with a run, and with the books it left."""
+    store = fleet.engine.open()
+    wrong = [*violations(run), *books_differ(store, run)]
+    store.close()
+    return wrong
+
+
+def measured(runs: Sequence[Run]) -> str:
+    """Return in words what the waiting was like."""
+    seen = [weather(run) for run in runs]
+    middle = sorted(each.middle for each in seen)[len(seen) // 2]
+    late, worst = max(each.late for each in seen), max(each.worst for each in seen)
+    speed = sum(each.throughput for each in seen) / len(seen)
+    return f"{speed:.0f} calls/s; waits: median {middle * 1000:.0f} ms, 99 % {late:.2f} s, worst {worst:.2f} s"
+
+
+@pytest.mark.parametrize(("kind", "limit", "calls"), [("sqlite", 1, 2000), ("sqlite", 3, 2000), ("dynamodb", 1, 160)])
+def test_logins_and_takeovers_on_one_account(
+    fleet_of: FleetOf, tmp_path: Path, chance: Random, kind: str, limit: int, calls: int
+) -> None:
+    """F1: eight devices in eight processes log in, consent, replay old consents and force each other out.
+
+    On DynamoDB Local four: it takes some 15 such calls a second, and who waits past the deadline is told to come back.
+    """
+    fleet, clients = fleet_of(kind, limit), CLIENTS if kind == "sqlite" else 4
+    runs, wrong = [], []
+    for number in range(rounds()):
+        folder, seed = tmp_path / str(number), chance.getrandbits(32)
+        size = {"calls": calls, "people": 1, "devices": clients, "clients": clients}
+        runs.append(rage(fleet, folder, seed, weights=TAKEOVERS, **size))
+        wrong += judged(fleet, runs[-1])
+    made = sum(weather(run).calls for run in runs)
+    what = f"login and takeover storm, one account, N = {limit}, {kind}"
+    figure("F1", what, f"{made:,} calls", len(wrong), measured(runs))
+    assert wrong == []
+
+
+def test_everything_on_fifty_accounts(fleet_of: FleetOf, tmp_path: Path, chance: Random) -> None:
+    """F2: login, takeover, refresh, logout, revoke, unbind, pair, keep-earliest; each device has two clients."""
+    fleet = fleet_of("sqlite", 3)
+    runs, wrong = [], []
+    for number in range(rounds()):
+        folder, seed = tmp_path / str(number), chance.getrandbits(32)
+        runs.append(rage(fleet, folder, seed, calls=2000, people=50, devices=3, weights=EVERYTHING))
+        wrong += judged(fleet, runs[-1])
+    made = sum(len(run.calls) for run in runs)
+    figure("F2", "mixed storm, 50 accounts, N = 3, sqlite", f"{made:,} calls", len(wrong), measured(runs))
+    assert wrong == []
+
+
+def test_an_evicted_token_is_refused_everywhere(fleet_of: FleetOf, tmp_path: Path, chance: Random) -> None:
+    """F3: seven processes ask every server for one token without a pause while and after its session is taken over."""
+    fleet = fleet_of("sqlite", 1)
+    asked, wrong = 0, list[str]()
+    for number in range(rounds()):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        at_once(CLIENTS, hunt, Storm(fleet.ports, folder, chance.getrandbits(32), 36, 1, 2, {}), 8)
+        run = read(fleet, folder)
+        late, accepted = accepted_after_eviction(run)
+        asked, wrong = asked + late, [*wrong, *judged(fleet, run), *accepted]
+    figure("F3", "an evicted token, asked at every process at once", f"{asked:,} asked after the 200", len(wrong))
+    assert wrong == []
+    assert asked > 500 * rounds()
+
+
+# ------------------------------------------------------------------------------------------------------------ refreshes
+
+
+@pytest.fixture
+def crowd(fleet_of: FleetOf, tmp_path: Path, chance: Random) -> Iterator[list[Caller]]:
+    """Return many clients of the servers, for threads of this process."""
+    ports = fleet_of("sqlite", 1).ports
+    callers = [caller_of(number, ports, tmp_path, Random(chance.random())) for number in range(MANY)]
+    yield callers
+    for caller in callers:
+        caller.close()
+
+
+def test_refreshes(fleet_of: FleetOf, tmp_path: Path, chance: Random, crowd: list[Caller]) -> None:
+    """F5: sixteen uses of one refresh token at once have one successor; a lost answer costs nothing; replay ends it."""
+    fleet, faults = fleet_of("sqlite", 1), list[str]()
+    for _ in range(24 * rounds()):
+        person = register(crowd[0], chance, 1)
+        (actor,) = actors_of(crowd[0], chance, [person])
+        actor.login()
+        faults += _used_in_parallel(crowd, actor)
+        faults += _answer_lost(crowd, actor)
+        faults += _replayed(crowd, actor)
+    run = read(fleet, tmp_path)
+    wrong = [*faults, *judged(fleet, run)]
+    made = sum(call.operation is Operation.REFRESH for call in run.calls)
+    figure("F5", "refresh: 16 at once, lost answers, replay of old ones", f"{made:,} uses", len(wrong))
+    assert wrong == []
+
+
+def _use(caller: Caller, person: Person, token: str) -> Reply:
+    return caller.call(Operation.REFRESH, {"refresh_token": token}, user=person.uuid)
+
+
+def _used_in_parallel(crowd: Sequence[Caller], actor: Actor) -> list[str]:
+    token = actor.refreshes[-1]
+    replies = all_at_once([partial(_use, caller, actor.person, token) for caller in crowd[:16]])
+    successors = {reply.body.get("refresh_token") for reply in replies}
+    if len(successors) != 1 or not replies[0].ok:
+        return [f"sixteen uses at once: {Counter(reply.status for reply in replies)}, {len(successors)} successors"]
+    actor.access, actor.refreshes = replies[0].body["access_token"], [replies[0].body["refresh_token"], token]
+    return [] if actor.signed_in(Operation.VERIFY).ok else ["the session is dead after sixteen uses at once"]
+
+
+def _answer_lost(crowd: Sequence[Caller], actor: Actor) -> list[str]:
+    current, used = actor.refreshes
+    crowd[1].send_and_leave(Operation.REFRESH, {"refresh_token": current}, user=actor.person.uuid)
+    again = _use(crowd[2], actor.person, current)
+    if not again.ok:
+        return [f"a lost answer cost the session: {again}"]
+    actor.refreshes = [again.body["refresh_token"], current, used]
+    return []
+
+
+def _replayed(crowd: Sequence[Caller], actor: Actor) -> list[str]:
+    stolen = _use(crowd[3], actor.person, actor.refreshes[-1])
+    owner = _use(crowd[4], actor.person, actor.refreshes[0])
+    reasons = {stolen.body.get("reason"), owner.body.get("reason")}
+    dead = not actor.signed_in(Operation.VERIFY).ok
+    return [] if reasons == {"refresh-reused"} and dead else [f"an old refresh token: {stolen}, then {owner}"]
+
+
+# ----------------------------------------------------------------------------------------------- one winner, no traces
+
+
+def test_one_name_is_registered_once(fleet_of: FleetOf, chance: Random, crowd: list[Caller]) -> None:
+    """F6: 32 registrations of one name (or mail) at once: one account, and of the others not a row."""
+    fleet, wrong = fleet_of("sqlite", 1), list[str]()
+    for number in range(8 * rounds()):
+        name, before = unique("Name"), fleet.suite.rows()
+        names = [name.upper() if place % 2 else name for place in range(MANY)]
+        mails = [f"{unique()}@b.test"] * MANY if number % 2 else [f"{unique()}@b.test" for _ in names]
+        forms = [{"username": n, "email": m, "password": PASSWORD} for n, m in zip(names, mails, strict=True)]
+        replies = all_at_once([partial(c.call, Operation.REGISTER, form) for c, form in zip(crowd, forms, strict=True)])
+        wrong += _one_winner(replies, {(409, "username-taken"), (409, "email-taken")})
+        wrong += _rows_are(Counter(_tables(before, fleet.suite.rows())), _AN_ACCOUNT)
+    figure("F6", "registration race, 32 at once, one name", f"{8 * rounds() * MANY:,} tries", len(wrong))
+    assert wrong == []
+
+
+def test_one_pairing_token_makes_one_device(fleet_of: FleetOf, chance: Random, crowd: list[Caller]) -> None:
+    """F7: a QR code redeemed 32 times at once, through both doors: one device, and of the others not a row."""
+    fleet, wrong = fleet_of("sqlite", 1), list[str]()
+    for _ in range(8 * rounds()):
+        person = register(crowd[0], chance, 1)
+        asking = {**person.credentials, "client_cert_fp": person.devices[0][1]}
+        qr_code = crowd[0].call(Operation.REQUEST_PAIRING_TOKEN, asking, user=person.uuid).body["qr_code"]
+        before = fleet.suite.rows()
+        replies = all_at_once([_redeem(caller, person, qr_code, place) for place, caller in enumerate(crowd)])
+        wrong += _one_winner(replies, {(410, "pairing-token-spent")})
+        entered = any(reply.ok and "access_token" in reply.body for reply in replies)
+        wrong += _rows_are(Counter(_tables(before, fleet.suite.rows())), _A_DEVICE if entered else _A_DEVICE_WITH_QR)
+    figure("F7", "pairing race, 32 at once, one token", f"{8 * rounds() * MANY:,} tries", len(wrong))
+    assert wrong == []
+
+
+_AN_ACCOUNT = {
+    "UsersTable": 1,
+    "NamesTable": 2,
+    "SessionsTable": 1,
+    "DevicesTable": 1,
+    "PairingTokensTable": 1,
+    "LoginHistory": 1,
+}
+_A_DEVICE = {"SessionsTable": 1, "DevicesTable": 1, "PairingTokensTable": 1, "LoginHistory": 1}
+_A_DEVICE_WITH_QR = {**_A_DEVICE, "PairingTokensTable": 2}
+"""What changes when a device joins: the book, its row, the token (and the next one), and one entry in the history."""
+
+
+def _redeem(caller: Caller, person: Person, qr_code: str, place: int) -> Callable[[], Reply]:
+    operation = Operation.PAIR if place % 2 else Operation.DEVICE_REGISTER
+    form = {**person.credentials, "qr_code": qr_code, "device_name": f"Device {place}"}
+    return lambda: caller.call(operation, form, user=person.uuid)
+
+
+def _one_winner(replies: Sequence[Reply], refusals: set[tuple[int, str]]) -> list[str]:
+    told = Counter((reply.status, reply.body.get("code")) for reply in replies)
+    fine = told[200, None] == 1 and told.keys() <= {(200, None), *refusals}
+    return [] if fine else [f"{MANY} at once: {dict(told)}"]
+
+
+def _tables(before: Rows, after: Rows) -> list[str]:
+    """Return the table of each row that is new, changed or gone."""
+    return [place[0] for place in before.keys() | after.keys() if before.get(place) != after.get(place)]
+
+
+def _rows_are(changed: Counter[str], expected: dict[str, int]) -> list[str]:
+    return [] if dict(changed) == expected else [f"rows changed: {dict(changed)}"]
+
+
+# --------------------------------------------------------------------------------------------------- clocks, contention
+
+
+_ASKING = {"login": 30, "takeover": 35, "verify": 30, "force": 5}
+_WHATEVER_THE_TIME = ("I1:", "I2:", "I3:", "I5:", "I27:", "the book", "call")
+
+
+def test_clocks_of_the_processes_apart(tmp_path: Path, chance: Random) -> None:
+    """F18: three servers whose clocks differ by up to an hour: the limit and the evictions hold (I1 to I3, I27)."""
+    wrong, apart, runs = list[str](), 0, 0
+    for number in range(2 * rounds()):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        offsets = [*chance.sample((-3600, 3600), 2), chance.randint(-3600, 3600)]
+        fleet = Fleet(folder, engine_in(folder, "sqlite"), 3, 1, offsets=offsets, ICHIDAI_ACCESS_TOKEN_SECONDS="86400")
+        try:
+            seed = chance.getrandbits(32)
+            run = rage(fleet, folder / "run", seed, calls=600, people=10, devices=3, weights=_ASKING)
+            wrong += [each for each in judged(fleet, run) if each.startswith(_WHATEVER_THE_TIME)]
+            asked, accepted = accepted_after_eviction(run)
+        finally:
+            fleet.stop()
+        wrong, apart, runs = [*wrong, *accepted], apart + asked, runs + 10
+    what = "clocks of the processes apart by up to ± 1 h"
+    figure(
+        "F18", what, f"{runs} accounts on {2 * rounds()} sets of clocks", len(wrong), f"{apart} evicted tokens asked"
+    )
+    assert wrong == []
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+def test_tries_for_a_change(tmp_path: Path, kind: str) -> None:
+    """Eight processes that do nothing but change one book: every change is made, in few tries and a short while."""
+    changes = 25 if kind == "sqlite" else 6
+    engine = engine_in(tmp_path, kind)
+    store = engine.open()
+    user = joined(store)
+    told = [one for each in at_once(CLIENTS, count_tries, engine, user, changes) for one in each]
+    tries, waits = [one[0] for one in told], [one[1] for one in told]
+    numbers = f"tries: mean {sum(tries) / len(tries):.2f}, most {max(tries)}; worst wait {max(waits):.2f} s"
+    store.close()
+    figure("F1", f"eight processes change one book at once, {kind}", f"{len(told)} changes", 0, numbers)
+    assert len(told) == CLIENTS * changes
+    assert max(waits) < 4
