@@ -23,7 +23,9 @@ usage: python3 dev.py [command]
   start [...]       run the suite (the default); arguments go to `ichidai serve all`
   demo [...]        run `ichidai demo`
   test [...]        run the tests; arguments go to pytest
-  prove [...]       run the proof of the limit and write docs/figures.md; --long [times], --seed S
+  prove [...]       run the proof of the limit and write docs/figures.md; --long [times], --only F1,F9, --seed S
+  bench [...]       measure beside the peers, write docs/figures.md and docs/charts; --only, --long, --dry (needs wrk)
+  load FOLDER       make a data folder with many accounts; --accounts 100000, --devices 1
   check [--strict]  lint, format, types, import contracts, and the rows that no test names
                     (--strict: it fails while an asked row is not named)
   lock              take the newest versions into the lock files
@@ -59,7 +61,19 @@ def test(arguments: Sequence[str]) -> int:
 def prove(arguments: Sequence[str]) -> int:
     """Run the proof and write its figures."""
     prepare("dev")
-    return hand_over(PYTHON, "-m", "tests.proof.figures", *arguments)
+    return hand_over(PYTHON, "-m", "tests.proof.prove", *arguments)
+
+
+def bench(arguments: Sequence[str]) -> int:
+    """Run the benchmarks and write their figures."""
+    prepare("dev")
+    return hand_over(PYTHON, "-m", "benchmarks", *arguments)
+
+
+def load(arguments: Sequence[str]) -> int:
+    """Make a data folder with many accounts."""
+    prepare("dev")
+    return hand_over(PYTHON, "-m", "benchmarks.population", *arguments)
 
 
 def check(arguments: Sequence[str]) -> int:
@@ -97,7 +111,16 @@ def lock(_arguments: Sequence[str]) -> int:
     return 0
 
 
-COMMANDS = {"start": start, "demo": demo, "test": test, "prove": prove, "check": check, "lock": lock}
+COMMANDS = {
+    "start": start,
+    "demo": demo,
+    "test": test,
+    "prove": prove,
+    "bench": bench,
+    "load": load,
+    "check": check,
+    "lock": lock,
+}
 
 
 def prepare(kind: str) -> None:

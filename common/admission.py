@@ -73,22 +73,27 @@ Decision: TypeAlias = Admit | Refuse
 class Newcomer:
     """Who asks to enter: a device of the user, and since when its password is known to be right.
 
-    `device_name` only for a device that will exist with this session alone.
+    `device_name` only for a device that will exist with this session alone; `thumbprint` binds the session to a key.
     """
 
     device_id: str
     auth_time: datetime
     device_name: str | None = None
+    thumbprint: str | None = None
 
 
 class LimitReached(Exception):
-    """A newcomer may not enter. `shown` are the sessions in its way, `epoch` the book's at that moment."""
+    """A newcomer may not enter. `shown` are the sessions in its way, `epoch` the book's at that moment.
 
-    def __init__(self, newcomer: Newcomer, shown: tuple[Session, ...], epoch: int) -> None:
+    `must_prove`: it is a device whose takeover will need a proof.
+    """
+
+    def __init__(self, newcomer: Newcomer, shown: tuple[Session, ...], epoch: int, *, must_prove: bool = False) -> None:
         super().__init__(f"{len(shown)} sessions in the way")
         self.newcomer = newcomer
         self.shown = shown
         self.epoch = epoch
+        self.must_prove = must_prove
 
 
 @dataclass(frozen=True, slots=True)

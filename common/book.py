@@ -25,12 +25,16 @@ class AccountState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BoundDevice:
-    """A device of the account that may log in. `fingerprint`: SHA-256 of its certificate's DER, 64 hex digits."""
+    """A device of the account. `fingerprint`: SHA-256 of its certificate's DER, 64 hex digits.
+
+    It may log in unless `revoked`: then its certificate is no longer good, and the device is there to be unbound.
+    """
 
     device_id: str
     fingerprint: str
     not_after: datetime
     self_keyed: bool = False
+    revoked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ class Session:
 
     `auth_time` is when the password was checked; `generation` counts refreshes; `rotated_at` is the last of them.
     `device_name` is set only for a device that exists with this session alone (no certificate was asked for).
+    `thumbprint` names the key (RFC 7638) that must sign every request of the session; None: its tokens are a bearer's.
     """
 
     session_id: str
@@ -51,6 +56,7 @@ class Session:
     generation: int = 0
     rotated_at: datetime | None = None
     device_name: str | None = None
+    thumbprint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +85,23 @@ class Book:
         return next((s for s in self.sessions.values() if s.device_id == device_id), None)
 
     def device_with(self, fingerprint: str) -> BoundDevice | None:
-        """Return the bound device whose certificate has this fingerprint."""
-        return next((d for d in self.devices.values() if d.fingerprint == fingerprint), None)
+        """Return the bound device whose certificate has this fingerprint and is not revoked."""
+        return next((d for d in self.devices.values() if d.fingerprint == fingerprint and not d.revoked), None)
+
+    def standing(self, device_id: str) -> BoundDevice | None:
+        """Return the bound device of this id, unless its certificate is revoked."""
+        device = self.devices.get(device_id)
+        return None if device is None or device.revoked else device
 
     def opened(self, session: Session) -> Book:
         """Return the book with a new session.
 
-        ValueError if its device already has one, or is neither bound nor named.
+        ValueError if its device already has one, or is neither named nor bound with a certificate that is good.
         """
         if self.session_of(session.device_id) is not None:
             msg = "a device has one session at most"
             raise ValueError(msg)
-        if session.device_id not in self.devices and session.device_name is None:
+        if self.standing(session.device_id) is None and session.device_name is None:
             msg = "a session belongs to a bound device"
             raise ValueError(msg)
         return replace(self, sessions={**self.sessions, session.session_id: session})
@@ -107,7 +118,7 @@ class Book:
 
     def bound(self, device: BoundDevice) -> Book:
         """Return the book with a new device. ValueError if its id or its certificate is there already."""
-        if device.device_id in self.devices or self.device_with(device.fingerprint) is not None:
+        if device.device_id in self.devices or any(d.fingerprint == device.fingerprint for d in self.devices.values()):
             msg = "the device is bound already"
             raise ValueError(msg)
         return replace(self, devices={**self.devices, device.device_id: device})
@@ -118,6 +129,29 @@ class Book:
             msg = "the device still has a session"
             raise ValueError(msg)
         return replace(self, devices={k: d for k, d in self.devices.items() if k != device_id})
+
+    def revoked(self, device_id: str) -> Book:
+        """Return the book with a device's certificate no longer good.
+
+        KeyError if the device is not there, ValueError while a session of it is open.
+        """
+        device = self.devices[device_id]
+        if self.session_of(device_id) is not None:
+            msg = "the device still has a session"
+            raise ValueError(msg)
+        return replace(self, devices={**self.devices, device_id: replace(device, revoked=True)})
+
+    def renewed(self, device_id: str, fingerprint: str, not_after: datetime) -> Book:
+        """Return the book with a new certificate in the place of a device's old one.
+
+        KeyError if the device is not there, ValueError if its certificate is revoked.
+        """
+        device = self.devices[device_id]
+        if device.revoked:
+            msg = "a revoked certificate is not renewed"
+            raise ValueError(msg)
+        renewed = replace(device, fingerprint=fingerprint, not_after=not_after)
+        return replace(self, devices={**self.devices, device_id: renewed})
 
     def spent(self, consent_id: str, expires_at: datetime, now: datetime) -> Book:
         """Return the book with a consent used up, and without those that have expired by `now`."""
@@ -154,11 +188,13 @@ class Book:
 
 def _device_to_item(device: BoundDevice) -> dict[str, Any]:
     fields: dict[str, Any] = {"fp": device.fingerprint, "na": to_millis(device.not_after)}
-    return {**fields, "sk": True} if device.self_keyed else fields
+    marks = {"sk": device.self_keyed, "rv": device.revoked}
+    return {**fields, **{name: True for name, is_set in marks.items() if is_set}}
 
 
 def _device_from_item(device_id: str, fields: Mapping[str, Any]) -> BoundDevice:
-    return BoundDevice(device_id, fields["fp"], from_millis(fields["na"]), fields.get("sk", False))
+    marks = fields.get("sk", False), fields.get("rv", False)
+    return BoundDevice(device_id, fields["fp"], from_millis(fields["na"]), *marks)
 
 
 def _session_to_item(session: Session) -> dict[str, Any]:
@@ -172,6 +208,8 @@ def _session_to_item(session: Session) -> dict[str, Any]:
     }
     if session.rotated_at is not None:
         fields |= {"g": session.generation, "r": to_millis(session.rotated_at)}
+    if session.thumbprint is not None:
+        fields["k"] = session.thumbprint
     return fields if session.device_name is None else {**fields, "n": session.device_name}
 
 
@@ -187,4 +225,5 @@ def _session_from_item(session_id: str, fields: Mapping[str, Any]) -> Session:
         generation=fields.get("g", 0),
         rotated_at=from_millis(fields["r"]) if "r" in fields else None,
         device_name=fields.get("n"),
+        thumbprint=fields.get("k"),
     )

@@ -1,6 +1,7 @@
 """The one loop through which every book changes: read, decide, commit if nothing changed meanwhile, else again.
 
-A decision is a pure function of a `Snapshot`. Its history entry and its companion writes go into the same commit.
+A decision is a pure function of a `Snapshot`. Its history entry, what the feed tells of the sessions it ended, and its
+companion writes go into the same commit.
 Changes of one user queue inside a process; across processes the condition on the book's version decides. A commit
 whose answer was lost is repeated under its own request id until it is known; it is never taken for a conflict.
 """
@@ -19,7 +20,9 @@ from common.book import Book
 from common.clock import Clock
 from common.draft import Draft
 from common.errors import Code, Refusal
+from common.feed import endings_in, feed_put
 from common.history import Entry, Origin, entry_put
+from common.memo import Memo
 from common.patience import DEADLINE_SECONDS, Patience
 from common.storage.port import (
     Absent,
@@ -37,6 +40,8 @@ from common.storage.tables import SESSIONS
 R = TypeVar("R")
 
 _QUEUES = 256
+_MOST_BOOKS = 8192
+"""Books whose item is known to say what it said, for each process: as many as are verified at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +95,26 @@ class Bookkeeper:
         self._clock = clock
         self._deadline = deadline
         self._pause = pause
+        self._books: Memo[str, tuple[Item, Book]] = Memo(_MOST_BOOKS)
         self._queues = tuple(threading.Lock() for _ in range(_QUEUES))
 
     def read(self, user_uuid: str) -> Book | None:
-        """Return the user's book as of now: one strong read. Raises StoreUnavailable."""
+        """Return the user's book as of now: one strong read. Raises StoreUnavailable.
+
+        The store is asked every time; only what an unchanged item says is not worked out anew.
+        """
         item = self._store.get(SESSIONS.key(user_uuid))
-        return None if item is None else Book.from_item(item)
+        known = self._books.get(user_uuid)
+        if known is not None and known[0] is item:  # the very bytes that were read before
+            return known[1]
+        return None if item is None else self._books.put(user_uuid, (item, Book.from_item(item)))[1]
 
     def create(self, draft: Draft, writes: Sequence[Write], origin: Origin) -> None:
         """Write a new user's book with its first history entry and its companions.
 
         Raises Conflict, whose positions are those of `writes` (an id that is taken lies beyond them); StoreUnavailable.
         """
-        commit_known(self._store, (*writes, *self._book_writes(None, draft, origin)), self._patience())
+        commit_known(self._store, (*writes, *_book_writes(None, draft, origin, self._clock())), self._patience())
 
     def preview(self, user_uuid: str, transition: Transition[R], reading: Sequence[Key] = ()) -> R:
         """Take the decision once and write nothing: what a caller asks before it makes anything expensive."""
@@ -123,7 +135,7 @@ class Bookkeeper:
                 change = transition(snapshot)
                 if change.draft is None:
                     return change.result
-                writes = (*change.writes, *self._book_writes(snapshot.book, change.draft, origin))
+                writes = (*change.writes, *_book_writes(snapshot.book, change.draft, origin, snapshot.now))
                 try:
                     commit_known(self._store, writes, patience)
                 except Conflict:
@@ -138,16 +150,6 @@ class Bookkeeper:
             raise NoSuchUser
         return Snapshot(book, tuple(self._store.get(key) for key in reading), self._clock())
 
-    def _book_writes(self, before: Book | None, draft: Draft, origin: Origin) -> tuple[Write, ...]:
-        book, recorded = draft.book, bool(draft.events)
-        version = 1 if before is None else before.version + 1
-        written = replace(book, version=version, change_no=book.change_no + recorded)
-        condition = Absent() if before is None else Equals("version", before.version)
-        writes = (Put(SESSIONS, written.to_item(), condition),)
-        if not recorded:
-            return writes
-        return (*writes, entry_put(book.user_uuid, Entry(written.change_no, draft.events, origin)))
-
     def _patience(self) -> Patience:
         return Patience(self._deadline, self._pause)
 
@@ -160,3 +162,16 @@ class Bookkeeper:
             yield
         finally:
             lock.release()
+
+
+def _book_writes(before: Book | None, draft: Draft, origin: Origin, now: datetime) -> tuple[Write, ...]:
+    """Return the book's write, and what it records: the history entry, and the feed's item if sessions ended."""
+    book, recorded = draft.book, bool(draft.events)
+    version = 1 if before is None else before.version + 1
+    written = replace(book, version=version, change_no=book.change_no + recorded)
+    condition = Absent() if before is None else Equals("version", before.version)
+    writes: tuple[Write, ...] = (Put(SESSIONS, written.to_item(), condition),)
+    if recorded:
+        writes = (*writes, entry_put(book.user_uuid, Entry(written.change_no, draft.events, origin)))
+    endings = endings_in(book.user_uuid, draft.events)
+    return (*writes, feed_put(endings, written.change_no, now)) if endings else writes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -13,8 +14,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 def system_clock() -> datetime:
     """Return the current time in UTC, cut to whole milliseconds so that a stored time reads back equal."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+    return from_millis(time.time_ns() // 1_000_000)
 
 
 def to_millis(moment: datetime) -> int:

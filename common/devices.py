@@ -7,7 +7,16 @@ from datetime import datetime
 
 from common.book import BoundDevice
 from common.crypto.certificates import DeviceCertificate
-from common.storage.port import Key, Put
+from common.crypto.signatures import DevicePublicKey
+from common.storage.port import Key, Put, Write
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKeys:
+    """The public halves in base64: SPKI DER to verify signatures, raw sntrup761 to seal to (None: it has none)."""
+
+    signing: str
+    kem: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +28,49 @@ class PrivateKeys:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnKeys:
+    """Keys that a joining device made itself.
+
+    A signing request has `proven` its key; otherwise `signature` (base64) must be over the enrolment's statement, which
+    names the user as `username` was sent.
+    """
+
+    key: DevicePublicKey
+    kem: str | None
+    username: str
+    proven: bool
+    signature: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class NewDevice:
-    """A device ready to be bound: its place in the book, its row in DevicesTable, and what its owner is given."""
+    """A device ready to be bound: its place in the book, its row in DevicesTable, and what its owner is given.
+
+    `claim` makes its signing key one device's alone. `private_keys` only where we made them.
+    """
 
     bound: BoundDevice
     row: Put
+    claim: Put
     certificate: DeviceCertificate
-    private_keys: PrivateKeys
+    private_keys: PrivateKeys | None
+
+    @property
+    def writes(self) -> tuple[Write, ...]:
+        """What goes with its book: row and claim."""
+        return (self.row, self.claim)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldCertificate:
+    """A certificate whose key TLS has proven: a listed proxy says so. Whether it is good for anything the book tells.
+
+    `user_uuid` and `device_id` are what it names in the way that ours do; anybody can write that into one.
+    """
+
+    fingerprint: str
+    user_uuid: str | None = None
+    device_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

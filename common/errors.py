@@ -17,6 +17,8 @@ class Code(StrEnum):
     NOT_SUPPORTED = "not-supported"
     WEAK_PASSWORD = "weak-password"  # noqa: S105 - an error code, not a password
     QR_INVALID = "qr-invalid"
+    CSR_INVALID = "csr-invalid"
+    KEY_INVALID = "key-invalid"
     TAKEOVER_INVALID = "takeover-invalid"
 
     BAD_CREDENTIALS = "bad-credentials"
@@ -24,9 +26,13 @@ class Code(StrEnum):
     CERTIFICATE_EXPIRED = "certificate-expired"
     CERTIFICATE_REVOKED = "certificate-revoked"
     PROOF_REQUIRED = "proof-required"
+    PROOF_INVALID = "proof-invalid"
+    CHALLENGE_SPENT = "challenge-spent"
     TOKEN_MISSING = "token-missing"  # noqa: S105 - an error code
     INVALID_TOKEN = "invalid-token"  # noqa: S105 - an error code
     TOKEN_EXPIRED = "token-expired"  # noqa: S105 - an error code
+    INVALID_DPOP_PROOF = "invalid-dpop-proof"
+    USE_DPOP_NONCE = "use-dpop-nonce"
     SESSION_ENDED = "session-ended"
 
     DEVICE_UNKNOWN = "device-unknown"
@@ -40,6 +46,7 @@ class Code(StrEnum):
 
     USERNAME_TAKEN = "username-taken"
     EMAIL_TAKEN = "email-taken"
+    KEY_IN_USE = "key-in-use"
     TOO_MANY_DEVICES = "too-many-devices"
     LAST_DEVICE = "last-device"
     DEVICE_ACTIVE = "device-active"
@@ -49,7 +56,9 @@ class Code(StrEnum):
 
     BODY_TOO_LARGE = "body-too-large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type"
+    SERVED_ELSEWHERE = "served-elsewhere"
     TOO_MANY_ATTEMPTS = "too-many-attempts"
+    TOO_MANY_STREAMS = "too-many-streams"
     STORE_UNAVAILABLE = "store-unavailable"
     BUSY = "busy"
     INTERNAL_ERROR = "internal-error"

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from common.clock import from_millis, to_millis
+from common.possession import Possession
 from common.storage.port import Absent, Item, Put, Store
 from common.storage.tables import LOGIN_HISTORY
 
@@ -24,6 +25,8 @@ class Kind(StrEnum):
     DEVICE_ADDED = "device-added"
     DEVICE_REMOVED = "device-removed"
     DEVICE_RENAMED = "device-renamed"
+    CERTIFICATE_RENEWED = "certificate-renewed"
+    CERTIFICATE_REVOKED = "certificate-revoked"
     LOGIN = "login"
     SESSION_ENDED = "session-ended"
 
@@ -47,10 +50,19 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a request came from, as far as it can be known: an address and what the client says of itself."""
+    """Where a request came from, as far as it can be known: an address, what the client says of itself, and the key.
+
+    `possession` is there where the client signed the request (DPoP); it is written into no history.
+    """
 
     ip: str = ""
     user_agent: str = ""
+    possession: Possession | None = None
+
+    @property
+    def thumbprint(self) -> str | None:
+        """The thumbprint of the key that signed the request."""
+        return None if self.possession is None else self.possession.thumbprint
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,11 +40,11 @@ def why_dead(book: Book, session: Session, rules: SessionRules, now: datetime) -
     """
     if book.state is not AccountState.ACTIVE:
         return Reason.REVOKED
-    if session.device_id not in book.devices and session.device_name is None:
-        return Reason.DEVICE_UNBOUND
+    if book.standing(session.device_id) is None and session.device_name is None:
+        return Reason.REVOKED if session.device_id in book.devices else Reason.DEVICE_UNBOUND
     if deadline(session, rules) <= now:
         return Reason.EXPIRED
-    if rules.limit and _rank(book, session) >= rules.limit:
+    if 0 < rules.limit < len(book.sessions) and _rank(book, session) >= rules.limit:
         return Reason.OVER_LIMIT
     return None
 

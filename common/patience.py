@@ -6,7 +6,6 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 
 DEADLINE_SECONDS = 4.0
@@ -21,14 +20,19 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.1
 _latest_end: ContextVar[float] = ContextVar("latest_end", default=math.inf)
 
 
-@contextmanager
-def at_most(seconds: float) -> Iterator[None]:
+class at_most:  # noqa: N801 - it is called like a function; a class, for it is entered at every request
     """Let every patience that is begun inside end by then: patiences in a row must not add up."""
-    before = _latest_end.set(min(_latest_end.get(), time.monotonic() + seconds))
-    try:
-        yield
-    finally:
-        _latest_end.reset(before)
+
+    __slots__ = ("_before", "_seconds")
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def __enter__(self) -> None:
+        self._before = _latest_end.set(min(_latest_end.get(), time.monotonic() + self._seconds))
+
+    def __exit__(self, *_: object) -> None:
+        _latest_end.reset(self._before)
 
 
 def is_time_up() -> bool:

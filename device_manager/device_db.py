@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from common.book import Book, Session
+from common.devices import PublicKeys
 from common.liveness import SessionRules, live_sessions
 from common.storage.port import Key, Put, Store
 from common.storage.tables import DEVICES
@@ -34,9 +35,21 @@ class DeviceDb:
         """Return the names of all the user's devices by their ids."""
         return {device.device_id: device.device_name for device in self.of_user(user_uuid)}
 
+    def keys_of(self, user_uuid: str, device_id: str) -> PublicKeys | None:
+        """Return a device's public keys; None when there never was such a device."""
+        item = self._store.get(device_key(user_uuid, device_id))
+        if item is None:
+            return None
+        device = Device.from_item(item)
+        return PublicKeys(device.signing_key, device.kem_key)
+
+    def successor_of(self, user_uuid: str, fingerprint: str) -> str | None:
+        """Return the id of the device whose present certificate took this one's place."""
+        return next((d.device_id for d in self.of_user(user_uuid) if d.superseded == fingerprint), None)
+
     def is_revoked(self, user_uuid: str, fingerprint: str) -> bool:
-        """Say whether a certificate was the user's and has been revoked."""
-        return any(d.fingerprint == fingerprint and d.revoked_at is not None for d in self.of_user(user_uuid))
+        """Say whether a certificate was the user's and has been revoked or superseded."""
+        return any(device.had(fingerprint) for device in self.of_user(user_uuid))
 
 
 def device_key(user_uuid: str, device_id: str) -> Key:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from common.clock import from_millis, to_millis
+from common.crypto.certificates import DeviceCertificate
 from common.storage.port import Item
 
 
@@ -22,7 +23,8 @@ class Role(StrEnum):
 class Device:
     """A device and its certificate. Public keys are base64: SPKI DER to verify signatures, raw sntrup761 to seal.
 
-    A row outlives its device: `revoked_at` is when it was unbound.
+    `kem_key` is None where the device brought none. A row outlives its device: `revoked_at` is when it was unbound or
+    its certificate revoked. `superseded` is the fingerprint of the certificate before this one.
     """
 
     user_uuid: str
@@ -36,16 +38,33 @@ class Device:
     not_before: datetime
     not_after: datetime
     signing_key: str
-    kem_key: str
+    kem_key: str | None
     revoked_at: datetime | None = None
+    superseded: str | None = None
 
     def renamed(self, device_name: str) -> Device:
         """Return the device under another name."""
         return replace(self, device_name=device_name)
 
     def revoked(self, now: datetime) -> Device:
-        """Return the device with its certificate revoked."""
-        return replace(self, revoked_at=now)
+        """Return the device with its certificate revoked; the first time counts."""
+        return replace(self, revoked_at=self.revoked_at or now)
+
+    def had(self, fingerprint: str) -> bool:
+        """Say whether a certificate was this device's and is no longer good."""
+        return fingerprint == self.superseded or (fingerprint == self.fingerprint and self.revoked_at is not None)
+
+    def renewed(self, certificate: DeviceCertificate) -> Device:
+        """Return the device with a new certificate in the place of this one."""
+        return replace(
+            self,
+            certificate_pem=certificate.pem,
+            serial=certificate.serial,
+            fingerprint=certificate.fingerprint,
+            not_before=certificate.not_before,
+            not_after=certificate.not_after,
+            superseded=self.fingerprint,
+        )
 
     def to_item(self) -> Item:
         """Write the device as an item of DevicesTable."""
@@ -64,6 +83,7 @@ class Device:
             },
             "public_keys": {"signing": self.signing_key, "kem": self.kem_key},
             "revoked_at": None if self.revoked_at is None else to_millis(self.revoked_at),
+            "superseded": self.superseded,
         }
 
     @staticmethod
@@ -84,4 +104,5 @@ class Device:
             signing_key=keys["signing"],
             kem_key=keys["kem"],
             revoked_at=None if revoked_at is None else from_millis(revoked_at),
+            superseded=item.get("superseded"),
         )

@@ -1,18 +1,19 @@
-"""The use cases of a device's life: registered and logged in, listed, renamed, unbound, the others logged out."""
+"""The use cases of a device's life: registered and logged in, listed, renamed, the others logged out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol
 
 from common.admission import Consent, LimitReached, Newcomer, Proven
 from common.book import Book, Session
 from common.bookkeeping import Bookkeeper, Change, NoSuchUser, Snapshot
+from common.challenges import Challenges
 from common.clock import Clock
-from common.devices import NewDevice, PairingTicket
+from common.devices import NewDevice, OwnKeys, PairingTicket
 from common.draft import Draft
 from common.errors import Code, Refusal
 from common.granting import Admitted, Caller, Welcome
@@ -23,9 +24,7 @@ from common.storage.port import Item, Put, StoreUnavailable
 from device_manager.device_db import DeviceDb, device_key, device_put, find_active_devices
 from device_manager.device_model import Device
 from device_manager.enrolment import Enrolment
-
-RECENT_PASSWORD = timedelta(minutes=10)
-"""How old the caller's password check may be for unbinding a device without giving the password again."""
+from device_manager.trust import Trust
 
 
 class CredentialCheck(Protocol):
@@ -85,11 +84,13 @@ class Desk:
     bookkeeper: Bookkeeper
     devices: DeviceDb
     enrolment: Enrolment
+    trust: Trust
     credentials: CredentialCheck
     pairing: Pairing
     entry: Asking
     rules: SessionRules
     clock: Clock
+    challenges: Challenges
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,7 @@ class DeviceForm:
     force: bool
     takeover_token: str | None
     origin: Origin
+    keys: OwnKeys | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +137,14 @@ def register_device_for_user(desk: Desk, form: DeviceForm) -> RegisteredDevice:
 
     Before keys are made, token, room and limit are asked once; what refuses leaves the token as it was. Raises Refusal:
     TOO_MANY_ATTEMPTS, BAD_CREDENTIALS, QR_INVALID, PAIRING_TOKEN_FOREIGN, PAIRING_TOKEN_SPENT, TAKEOVER_INVALID,
-    TAKEOVER_SPENT, DEVICE_MISMATCH, FORCE_DISABLED, TOO_MANY_DEVICES, DEVICE_ACTIVE, BUSY; StoreUnavailable.
+    TAKEOVER_SPENT, DEVICE_MISMATCH, FORCE_DISABLED, PROOF_REQUIRED, PROOF_INVALID, TOO_MANY_DEVICES, KEY_IN_USE,
+    DEVICE_ACTIVE, BUSY; StoreUnavailable.
     """
     proven = desk.credentials.prove(form.username, form.password, form.origin)
     ticket = desk.pairing.read(form.qr_code, proven.user_uuid)
-    subject, session_id, reading = ticket.key.partition, new_id(), (ticket.key,)
+    subject, session_id = ticket.key.partition, new_id()
+    desk.enrolment.check_possession(form.keys, subject)
+    reading = (ticket.key, *desk.enrolment.claims_of(form.keys))
 
     def join(snapshot: Snapshot, device: NewDevice | None) -> Change[Admitted]:
         """Decide with the device, or, before it is made, with a stand-in that is never written."""
@@ -150,15 +155,16 @@ def register_device_for_user(desk: Desk, form: DeviceForm) -> RegisteredDevice:
         used = desk.pairing.redeem(ticket, snapshot.items[0], book, desk.rules, now, device_id=device_id)
         consent = desk.entry.consent(proven.user_uuid, subject, force=form.force, takeover_token=form.takeover_token)
         desk.enrolment.check_room(book)
+        desk.enrolment.check_free(snapshot.items[1:])
         draft = desk.enrolment.bind(snapshot.draft, device, now) if device else snapshot.draft
         name = None if device else form.device_name
-        newcomer = Newcomer(device_id, proven.auth_time, name)
+        newcomer = Newcomer(device_id, proven.auth_time, name, form.origin.thumbprint)
         admitted = desk.entry.admit(draft, newcomer, consent, session_id, now)
-        return Change(admitted, admitted.draft, (used, device.row) if device else ())
+        return Change(admitted, admitted.draft, (used, *device.writes) if device else ())
 
     try:
         desk.bookkeeper.preview(proven.user_uuid, lambda snapshot: join(snapshot, None), reading)
-        device = desk.enrolment.prepare(proven.user_uuid, form.device_name, primary=False)
+        device = desk.enrolment.prepare(proven.user_uuid, form.device_name, primary=False, keys=form.keys)
         admitted = desk.bookkeeper.change(
             proven.user_uuid, lambda snapshot: join(snapshot, device), reading=reading, origin=form.origin
         )
@@ -185,40 +191,13 @@ def rename_device(desk: Desk, caller: Caller, device_id: str, device_name: str, 
 
     def rename(snapshot: Snapshot) -> Change[None]:
         require_live(snapshot.book, caller.session.session_id, desk.rules, snapshot.now)
-        device = _bound(snapshot, device_id)
+        device = bound_device(snapshot, device_id)
         renamed = Event(Kind.DEVICE_RENAMED, snapshot.now, device_id, by=caller.session.device_id)
         draft = snapshot.draft.with_book(snapshot.book, renamed)
         return Change(None, draft, (device_put(device.renamed(device_name)),))
 
     reading = (device_key(caller.user_uuid, device_id),)
     desk.bookkeeper.change(caller.user_uuid, rename, reading=reading, origin=origin)
-
-
-def unbind_device(desk: Desk, caller: Caller, device_id: str, password: str | None, origin: Origin) -> None:
-    """Unbind a device of the caller's: its session ends and its certificate is revoked, in one commit.
-
-    Raises Refusal: NOT_FOUND, REAUTHENTICATE (the password check is too old and no right password was given),
-    LAST_DEVICE, TOO_MANY_ATTEMPTS, BUSY; SessionGone; StoreUnavailable.
-    """
-    reauthenticated = password is not None and _is_right(desk, caller, password, origin)
-
-    def unbind(snapshot: Snapshot) -> Change[None]:
-        own = require_live(snapshot.book, caller.session.session_id, desk.rules, snapshot.now)
-        device = _bound(snapshot, device_id)
-        if not reauthenticated and snapshot.now > own.auth_time + RECENT_PASSWORD:
-            raise Refusal(Code.REAUTHENTICATE)
-        if len(snapshot.book.devices) == 1:
-            raise Refusal(Code.LAST_DEVICE)
-        draft = snapshot.draft.swept(desk.rules, snapshot.now)
-        session = draft.book.session_of(device_id)
-        if session is not None:
-            draft = draft.ended(session, Reason.DEVICE_UNBOUND, snapshot.now, by=own.device_id)
-        removed = Event(Kind.DEVICE_REMOVED, snapshot.now, device_id, by=own.device_id)
-        draft = draft.with_book(draft.book.unbound(device_id), removed)
-        return Change(None, draft, (device_put(device.revoked(snapshot.now)),))
-
-    reading = (device_key(caller.user_uuid, device_id),)
-    desk.bookkeeper.change(caller.user_uuid, unbind, reading=reading, origin=origin)
 
 
 def force_logout(desk: Desk, caller: Caller, origin: Origin) -> ForcedLogout:
@@ -246,19 +225,9 @@ def force_logout(desk: Desk, caller: Caller, origin: Origin) -> ForcedLogout:
     return ForcedLogout(named(first), [named(session) for session in others])
 
 
-def _bound(snapshot: Snapshot, device_id: str) -> Device:
-    """Return the row that was read, if its device is bound."""
+def bound_device(snapshot: Snapshot, device_id: str) -> Device:
+    """Return the row that was read, if its device is bound. Raises Refusal(NOT_FOUND)."""
     item = snapshot.items[0]
     if device_id not in snapshot.book.devices or item is None:
         raise Refusal(Code.NOT_FOUND, reason="no such device of this user")
     return Device.from_item(item)
-
-
-def _is_right(desk: Desk, caller: Caller, password: str, origin: Origin) -> bool:
-    try:
-        desk.credentials.prove_user(caller.user_uuid, password, origin)
-    except Refusal as refusal:
-        if refusal.code is Code.BAD_CREDENTIALS:
-            return False
-        raise
-    return True

@@ -2,37 +2,83 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
+from common.admission import DeviceProof
 from common.book import Book, BoundDevice
 from common.clock import Clock
-from common.crypto.certificates import CertificateAuthority, generate_client_certificate
+from common.crypto.certificates import DeviceCertificate, PublicKey
 from common.crypto.kem import new_kem_key_pair
-from common.crypto.signatures import new_signing_key, private_key_text, public_key_text
-from common.devices import NewDevice, PrivateKeys
+from common.crypto.signatures import (
+    DevicePublicKey,
+    is_signed,
+    new_signing_key,
+    private_key_text,
+    public_key_digest,
+    public_key_text,
+    read_public_key,
+)
+from common.devices import NewDevice, OwnKeys, PrivateKeys
 from common.draft import Draft
 from common.errors import Code, Refusal
 from common.history import Event, Kind
 from common.ids import new_id
-from common.storage.port import Delete
+from common.proofs import NOTHING, enrol_statement
+from common.storage.port import Absent, Delete, Equals, Item, Key, Put
+from common.storage.tables import NAMES
 from device_manager.device_db import device_key, device_put
 from device_manager.device_model import Device, Role
 
 
+class Issuer(Protocol):
+    """Who issues certificates: the authorities of the suite."""
+
+    def issue(self, user_uuid: str, device_id: str, public_key: PublicKey, now: datetime) -> DeviceCertificate:
+        """Issue a device's certificate by the authority of its key's kind. Raises StoreUnavailable."""
+
+
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """Enrols devices under one certificate authority, at most `max_devices` for an account."""
+    """Enrols devices with certificates of `issuer`, at most `max_devices` for an account.
 
-    authority: CertificateAuthority
+    `suite_url` is the issuer that the statement of a joining device names; `demanded` is what is demanded of everybody.
+    """
+
+    issuer: Issuer
     max_devices: int
     clock: Clock
+    suite_url: str
+    demanded: DeviceProof
 
-    def prepare(self, user_uuid: str, device_name: str, *, primary: bool) -> NewDevice:
-        """Make keys and certificate of a new device. Nothing is stored; the private keys exist only in the answer."""
+    def check_possession(self, keys: OwnKeys | None, token_hash: str | None = None) -> None:
+        """Let pass a device that has shown that it holds the key it brings; `token_hash`: of the pairing token, if any.
+
+        In signature mode nobody joins by a pairing token without a key. Raises Refusal: PROOF_REQUIRED, PROOF_INVALID.
+        """
+        if keys is None:
+            if token_hash is not None and self.demanded is DeviceProof.SIGNATURE:
+                raise Refusal(Code.PROOF_REQUIRED)
+            return
+        if keys.proven:
+            return
+        if keys.signature is None:
+            raise Refusal(Code.PROOF_REQUIRED)
+        if not is_signed(
+            keys.key, keys.signature, enrol_statement(self.suite_url, keys.username, token_hash or NOTHING)
+        ):
+            raise Refusal(Code.PROOF_INVALID, reason="enrolment")
+
+    def prepare(self, user_uuid: str, device_name: str, *, primary: bool, keys: OwnKeys | None = None) -> NewDevice:
+        """Make the certificate of a new device over the keys it brings, or over new ones.
+
+        Nothing is stored; private keys that are made here exist only in the answer. Raises StoreUnavailable.
+        """
         now, device_id = self.clock(), new_id()
-        signing, kem = new_signing_key(), new_kem_key_pair()
-        certificate = generate_client_certificate(user_uuid, device_id, signing.public_key(), self.authority, now)
+        key, kem, private = (keys.key, keys.kem, None) if keys else _made()
+        certificate = self.issuer.issue(user_uuid, device_id, key, now)
         device = Device(
             user_uuid=user_uuid,
             device_id=device_id,
@@ -44,11 +90,34 @@ class Enrolment:
             fingerprint=certificate.fingerprint,
             not_before=certificate.not_before,
             not_after=certificate.not_after,
-            signing_key=public_key_text(signing.public_key()),
-            kem_key=kem.public,
+            signing_key=public_key_text(key),
+            kem_key=kem,
         )
-        bound = BoundDevice(device_id, certificate.fingerprint, certificate.not_after)
-        return NewDevice(bound, device_put(device), certificate, PrivateKeys(private_key_text(signing), kem.private))
+        bound = BoundDevice(device_id, certificate.fingerprint, certificate.not_after, self_keyed=keys is not None)
+        claim = Put(NAMES, {"claim": _claim(key), "uuid": user_uuid, "device_id": device_id}, Absent())
+        return NewDevice(bound, device_put(device), claim, certificate, private)
+
+    def claims_of(self, keys: OwnKeys | None) -> tuple[Key, ...]:
+        """Return what must be read to know whether a key is free: nothing for keys that we make."""
+        return () if keys is None else (NAMES.key(_claim(keys.key)),)
+
+    def check_free(self, claims: Sequence[Item | None]) -> None:
+        """Refuse a key that is, or ever was, another device's. Raises Refusal(KEY_IN_USE)."""
+        if any(claim is not None for claim in claims):
+            raise Refusal(Code.KEY_IN_USE)
+
+    def inherited(self, device: NewDevice, claims: Sequence[Item | None], lost: str) -> NewDevice:
+        """Return the device in a lost one's place, whose key it may bring again. Raises Refusal(KEY_IN_USE)."""
+        for claim in claims:
+            if claim is not None and claim["device_id"] == lost:
+                return replace(device, claim=replace(device.claim, when=Equals("device_id", lost)))
+        self.check_free(claims)
+        return device
+
+    def issue_again(self, device: Device) -> DeviceCertificate:
+        """Issue a new certificate over the key that a device has. Nothing is stored. Raises StoreUnavailable."""
+        key = read_public_key(device.signing_key)
+        return self.issuer.issue(device.user_uuid, device.device_id, key, self.clock())
 
     def removal(self, user_uuid: str, device_id: str) -> Delete:
         """Return the write that forgets a device whose keys never reached anybody."""
@@ -64,3 +133,13 @@ class Enrolment:
         self.check_room(draft.book)
         added = Event(Kind.DEVICE_ADDED, now, device.bound.device_id)
         return draft.with_book(draft.book.bound(device.bound), added)
+
+
+def _made() -> tuple[DevicePublicKey, str, PrivateKeys]:
+    signing, kem = new_signing_key(), new_kem_key_pair()
+    return signing.public_key(), kem.public, PrivateKeys(private_key_text(signing), kem.private)
+
+
+def _claim(key: DevicePublicKey) -> str:
+    """Return the key of NamesTable under which a signing key is one device's alone, for ever."""
+    return f"key#{public_key_digest(key)}"

@@ -16,25 +16,41 @@ from device_manager.device_service import (
     list_devices,
     register_device_for_user,
     rename_device,
-    unbind_device,
 )
+from device_manager.renewal import renew_certificate
+from device_manager.revocation import revoke_certificate, unbind_device
 from device_manager.schemas import (
+    AuthoritiesQuery,
     DeviceRegisterBody,
     DeviceRegisteredAnswer,
     DevicesAnswer,
     ForcedLogoutAnswer,
     RenameBody,
+    RenewBody,
+    RenewedAnswer,
+    RevocationListQuery,
+    RevokeCertificateBody,
     UnbindBody,
     device_form,
     devices_answer,
     forced_logout_answer,
     registered_answer,
+    renewal_form,
+    renewed_answer,
 )
 
 _PEM = "application/x-pem-file"
+_CRL = "application/pkix-crl"
+_LIST_SECONDS = 60
+"""How long a cache between us and a client may hold a list: the longest that a revocation may go unseen there."""
+
 _REGISTER_CODES = (
     Code.MISSING_FIELDS,
-    Code.NOT_SUPPORTED,
+    Code.CSR_INVALID,
+    Code.KEY_INVALID,
+    Code.PROOF_REQUIRED,
+    Code.PROOF_INVALID,
+    Code.KEY_IN_USE,
     Code.TOO_MANY_ATTEMPTS,
     Code.BAD_CREDENTIALS,
     Code.QR_INVALID,
@@ -54,6 +70,15 @@ _UNBIND_CODES = (
     Code.NOT_FOUND,
     Code.LAST_DEVICE,
     Code.TOO_MANY_ATTEMPTS,
+    Code.BUSY,
+)
+_RENEW_CODES = (
+    Code.PROOF_REQUIRED,
+    Code.PROOF_INVALID,
+    Code.CHALLENGE_SPENT,
+    Code.CERTIFICATE_MISMATCH,
+    Code.CERTIFICATE_EXPIRED,
+    Code.CERTIFICATE_REVOKED,
     Code.BUSY,
 )
 
@@ -85,9 +110,27 @@ def endpoints(desk: Desk) -> Sequence[Endpoint]:
         """Keep the active device that logged in first and log the others out."""
         return forced_logout_answer(force_logout(desk, call.signed_in, call.origin))
 
-    def authority(call: Call) -> Response:
-        """Return the certificate of the authority that issues the devices' certificates, as PEM."""
-        return Response(desk.enrolment.authority.pem(), mimetype=_PEM)
+    def revoke(call: Call) -> Answer:
+        """Revoke a device's certificate: its session ends, and it cannot log in again."""
+        body: RevokeCertificateBody = call.body
+        revoke_certificate(desk, call.signed_in, body.device_id, body.password, call.origin)
+        return Answer()
+
+    def renew(call: Call) -> RenewedAnswer:
+        """Put a new certificate in the place of a device's; whoever holds its key proves it."""
+        return renewed_answer(renew_certificate(desk, renewal_form(call)))
+
+    def authorities(call: Call) -> Response:
+        """Return the certificates of the authorities that issue the devices' certificates, as PEM."""
+        query: AuthoritiesQuery = call.query
+        pems = [authority.pem() for authority in desk.trust.authorities() if query.kind in (None, authority.kind)]
+        return Response("".join(pems), mimetype=_PEM)
+
+    def revocation_list(call: Call) -> Response:
+        """Return an authority's signed list of revoked certificates, as DER."""
+        query: RevocationListQuery = call.query
+        headers = {"Cache-Control": f"public, max-age={_LIST_SECONDS}"}
+        return Response(desk.trust.list_of(query.issuer).der, headers=headers, mimetype=_CRL)
 
     def device_post(rule: str, handler: Handler, body: type[Body], codes: Sequence[Code]) -> Endpoint:
         return Endpoint("POST", rule, handler, Guard.SIGNED_IN, body=body, activity=True, codes=codes)
@@ -105,6 +148,7 @@ def endpoints(desk: Desk) -> Sequence[Endpoint]:
         ),
         Endpoint("GET", "/device/list", list_own, Guard.SIGNED_IN, answer=DevicesAnswer),
         device_post("/device/unbind", unbind, UnbindBody, _UNBIND_CODES),
+        device_post("/device/revoke_certificate", revoke, RevokeCertificateBody, _UNBIND_CODES),
         device_post("/device/rename", rename, RenameBody, (Code.MISSING_FIELDS, Code.NOT_FOUND, Code.BUSY)),
         Endpoint(
             "POST",
@@ -115,5 +159,16 @@ def endpoints(desk: Desk) -> Sequence[Endpoint]:
             activity=True,
             codes=(Code.BUSY,),
         ),
-        Endpoint("GET", "/device/ca", authority, Guard.OPEN, answer=None, media=_PEM),
+        Endpoint("POST", "/device/renew", renew, Guard.OPEN, answer=RenewedAnswer, body=RenewBody, codes=_RENEW_CODES),
+        Endpoint("GET", "/device/ca", authorities, Guard.OPEN, answer=None, query=AuthoritiesQuery, media=_PEM),
+        Endpoint(
+            "GET",
+            "/device/crl",
+            revocation_list,
+            Guard.OPEN,
+            answer=None,
+            query=RevocationListQuery,
+            media=_CRL,
+            codes=(Code.NOT_FOUND,),
+        ),
     )

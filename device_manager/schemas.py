@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
+from common.admission import DeviceProof
 from common.book import Session
 from common.clock import to_rfc3339
+from common.crypto.certificates import KeyKind
 from common.granting import Caller
 from common.web.bodies import Body, DeviceName, Opaque, Username
+from common.web.certificates import DeviceBody
 from common.web.endpoints import Answer, Call
-from common.web.enrolments import EnrolmentBody, NewDeviceAnswer, new_device_fields
+from common.web.enrolments import (
+    CertificateAnswer,
+    EnrolmentBody,
+    NewDeviceAnswer,
+    certificate_fields,
+    new_device_fields,
+    registered_message,
+)
 from common.web.grants import WelcomeAnswer, welcome_fields
-from common.web.messages import REGISTERED, Language
+from common.web.messages import Language
+from common.web.proving import ProofBody, proof_of
 from device_manager.device_service import DeviceForm, ForcedLogout, ListedDevice, RegisteredDevice
+from device_manager.renewal import RenewalForm, Renewed
 
 
 class DeviceRegisterBody(EnrolmentBody):
@@ -34,6 +47,40 @@ class UnbindBody(Body):
     password: Opaque | None = None
 
 
+class RevokeCertificateBody(Body):
+    """A device whose certificate is to be revoked; the password where its last check is too old."""
+
+    device_id: Opaque
+    password: Opaque | None = None
+
+
+class RenewBody(DeviceBody):
+    """A device that wants a new certificate: the proof of its key, unless TLS proved it."""
+
+    proof: ProofBody | None = None
+
+
+class RenewedAnswer(Answer):
+    """The device's certificate from now on."""
+
+    device_id: str
+    client_cert: str
+    client_cert_fp: str
+    certificate: CertificateAnswer
+
+
+class AuthoritiesQuery(BaseModel):
+    """Which authorities: those of one kind of key, or all."""
+
+    kind: Literal["ml-dsa-87", "p-256"] | None = None
+
+
+class RevocationListQuery(BaseModel):
+    """Whose list: an authority's by its key identifier in hex, or the one's that issues for a kind of key."""
+
+    issuer: str = Field(default=str(KeyKind.POST_QUANTUM), max_length=64)
+
+
 class RenameBody(Body):
     """A device and its new name."""
 
@@ -51,7 +98,10 @@ class DeviceRegisteredAnswer(WelcomeAnswer, NewDeviceAnswer):
 
 
 class DeviceAnswer(BaseModel):
-    """A bound device; the times of its session only while it is active; `current` is the caller's own."""
+    """A bound device; the times of its session only while it is active; `current` is the caller's own.
+
+    `fingerprint` and `not_after` are its certificate's.
+    """
 
     device_id: str
     device_name: str
@@ -61,6 +111,8 @@ class DeviceAnswer(BaseModel):
     last_seen_at: str | None
     is_active: bool
     fingerprint: str
+    not_after: str
+    certificate_revoked: bool
     current: bool
 
 
@@ -87,9 +139,8 @@ class ForcedLogoutAnswer(Answer):
 
 
 def device_form(call: Call) -> DeviceForm:
-    """Return a device's registration as the use case takes it. Raises Refusal(NOT_SUPPORTED)."""
+    """Return a device's registration as the use case takes it. Raises Refusal as `own_keys`."""
     body: DeviceRegisterBody = call.body
-    body.check_supported()
     return DeviceForm(
         qr_code=body.qr_code,
         username=body.username,
@@ -98,6 +149,7 @@ def device_form(call: Call) -> DeviceForm:
         force=body.force,
         takeover_token=body.takeover_token,
         origin=call.origin,
+        keys=body.own_keys(),
     )
 
 
@@ -107,8 +159,19 @@ def registered_answer(registered: RegisteredDevice, language: Language) -> Devic
         **{**new_device_fields(registered.device), **welcome_fields(registered.welcome)},
         uuid=registered.welcome.grant.user_uuid,
         registered_at=to_rfc3339(registered.registered_at),
-        message=REGISTERED.in_language(language, {}),
+        message=registered_message(registered.device, language),
     )
+
+
+def renewal_form(call: Call) -> RenewalForm:
+    """Return a renewal as the use case takes it. Raises Refusal(INVALID_REQUEST)."""
+    body: RenewBody = call.body
+    return RenewalForm(proof_of(body.proof), call.held, body.fingerprint(DeviceProof.NONE, call.held), call.origin)
+
+
+def renewed_answer(renewed: Renewed) -> RenewedAnswer:
+    """Return the answer to a renewal."""
+    return RenewedAnswer(device_id=renewed.device_id, **certificate_fields(renewed.certificate))
 
 
 def devices_answer(listed: Sequence[ListedDevice], caller: Caller) -> DevicesAnswer:
@@ -134,6 +197,8 @@ def _device(item: ListedDevice, caller: Caller) -> DeviceAnswer:
         last_seen_at=None if session is None else to_rfc3339(session.last_seen_at),
         is_active=session is not None,
         fingerprint=device.fingerprint,
+        not_after=to_rfc3339(device.not_after),
+        certificate_revoked=device.revoked_at is not None,
         current=device.device_id == caller.session.device_id,
     )
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from importlib.metadata import version
 
 from flask import Flask
+from starlette.applications import Starlette
 
 from common.clock import Clock, system_clock
 from common.crypto.passwords import CHEAP_FOR_TESTS, OWASP_MINIMUM
@@ -16,8 +17,12 @@ from common.web.factory import AppParts, make_app
 from ichidai.console.pages import page_blueprint
 from ichidai.orphans import end_with_parent
 from ichidai.settings import Trials, read_settings, read_trials
-from ichidai.topology import DEV_PORTS, DOMAINS, Part
+from ichidai.topology import DEV_PORTS, DOMAINS, Part, origins_of
 from ichidai.wiring import Suite, build
+from session_manager.event_hub import Hub
+from session_manager.event_routes import EventEdge, event_app
+from session_manager.event_watch import Watch
+from session_manager.front import Front, WsgiApp
 
 _log = logging.getLogger(__name__)
 
@@ -33,17 +38,43 @@ def app_for(serving: Part, suite: Suite) -> Flask:
         is_ready=suite.is_ready,
     )
     blueprints = [blueprint_of(str(domain), suite.endpoints(domain), suite.edge) for domain in domains]
-    return make_app(parts, blueprints, pages=[page_blueprint(serving)])
+    return make_app(parts, blueprints, pages=[page_blueprint(serving, suite.addresses)])
 
 
-def app_from(environment: Mapping[str, str], serving: Part) -> Flask:
+def fronted(app: Flask, suite: Suite) -> WsgiApp:
+    """Return an app that serves sessions with what answers good verifications in front of it."""
+    everywhere = app.test_client().get("/health").headers
+    headers = {name: value for name, value in everywhere.items() if name not in ("Content-Type", "Content-Length")}
+    return Front(app, suite.edge.authenticator, headers)
+
+
+def app_from(environment: Mapping[str, str], serving: Part) -> WsgiApp:
     """Return an app with the settings of an environment. Raises SettingsError and what `build` raises."""
     settings, trials = read_settings(environment), read_trials(environment)
     if trials.cheap_hash:
         _log.warning("ICHIDAI_TEST_CHEAP_HASH is on: passwords are hashed at no cost. For tests alone.")
     cost = CHEAP_FOR_TESTS if trials.cheap_hash else OWASP_MINIMUM
     port = settings.port or DEV_PORTS[serving]
-    return app_for(serving, build(settings, serving, port, clock=_clock(trials), cost=cost))
+    suite = build(settings, serving, port, clock=_clock(trials), cost=cost)
+    suite.watch_keys()
+    app = app_for(serving, suite)
+    return fronted(app, suite) if serving in (Part.ALL, Part.SESSION) else app
+
+
+def event_app_from(environment: Mapping[str, str], app_port: int) -> tuple[Starlette, Watch]:
+    """Return the app of the event streams, and its watch, with the settings of an environment.
+
+    `app_port`: where the app runs whose pages may call it. Raises SettingsError and what `build` raises.
+    """
+    settings, trials = read_settings(environment), read_trials(environment)
+    suite = build(settings, Part.EVENTS, app_port, clock=_clock(trials))
+    suite.watch_keys()
+    watch = Watch(suite.events, Hub(settings.session.streams))
+    origins = (*origins_of(settings.public_url, app_port), *settings.cors_origins)
+    edge = EventEdge(
+        suite.addresses.issuer, suite.addresses.events_url, origins, settings.trusted_proxies, suite.is_ready
+    )
+    return event_app(watch, edge), watch
 
 
 def _clock(trials: Trials) -> Clock:
@@ -51,31 +82,31 @@ def _clock(trials: Trials) -> Clock:
     return (lambda: system_clock() + trials.clock_offset) if trials.clock_offset else system_clock
 
 
-def combined() -> Flask:
+def combined() -> WsgiApp:
     """Return the combined app for a worker."""
     return _for_worker(Part.ALL)
 
 
-def registration() -> Flask:
+def registration() -> WsgiApp:
     """Return the registration app for a worker."""
     return _for_worker(Part.REGISTRATION)
 
 
-def login() -> Flask:
+def login() -> WsgiApp:
     """Return the login app for a worker."""
     return _for_worker(Part.LOGIN)
 
 
-def session() -> Flask:
+def session() -> WsgiApp:
     """Return the session manager's app for a worker."""
     return _for_worker(Part.SESSION)
 
 
-def device() -> Flask:
+def device() -> WsgiApp:
     """Return the device manager's app for a worker."""
     return _for_worker(Part.DEVICE)
 
 
-def _for_worker(serving: Part) -> Flask:
+def _for_worker(serving: Part) -> WsgiApp:
     end_with_parent()
     return app_from(os.environ, serving)

@@ -22,7 +22,10 @@ FILE_NAME = "ichidai.sqlite"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where data and keys lie, where the suite is known, whom it trusts, and each room's own settings."""
+    """Where data and keys lie, where the suite is known, whom it trusts, and each room's own settings.
+
+    `events_port`: None for the usual one beside the app, 0 for none.
+    """
 
     store_url: str
     keys_dir: Path
@@ -31,6 +34,8 @@ class Settings:
     cors_origins: tuple[str, ...]
     trusted_proxies: tuple[Network, ...]
     port: int | None
+    events_url: str
+    events_port: int | None
     registration: registration.config.RegistrationSettings
     login: login_app.config.LoginSettings
     session: session_manager.config.SessionSettings
@@ -49,6 +54,8 @@ def read_settings(source: Mapping[str, str]) -> Settings:
         cors_origins=reader.texts("ICHIDAI_CORS_ORIGINS"),
         trusted_proxies=_networks(reader, "ICHIDAI_TRUSTED_PROXIES"),
         port=reader.integer("PORT", 0, 1, 65535) or None,
+        events_url=_url(reader, "ICHIDAI_EVENTS_URL"),
+        events_port=_events_port(reader),
         registration=registration.config.read_settings(reader),
         login=login_app.config.read_settings(reader),
         session=session_manager.config.read_settings(reader),
@@ -76,6 +83,12 @@ def read_trials(source: Mapping[str, str]) -> Trials:
     trials = Trials(reader.boolean("ICHIDAI_TEST_CHEAP_HASH", default=False), timedelta(seconds=int(offset)))
     reader.finish()
     return trials
+
+
+def _events_port(reader: SettingsReader) -> int | None:
+    if reader.text("ICHIDAI_EVENTS_PORT", "") == "off":
+        return 0
+    return reader.integer("ICHIDAI_EVENTS_PORT", 0, 1, 65535) or None
 
 
 def _url(reader: SettingsReader, name: str) -> str:

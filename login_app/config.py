@@ -22,5 +22,5 @@ def read_settings(reader: SettingsReader) -> LoginSettings:
     return LoginSettings(
         mode=ConcurrencyMode(reader.choice("ICHIDAI_CONCURRENCY_MODE", "ask", tuple(ConcurrencyMode))),
         allow_force=reader.boolean("ICHIDAI_ALLOW_FORCE", default=True),
-        device_proof=DeviceProof(reader.choice("ICHIDAI_DEVICE_PROOF", "fingerprint", ("fingerprint", "none"))),
+        device_proof=DeviceProof(reader.choice("ICHIDAI_DEVICE_PROOF", "fingerprint", tuple(DeviceProof))),
     )

@@ -24,6 +24,7 @@ from common.admission import (
     Shown,
 )
 from common.book import Book, Session
+from common.challenges import Challenges
 from common.clock import Clock, seconds_between, to_rfc3339
 from common.crypto.tokens import MacTokens
 from common.draft import Draft
@@ -32,6 +33,7 @@ from common.granting import Admitted, Grant, Welcome
 from common.history import Reason
 from common.ids import new_id
 from common.liveness import SessionRules
+from common.proofs import Purpose
 from common.storage.port import StoreUnavailable
 from login_app.config import LoginSettings
 from login_app.takeover import Asker, Takeover, expiry, seal, unseal
@@ -74,6 +76,7 @@ class Entry:
     names: Callable[[str], Mapping[str, str]]
     takeovers: MacTokens
     takeover_url: str
+    challenges: Challenges
     settings: LoginSettings
     rules: SessionRules
     clock: Clock
@@ -90,7 +93,9 @@ class Entry:
             draft.book.in_order(), newcomer.device_id, limit=self.rules.limit, mode=self.settings.mode, consent=consent
         )
         if not isinstance(decision, Admit):
-            raise LimitReached(newcomer, decision.shown, draft.book.epoch)
+            device = draft.book.devices.get(newcomer.device_id)
+            must_prove = device is not None and self.challenges.needed_for(device)
+            raise LimitReached(newcomer, decision.shown, draft.book.epoch, must_prove=must_prove)
         for session in decision.evicted:
             draft = draft.ended(session, _reason(consent), now, by=newcomer.device_id)
         draft = self.create_session(draft, newcomer, session_id, now)
@@ -117,8 +122,27 @@ class Entry:
         return unseal(self.takeovers, takeover_token)
 
     def question(self, asker: Asker, reached: LimitReached) -> Refusal:
-        """Return the refusal that shows the person who is active and, in mode ask, offers to end exactly those."""
-        names, now = self.names(asker.user_uuid), self.clock()
+        """Return the refusal that shows the person who is active and, in mode ask, offers to end exactly those.
+
+        Where the takeover will need a proof, the offer carries the challenge for it. Raises StoreUnavailable.
+        """
+        if not reached.must_prove or self.settings.mode is ConcurrencyMode.REJECT:
+            return self._asking(asker, reached)
+        proven = Proven(asker.user_uuid, asker.username, reached.epoch, asker.auth_time)
+        challenge = self.challenges.ask(proven, asker.subject, Purpose.TAKEOVER)
+        return self._asking(asker, reached, challenge=challenge.told())
+
+    def question_for(self, proven: Proven, subject: str, reached: LimitReached) -> Refusal:
+        """Return the question for somebody whose password was just checked; `subject` is as in `Asker`.
+
+        It carries no challenge: a device that joins proves its key by what it enrols with.
+        """
+        asker = Asker(proven.user_uuid, proven.username, subject, reached.newcomer.auth_time)
+        return self._asking(asker, reached)
+
+    def _asking(self, asker: Asker, reached: LimitReached, **more: object) -> Refusal:
+        """Return the question; `more` stands in its `takeover`, which is not there in mode reject."""
+        names = self.names(asker.user_uuid)
         active = [
             {
                 "device_name": session.device_name or names.get(session.device_id),
@@ -129,21 +153,19 @@ class Entry:
         ]
         if self.settings.mode is ConcurrencyMode.REJECT:
             return Refusal(Code.DEVICE_ACTIVE, active=active)
+        return Refusal(Code.DEVICE_ACTIVE, active=active, takeover={**self._offer(asker, reached), **more})
+
+    def _offer(self, asker: Asker, reached: LimitReached) -> dict[str, object]:
+        """Return how the person may consent."""
+        now = self.clock()
         expires_at = expiry(asker.auth_time, now)
         shown = frozenset(session.session_id for session in reached.shown)
         consent = Shown(shown, new_id(), expires_at, reached.epoch)
-        takeover = {
+        return {
             "token": seal(self.takeovers, Takeover(asker, consent)),
             "expires_in": seconds_between(now, expires_at),
             "url": self.takeover_url,
         }
-        return Refusal(Code.DEVICE_ACTIVE, active=active, takeover=takeover)
-
-    def question_for(self, proven: Proven, subject: str, reached: LimitReached) -> Refusal:
-        """Return the question for somebody whose password was just checked; `subject` is as in `Asker`."""
-        newcomer = reached.newcomer
-        asker = Asker(proven.user_uuid, proven.username, subject, newcomer.auth_time)
-        return self.question(asker, reached)
 
     def welcome(self, user_uuid: str, username: str, admitted: Admitted) -> Welcome:
         """Return what a newcomer is told once its admission is committed: a store that is away costs names only."""

@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
 from common.admission import LimitReached, Newcomer, Proven
-from common.book import Book
+from common.book import Book, BoundDevice
 from common.bookkeeping import Bookkeeper, Change, NoSuchUser, Snapshot
+from common.challenge import Signed, reading
+from common.challenges import Challenges
 from common.crypto.tokens import ForgedToken, MacTokens
+from common.devices import HeldCertificate
 from common.errors import Code, Refusal
 from common.granting import Admitted, Welcome
 from common.history import Origin
 from common.ids import new_id
+from common.possession import reading as reading_possession
+from common.possession import used_up
+from common.proofs import Proof, Purpose, token_digest
 from login_app.entry import Entry, check_unspent
 from login_app.takeover import Asker
 
@@ -33,13 +40,19 @@ class CredentialCheck(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What the use cases work with. `is_revoked(user_uuid, fingerprint)`: was this certificate the user's once?"""
+    """What the use cases work with.
+
+    `is_revoked(user_uuid, fingerprint)`: was this certificate the user's once? `successor_of`, of the same: the device
+    whose present certificate took its place.
+    """
 
     bookkeeper: Bookkeeper
     credentials: CredentialCheck
     entry: Entry
     device_tokens: MacTokens
     is_revoked: Callable[[str, str], bool]
+    successor_of: Callable[[str, str], str | None]
+    challenges: Challenges
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +67,8 @@ class LoginForm:
     device_name: str
     force: bool
     origin: Origin
+    proof: Proof | None = None
+    held: HeldCertificate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,96 +86,154 @@ class TakeoverForm:
     takeover_token: str
     fingerprint: str | None
     origin: Origin
+    proof: Proof | None = None
+    held: HeldCertificate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Somebody whose password was right, with what shows the device: `device_in` finds it in the book.
+
+    `device_in` may raise NoSuchDevice or Refusal. `nameless` takes its place where no certificate was shown.
+    """
+
+    proven: Proven
+    device_in: Callable[[Book, datetime], BoundDevice]
+    signed: Signed | None
+    force: bool
+    origin: Origin
+    nameless: Newcomer | None = None
+    held: HeldCertificate | None = None
+
+
+class NoSuchDevice(Exception):
+    """What was shown belongs to no bound device. `fingerprint` is what was shown, if it was one."""
+
+    def __init__(self, fingerprint: str | None = None) -> None:
+        super().__init__("no bound device")
+        self.fingerprint = fingerprint
 
 
 def log_in(desk: Desk, form: LoginForm) -> LoggedIn:
     """Log a person in on a device.
 
     Raises Refusal: TOO_MANY_ATTEMPTS, BAD_CREDENTIALS, CERTIFICATE_MISMATCH, CERTIFICATE_EXPIRED, CERTIFICATE_REVOKED,
-    FORCE_DISABLED, DEVICE_ACTIVE (the question), BUSY; StoreUnavailable.
+    PROOF_REQUIRED, PROOF_INVALID, CHALLENGE_SPENT, FORCE_DISABLED, DEVICE_ACTIVE (the question), BUSY;
+    StoreUnavailable.
     """
     told_id = _device_id_of(desk, form.device_token)
     proven = desk.credentials.prove(
         form.name, form.password, form.origin, by_email=form.by_email, device_mark=form.fingerprint or told_id
     )
-    nameless = None if form.fingerprint else Newcomer(told_id or new_id(), proven.auth_time, form.device_name)
-    session_id = new_id()
+    find, signed = partial(device_with, form.fingerprint or ""), None
+    if form.proof is not None:
+        look_at(desk, proven, find)
+        purpose = Purpose.FORCE if form.force else Purpose.LOGIN
+        signed = desk.challenges.check(form.proof, purpose, user_uuid=proven.user_uuid)
+    key = form.origin.thumbprint
+    nameless = None if form.fingerprint else Newcomer(told_id or new_id(), proven.auth_time, form.device_name, key)
+    return arrive(desk, Arrival(proven, find, signed, form.force, form.origin, nameless, form.held))
 
-    def enter(snapshot: Snapshot) -> Change[Admitted]:
-        if not snapshot.book.accepts(proven.epoch):
-            raise Refusal(Code.BAD_CREDENTIALS, reason="the password was changed meanwhile")
-        newcomer = nameless or _newcomer(snapshot.book, form.fingerprint, proven.auth_time, snapshot.now)
-        consent = desk.entry.consent(proven.user_uuid, newcomer.device_id, force=form.force, takeover_token=None)
-        admitted = desk.entry.admit(snapshot.draft, newcomer, consent, session_id, snapshot.now)
-        return Change(admitted, admitted.draft)
+
+def look_at(desk: Desk, proven: Proven, device_in: Callable[[Book, datetime], BoundDevice]) -> BoundDevice:
+    """Return the device that was shown, as the book has it now: a wrong certificate is told before a wrong proof.
+
+    Raises Refusal: BAD_CREDENTIALS, CERTIFICATE_MISMATCH, CERTIFICATE_EXPIRED, CERTIFICATE_REVOKED; StoreUnavailable.
+    """
+
+    def look(snapshot: Snapshot) -> Change[BoundDevice]:
+        _check_account(snapshot.book, proven)
+        return Change(device_in(snapshot.book, snapshot.now))
 
     try:
-        admitted = desk.bookkeeper.change(proven.user_uuid, enter, origin=form.origin)
+        return desk.bookkeeper.preview(proven.user_uuid, look)
     except NoSuchUser:
         raise Refusal(Code.BAD_CREDENTIALS, reason="no book") from None
-    except _NoSuchDevice:
-        raise _unknown_certificate(desk, proven.user_uuid, form.fingerprint) from None
+    except NoSuchDevice as nobody:
+        raise _unknown_certificate(desk, proven.user_uuid, nobody.fingerprint) from None
+
+
+def arrive(desk: Desk, arrival: Arrival) -> LoggedIn:
+    """Let in somebody whose password, and signature if there is one, were right; a challenge is used up by that commit.
+
+    Raises Refusal as `log_in`, StoreUnavailable.
+    """
+    proven, session_id = arrival.proven, new_id()
+
+    def enter(snapshot: Snapshot) -> Change[tuple[Admitted, str]]:
+        _check_account(snapshot.book, proven)
+        device = None if arrival.nameless else arrival.device_in(snapshot.book, snapshot.now)
+        spent = desk.challenges.spend(arrival.signed, device, snapshot, arrival.held)
+        device_id, key = device.device_id if device else "", arrival.origin.thumbprint
+        newcomer = arrival.nameless or Newcomer(device_id, proven.auth_time, thumbprint=key)
+        consent = desk.entry.consent(proven.user_uuid, newcomer.device_id, force=arrival.force, takeover_token=None)
+        admitted = desk.entry.admit(snapshot.draft, newcomer, consent, session_id, snapshot.now)
+        return Change((admitted, device.fingerprint if device else newcomer.device_id), admitted.draft, spent)
+
+    try:
+        admitted, mark = desk.bookkeeper.change(
+            proven.user_uuid, enter, reading=reading(arrival.signed), origin=arrival.origin
+        )
+    except NoSuchUser:
+        raise Refusal(Code.BAD_CREDENTIALS, reason="no book") from None
+    except NoSuchDevice as nobody:
+        raise _unknown_certificate(desk, proven.user_uuid, nobody.fingerprint) from None
     except LimitReached as reached:
         raise desk.entry.question(_asker(proven.user_uuid, proven.username, reached), reached) from None
-    return _welcome(desk, proven.user_uuid, proven.username, admitted, form.origin, form.fingerprint)
+    return _welcome(desk, proven.user_uuid, proven.username, admitted, arrival.origin, mark)
 
 
 def take_over(desk: Desk, form: TakeoverForm) -> LoggedIn:
     """Log in on a consent: end exactly the sessions that were shown, if nobody else is active now.
 
-    Raises Refusal: TAKEOVER_INVALID, TAKEOVER_SPENT, DEVICE_MISMATCH, CERTIFICATE_EXPIRED, DEVICE_ACTIVE (the question
-    anew, nobody was ended), BUSY; StoreUnavailable.
+    Raises Refusal: TAKEOVER_INVALID, TAKEOVER_SPENT, DEVICE_MISMATCH, CERTIFICATE_EXPIRED, PROOF_REQUIRED,
+    PROOF_INVALID, CHALLENGE_SPENT, INVALID_DPOP_PROOF, DEVICE_ACTIVE (the question anew, nobody was ended), BUSY;
+    StoreUnavailable.
     """
     takeover = desk.entry.read(form.takeover_token)
-    asker, consent = takeover.asker, takeover.consent
+    asker, consent, possession = takeover.asker, takeover.consent, form.origin.possession
+    if asker.thumbprint not in (None, form.origin.thumbprint):
+        raise Refusal(Code.DEVICE_MISMATCH, reason="another key")
     session_id = new_id()
 
-    def enter(snapshot: Snapshot) -> Change[Admitted]:
+    def returning(snapshot: Snapshot) -> BoundDevice | None:
         check_unspent(snapshot.book, consent, snapshot.now)
-        newcomer = _same_device(snapshot.book, form.fingerprint, asker, snapshot.now)
+        return None if asker.device_name else _same_device(snapshot.book, form.fingerprint, asker, snapshot.now)
+
+    def enter(snapshot: Snapshot, signed: Signed | None) -> Change[tuple[Admitted, str]]:
+        device = returning(snapshot)
+        spent = (*desk.challenges.spend(signed, device, snapshot, form.held), *used_up(possession, snapshot.items))
+        newcomer = Newcomer(asker.subject, asker.auth_time, asker.device_name, form.origin.thumbprint)
         admitted = desk.entry.admit(snapshot.draft, newcomer, consent, session_id, snapshot.now)
-        return Change(admitted, admitted.draft)
+        return Change((admitted, device.fingerprint if device else asker.subject), admitted.draft, spent)
 
     try:
-        admitted = desk.bookkeeper.change(asker.user_uuid, enter, origin=form.origin)
+        signed = None
+        if form.proof is not None:
+            desk.bookkeeper.preview(asker.user_uuid, lambda snapshot: Change(returning(snapshot)))
+            digest = token_digest(form.takeover_token)
+            signed = desk.challenges.check(form.proof, Purpose.TAKEOVER, user_uuid=asker.user_uuid, token_hash=digest)
+        admitted, mark = desk.bookkeeper.change(
+            asker.user_uuid,
+            lambda snapshot: enter(snapshot, signed),
+            reading=(*reading_possession(possession), *reading(signed)),
+            origin=form.origin,
+        )
     except NoSuchUser:
         raise Refusal(Code.TAKEOVER_SPENT, reason="no book") from None
     except LimitReached as reached:
         raise desk.entry.question(asker, reached) from None
-    return _welcome(desk, asker.user_uuid, asker.username, admitted, form.origin, form.fingerprint)
+    return _welcome(desk, asker.user_uuid, asker.username, admitted, form.origin, mark)
 
 
-class _NoSuchDevice(Exception):
-    """The fingerprint is that of no bound device."""
-
-
-def _newcomer(book: Book, fingerprint: str | None, auth_time: datetime, now: datetime) -> Newcomer:
-    """Return the bound device with this certificate as a newcomer."""
-    device = book.device_with(fingerprint or "")
+def device_with(fingerprint: str, book: Book, now: datetime) -> BoundDevice:
+    """Return the bound device with this certificate. Raises NoSuchDevice, Refusal(CERTIFICATE_EXPIRED)."""
+    device = book.device_with(fingerprint)
     if device is None:
-        raise _NoSuchDevice
+        raise NoSuchDevice(fingerprint)
     if device.not_after <= now:
         raise Refusal(Code.CERTIFICATE_EXPIRED)
-    return Newcomer(device.device_id, auth_time)
-
-
-def _same_device(book: Book, fingerprint: str | None, asker: Asker, now: datetime) -> Newcomer:
-    """Return the device that asked as a newcomer, if it is the one that now answers."""
-    if asker.device_name is not None:
-        return Newcomer(asker.subject, asker.auth_time, asker.device_name)
-    try:
-        newcomer = _newcomer(book, fingerprint or _fingerprint_of(book, asker), asker.auth_time, now)
-    except _NoSuchDevice:
-        raise Refusal(Code.DEVICE_MISMATCH, reason="no bound device") from None
-    if newcomer.device_id != asker.subject:
-        raise Refusal(Code.DEVICE_MISMATCH, reason="another device")
-    return newcomer
-
-
-def _fingerprint_of(book: Book, asker: Asker) -> str:
-    """Return the asking device's fingerprint, for a takeover that needs the token alone."""
-    device = book.devices.get(asker.subject)
-    return "" if device is None else device.fingerprint
+    return device
 
 
 def _unknown_certificate(desk: Desk, user_uuid: str, fingerprint: str | None) -> Refusal:
@@ -168,19 +241,42 @@ def _unknown_certificate(desk: Desk, user_uuid: str, fingerprint: str | None) ->
     return Refusal(Code.CERTIFICATE_REVOKED if revoked else Code.CERTIFICATE_MISMATCH)
 
 
+def _check_account(book: Book, proven: Proven) -> None:
+    if not book.accepts(proven.epoch):
+        raise Refusal(Code.BAD_CREDENTIALS, reason="the password was changed meanwhile")
+
+
+def _same_device(book: Book, fingerprint: str | None, asker: Asker, now: datetime) -> BoundDevice:
+    """Return the device that asked, if it is the one that now answers."""
+    try:
+        device = device_with(fingerprint or _fingerprint_of(book, asker), book, now)
+    except NoSuchDevice:
+        raise Refusal(Code.DEVICE_MISMATCH, reason="no bound device") from None
+    if device.device_id != asker.subject:
+        raise Refusal(Code.DEVICE_MISMATCH, reason="another device")
+    return device
+
+
+def _fingerprint_of(book: Book, asker: Asker) -> str:
+    """Return the asking device's fingerprint, for a takeover that needs the token alone."""
+    device = book.standing(asker.subject)
+    return "" if device is None else device.fingerprint
+
+
 def _asker(user_uuid: str, username: str, reached: LimitReached) -> Asker:
     newcomer = reached.newcomer
-    return Asker(user_uuid, username, newcomer.device_id, newcomer.auth_time, newcomer.device_name)
+    ids = (user_uuid, username, newcomer.device_id)
+    return Asker(*ids, newcomer.auth_time, newcomer.device_name, newcomer.thumbprint)
 
 
 def _welcome(
-    desk: Desk, user_uuid: str, username: str, admitted: Admitted, origin: Origin, fingerprint: str | None
+    desk: Desk, user_uuid: str, username: str, admitted: Admitted, origin: Origin, device_mark: str
 ) -> LoggedIn:
-    device_id = admitted.session.device_id
-    desk.credentials.remember(user_uuid, fingerprint or device_id, origin)
+    desk.credentials.remember(user_uuid, device_mark, origin)
     welcome = desk.entry.welcome(user_uuid, username, admitted)
-    nameless = admitted.session.device_name is not None
-    return LoggedIn(welcome, desk.device_tokens.seal([device_id]) if nameless else None)
+    session = admitted.session
+    token = None if session.device_name is None else desk.device_tokens.seal([session.device_id])
+    return LoggedIn(welcome, token)
 
 
 def _device_id_of(desk: Desk, device_token: str | None) -> str | None:

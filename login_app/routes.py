@@ -6,18 +6,48 @@ from collections.abc import Sequence
 
 from common.admission import DeviceProof
 from common.errors import Code
-from common.web.endpoints import Call, Endpoint
+from common.proofs import Proof
+from common.web.bodies import Body
+from common.web.endpoints import Answer, Call, Endpoint, Handler
 from common.web.guards import Guard
+from common.web.proving import ProofBody
+from login_app.challenge import answer_challenge, ask_challenge
 from login_app.login import Desk, log_in, take_over
-from login_app.schemas import LoginAnswer, LoginBody, TakeoverBody, login_answer, login_form, takeover_form
+from login_app.schemas import (
+    ChallengeAnswer,
+    ChallengeBody,
+    LoginAnswer,
+    LoginBody,
+    TakeoverBody,
+    challenge_answer,
+    challenge_form,
+    login_answer,
+    login_form,
+    takeover_form,
+)
 
-_LOGIN_CODES = (
+_CHALLENGE_CODES = (
     Code.MISSING_FIELDS,
     Code.TOO_MANY_ATTEMPTS,
     Code.BAD_CREDENTIALS,
     Code.CERTIFICATE_MISMATCH,
     Code.CERTIFICATE_EXPIRED,
     Code.CERTIFICATE_REVOKED,
+    Code.BUSY,
+)
+_PROOF_CODES = (Code.PROOF_REQUIRED, Code.PROOF_INVALID, Code.CHALLENGE_SPENT)
+_LOGIN_CODES = (
+    *_CHALLENGE_CODES,
+    *_PROOF_CODES,
+    Code.FORCE_DISABLED,
+    Code.DEVICE_ACTIVE,
+)
+_VERIFY_CODES = (
+    Code.MISSING_FIELDS,
+    Code.BAD_CREDENTIALS,
+    Code.CERTIFICATE_EXPIRED,
+    Code.CERTIFICATE_REVOKED,
+    *_PROOF_CODES,
     Code.FORCE_DISABLED,
     Code.DEVICE_ACTIVE,
     Code.BUSY,
@@ -28,6 +58,7 @@ _TAKEOVER_CODES = (
     Code.TAKEOVER_SPENT,
     Code.DEVICE_MISMATCH,
     Code.CERTIFICATE_EXPIRED,
+    *_PROOF_CODES,
     Code.DEVICE_ACTIVE,
     Code.BUSY,
 )
@@ -52,16 +83,24 @@ def endpoints(desk: Desk, proof: DeviceProof) -> Sequence[Endpoint]:
         """Log in on a consent: end exactly the sessions that were shown."""
         return login_answer(take_over(desk, takeover_form(call, proof)), call.language)
 
+    def challenge(call: Call) -> ChallengeAnswer:
+        """Ask what the device must sign to prove that it is itself."""
+        return challenge_answer(ask_challenge(desk, challenge_form(call)))
+
+    def verify(call: Call) -> LoginAnswer:
+        """Log in by the signature over a challenge; 409 asks whether to end the sessions that are in the way."""
+        body: ProofBody = call.body
+        return login_answer(
+            answer_challenge(desk, Proof(body.challenge_id, body.signature), call.origin), call.language
+        )
+
+    def post(rule: str, handler: Handler, answer: type[Answer], body: type[Body], codes: Sequence[Code]) -> Endpoint:
+        return Endpoint("POST", rule, handler, Guard.OPEN, answer=answer, body=body, codes=codes)
+
     return (
         login_endpoint("/login", desk, proof, forms=True),
         login_endpoint("/login/force", desk, proof, force=True),
-        Endpoint(
-            "POST",
-            "/login/takeover",
-            takeover,
-            Guard.OPEN,
-            answer=LoginAnswer,
-            body=TakeoverBody,
-            codes=_TAKEOVER_CODES,
-        ),
+        post("/login/takeover", takeover, LoginAnswer, TakeoverBody, _TAKEOVER_CODES),
+        post("/login/challenge", challenge, ChallengeAnswer, ChallengeBody, _CHALLENGE_CODES),
+        post("/login/verify", verify, LoginAnswer, ProofBody, _VERIFY_CODES),
     )

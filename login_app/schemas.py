@@ -3,41 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel
 
 from common.admission import DeviceProof
-from common.crypto.certificates import fingerprint_of, read_certificate
+from common.challenge import Asked
 from common.errors import Code, Refusal
-from common.web.bodies import Body, Fingerprint, Opaque, Trimmed, Username
-from common.web.endpoints import Call
+from common.proofs import Purpose
+from common.web.bodies import Opaque, Trimmed, Username
+from common.web.certificates import DeviceBody
+from common.web.endpoints import Answer, Call
 from common.web.grants import WelcomeAnswer, welcome_fields
 from common.web.messages import LOGGED_IN, Language
+from common.web.proving import ProofBody, proof_of
+from login_app.challenge import ChallengeForm
 from login_app.login import LoggedIn, LoginForm, TakeoverForm
-
-
-class DeviceBody(Body):
-    """What shows which device calls: the certificate, or its fingerprint."""
-
-    client_cert_fp: Fingerprint | None = None
-    client_cert: Opaque | None = None
-
-    def fingerprint(self, proof: DeviceProof) -> str | None:
-        """Return the fingerprint; None only where no device proof is asked. A certificate is never overruled by one.
-
-        Raises Refusal: MISSING_FIELDS, INVALID_REQUEST.
-        """
-        if self.client_cert is None:
-            if self.client_cert_fp is None and proof is not DeviceProof.NONE:
-                raise Refusal(Code.MISSING_FIELDS, names="client_cert_fp", fields=["client_cert_fp"])
-            return self.client_cert_fp
-        try:
-            computed = fingerprint_of(read_certificate(self.client_cert))
-        except ValueError:
-            raise Refusal(Code.INVALID_REQUEST, problem="client_cert is no certificate", field="client_cert") from None
-        if self.client_cert_fp not in (None, computed):
-            problem = "client_cert_fp is not the fingerprint of client_cert"
-            raise Refusal(Code.INVALID_REQUEST, problem=problem, field="client_cert_fp")
-        return computed
 
 
 class LoginBody(DeviceBody):
@@ -54,12 +35,49 @@ class LoginBody(DeviceBody):
     password: Opaque
     device_token: Opaque | None = None
     force: bool = False
+    proof: ProofBody | None = None
 
 
 class TakeoverBody(DeviceBody):
     """A consent, sent by the device that asked."""
 
     takeover_token: Opaque
+    proof: ProofBody | None = None
+
+
+class ChallengeBody(DeviceBody):
+    """A device that asks what it must sign."""
+
+    example: ClassVar[Mapping[str, object] | None] = {
+        "username": "alice",
+        "password": "a long enough phrase",
+        "client_cert_fp": "0" * 64,
+        "purpose": "login",
+    }
+
+    username: Username | None = None
+    email: Trimmed | None = None
+    password: Opaque
+    purpose: Literal["login", "force", "takeover", "pair-issue", "renew"] = "login"
+
+
+class SealedAnswer(BaseModel):
+    """A challenge that only its device can read: base64 of the encapsulation, and of nonce and ciphertext."""
+
+    kem: str
+    ciphertext: str
+    box: str
+
+
+class ChallengeAnswer(Answer):
+    """What the device must sign, in the clear or sealed to it."""
+
+    challenge_id: str
+    challenge: str | None = None
+    sealed: SealedAnswer | None = None
+    expires_in: int
+    issuer: str
+    device_id: str
 
 
 class LoginAnswer(WelcomeAnswer):
@@ -72,17 +90,29 @@ class LoginAnswer(WelcomeAnswer):
 def login_form(call: Call, proof: DeviceProof, *, force: bool) -> LoginForm:
     """Return a login as the use case takes it. Raises Refusal(MISSING_FIELDS), Refusal(INVALID_REQUEST)."""
     body: LoginBody = call.body
-    name = body.username or body.email
-    if name is None:
-        raise Refusal(Code.MISSING_FIELDS, names="username", fields=["username"])
     return LoginForm(
-        name=name,
+        name=_name(body),
         by_email=body.username is None,
         password=body.password,
-        fingerprint=body.fingerprint(proof),
+        fingerprint=body.fingerprint(proof, call.held),
         device_token=body.device_token,
         device_name=call.device_name,
         force=force or body.force,
+        origin=call.origin,
+        proof=proof_of(body.proof),
+        held=call.held,
+    )
+
+
+def challenge_form(call: Call) -> ChallengeForm:
+    """Return a request for a challenge as the use case takes it. Raises Refusal(MISSING_FIELDS), INVALID_REQUEST."""
+    body: ChallengeBody = call.body
+    return ChallengeForm(
+        name=_name(body),
+        by_email=body.username is None,
+        password=body.password,
+        fingerprint=body.fingerprint(DeviceProof.SIGNATURE, call.held) or "",
+        purpose=Purpose(body.purpose),
         origin=call.origin,
     )
 
@@ -90,7 +120,8 @@ def login_form(call: Call, proof: DeviceProof, *, force: bool) -> LoginForm:
 def takeover_form(call: Call, proof: DeviceProof) -> TakeoverForm:
     """Return a consent as the use case takes it. Raises Refusal(MISSING_FIELDS), Refusal(INVALID_REQUEST)."""
     body: TakeoverBody = call.body
-    return TakeoverForm(body.takeover_token, body.fingerprint(proof), call.origin)
+    fingerprint = body.fingerprint(proof, call.held)
+    return TakeoverForm(body.takeover_token, fingerprint, call.origin, proof_of(body.proof), call.held)
 
 
 def login_answer(logged_in: LoggedIn, language: Language) -> LoginAnswer:
@@ -100,3 +131,15 @@ def login_answer(logged_in: LoggedIn, language: Language) -> LoginAnswer:
         message=LOGGED_IN.in_language(language, {}),
         device_token=logged_in.device_token,
     )
+
+
+def challenge_answer(asked: Asked) -> ChallengeAnswer:
+    """Return the answer to a request for a challenge."""
+    return ChallengeAnswer.model_validate({**asked.told(), "device_id": asked.device_id})
+
+
+def _name(body: LoginBody | ChallengeBody) -> str:
+    name = body.username or body.email
+    if name is None:
+        raise Refusal(Code.MISSING_FIELDS, names="username", fields=["username"])
+    return name

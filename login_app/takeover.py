@@ -24,7 +24,7 @@ LONGEST_AFTER_PASSWORD = timedelta(minutes=10)
 class Asker:
     """Who was asked: the user, and the device, or the pairing token by which a device wants to join (`subject`).
 
-    `device_name` only for a device that will exist with its session alone.
+    `device_name` only for a device that will exist with its session alone; `thumbprint`: of the key that asked.
     """
 
     user_uuid: str
@@ -32,6 +32,7 @@ class Asker:
     subject: str
     auth_time: datetime
     device_name: str | None = None
+    thumbprint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ def seal(tokens: MacTokens, takeover: Takeover) -> str:
             consent.consent_id,
             to_millis(consent.expires_at),
             consent.epoch,
+            asker.thumbprint,
         ]
     )
 
@@ -68,8 +70,9 @@ def seal(tokens: MacTokens, takeover: Takeover) -> str:
 def unseal(tokens: MacTokens, token: str) -> Takeover:
     """Return what a token says, expired or not. Raises Refusal(TAKEOVER_INVALID) for what is no token of ours."""
     try:
-        user_uuid, username, subject, auth_time, device_name, shown, consent_id, expires_at, epoch = tokens.open(token)
-    except ForgedToken as error:
+        *asked_by, shown, consent_id, expires_at, epoch, thumbprint = tokens.open(token)
+        user_uuid, username, subject, auth_time, device_name = asked_by
+    except (ForgedToken, ValueError) as error:
         raise Refusal(Code.TAKEOVER_INVALID, reason=str(error)) from None
-    asker = Asker(user_uuid, username, subject, from_millis(auth_time), device_name)
+    asker = Asker(user_uuid, username, subject, from_millis(auth_time), device_name, thumbprint)
     return Takeover(asker, Shown(frozenset(shown), consent_id, from_millis(expires_at), epoch))

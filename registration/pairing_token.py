@@ -39,10 +39,17 @@ class IssuedPairing:
     row: Put
 
 
-def issue(book: Book, device: BoundDevice, now: datetime, *, name_certificate: bool = False) -> IssuedPairing:
-    """Make a token that `device` shows; with `name_certificate` its QR code names the device's certificate too."""
+def issue(
+    book: Book, device: BoundDevice, rules: SessionRules, now: datetime, *, name_certificate: bool = False
+) -> IssuedPairing:
+    """Make a token that `device` shows; with `name_certificate` its QR code names the device's certificate too.
+
+    It is issued from the device's live session, if there is one; one that is dead and still in the book is none.
+    """
     token, expires_at = new_secret(), now + LIFETIME
     session = book.session_of(device.device_id)
+    if session is not None and why_dead(book, session, rules, now) is not None:
+        session = None
     item: Item = {
         "token_hash": _hash(token),
         "user_uuid": book.user_uuid,
@@ -95,10 +102,10 @@ def redeem(
 
 
 def _issuer(item: Any, book: Book, rules: SessionRules, now: datetime) -> BoundDevice:
-    """Return the device that issued the token, if it is bound and the session it had then is still live."""
-    device = book.devices.get(item["device_id"])
+    """Return the device that issued the token, if it still may and the session it had then is still live."""
+    device = book.standing(item["device_id"])
     if device is None:
-        raise Refusal(Code.PAIRING_TOKEN_SPENT, reason="its device was unbound")
+        raise Refusal(Code.PAIRING_TOKEN_SPENT, reason="its device was unbound, or its certificate revoked")
     if item["session_id"] is not None:
         session = book.sessions.get(item["session_id"])
         if session is None or why_dead(book, session, rules, now) is not None:

@@ -6,24 +6,27 @@ be true together is one commit.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from common.admission import Proven
-from common.book import Book
+from common.book import Book, BoundDevice
 from common.bookkeeping import Bookkeeper, Change, NoSuchUser, Snapshot
+from common.challenge import used_up
+from common.challenges import Challenges
 from common.clock import Clock
 from common.crypto.passwords import Argon2Cost, new_password_hash
-from common.devices import NewDevice
+from common.devices import HeldCertificate, NewDevice, OwnKeys
 from common.draft import Draft
 from common.errors import Code, Refusal
 from common.history import Event, Kind, Origin
 from common.ids import new_id
 from common.liveness import SessionRules
 from common.patience import Patience
-from common.storage.port import Conflict, Delete, Put, Store
+from common.proofs import Proof, Purpose
+from common.storage.port import Conflict, Delete, Item, Key, Put, Store, Write
 from common.storage.resolving import commit_known
 from registration import pairing_token, repetition
 from registration.account_db import MAIL_CLAIM, NAME_CLAIM, AccountDb, user_put, user_writes
@@ -36,8 +39,20 @@ from registration.pairing_token import IssuedPairing
 class Enrolment(Protocol):
     """What registration needs of the device room."""
 
-    def prepare(self, user_uuid: str, device_name: str, *, primary: bool) -> NewDevice:
-        """Make keys, certificate and row of a new device."""
+    def check_possession(self, keys: OwnKeys | None, token_hash: str | None = None) -> None:
+        """Let pass a device that has shown that it holds the key it brings. Raises Refusal."""
+
+    def prepare(self, user_uuid: str, device_name: str, *, primary: bool, keys: OwnKeys | None = None) -> NewDevice:
+        """Make certificate and row of a new device, and keys where it brings none."""
+
+    def claims_of(self, keys: OwnKeys | None) -> tuple[Key, ...]:
+        """Return what must be read to know whether a key is free."""
+
+    def check_free(self, claims: Sequence[Item | None]) -> None:
+        """Refuse a key that is, or ever was, another device's. Raises Refusal(KEY_IN_USE)."""
+
+    def inherited(self, device: NewDevice, claims: Sequence[Item | None], lost: str) -> NewDevice:
+        """Return the device as it takes a lost one's place. Raises Refusal(KEY_IN_USE)."""
 
     def bind(self, draft: Draft, device: NewDevice, now: datetime) -> Draft:
         """Bind it. Raises Refusal(TOO_MANY_DEVICES)."""
@@ -63,11 +78,12 @@ class Desk:
     cost: Argon2Cost
     common_passwords: Container[str]
     clock: Clock
+    challenges: Challenges
 
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """A person who registers, with the device at hand. Texts are checked for form already.
+    """A person who registers, with the device at hand and the keys it brings. Texts are checked for form already.
 
     `idempotency_key` lets the client repeat the registration if its answer is lost.
     """
@@ -78,6 +94,7 @@ class Registration:
     device_name: str
     origin: Origin
     idempotency_key: str | None = None
+    keys: OwnKeys | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +106,19 @@ class SecondDevice:
     password: str
     device_name: str
     origin: Origin
+    keys: OwnKeys | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PairingForm:
+    """A registered device that asks for a pairing token; `held`: TLS proved the key of its certificate."""
+
+    username: str
+    password: str
+    fingerprint: str
+    origin: Origin
+    proof: Proof | None = None
+    held: HeldCertificate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +133,13 @@ class Registered:
 def register_user(desk: Desk, form: Registration) -> Registered:
     """Register an account with its first device, all in one commit; or repeat a registration whose answer was lost.
 
-    Raises Refusal: WEAK_PASSWORD (`fault`), USERNAME_TAKEN (named first when both are), EMAIL_TAKEN; StoreUnavailable.
+    Raises Refusal: WEAK_PASSWORD (`fault`), PROOF_REQUIRED, PROOF_INVALID, USERNAME_TAKEN (named first when both are),
+    EMAIL_TAKEN, KEY_IN_USE; StoreUnavailable.
     """
     fault = password_fault(form.password, form.username, form.email, desk.common_passwords)
     if fault is not None:
         raise Refusal(Code.WEAK_PASSWORD, fault=fault)
+    desk.enrolment.check_possession(form.keys)
     again = _repetition(desk, form)
     if again is not None:
         return again
@@ -121,16 +153,17 @@ def register_user(desk: Desk, form: Registration) -> Registered:
         created_at=now,
         repeatable=repetition.repeatable(form.idempotency_key, now, change_no=1),
     )
-    device = desk.enrolment.prepare(account.uuid, form.device_name, primary=True)
+    device = desk.enrolment.prepare(account.uuid, form.device_name, primary=True, keys=form.keys)
     draft = desk.enrolment.bind(Draft(Book(account.uuid), (Event(Kind.REGISTERED, now),)), device, now)
-    pairing = pairing_token.issue(draft.book, device.bound, now, name_certificate=True)
+    pairing = pairing_token.issue(draft.book, device.bound, desk.rules, now, name_certificate=True)
+    writes = (*user_writes(account), *device.writes, pairing.row)
     try:
-        desk.bookkeeper.create(draft, (*user_writes(account), device.row, pairing.row), form.origin)
+        desk.bookkeeper.create(draft, writes, form.origin)
     except Conflict as conflict:
         again = _repetition(desk, form)  # the first sending may have been under way still
         if again is not None:
             return again
-        raise _taken(conflict) from None
+        raise _taken(conflict, writes.index(device.claim)) from None
     notify_user_via_sns(desk.notifier, account.username)
     return Registered(account.uuid, device, pairing)
 
@@ -138,13 +171,14 @@ def register_user(desk: Desk, form: Registration) -> Registered:
 def register_second_device_via_qr(desk: Desk, form: SecondDevice) -> Registered:
     """Bind another device by a QR code and the password; it is not logged in.
 
-    Raises Refusal: TOO_MANY_ATTEMPTS, BAD_CREDENTIALS, QR_INVALID, PAIRING_TOKEN_FOREIGN, PAIRING_TOKEN_SPENT,
-    TOO_MANY_DEVICES, BUSY; StoreUnavailable. None of these uses the token up.
+    Raises Refusal: TOO_MANY_ATTEMPTS, BAD_CREDENTIALS, QR_INVALID, PAIRING_TOKEN_FOREIGN, PROOF_REQUIRED,
+    PROOF_INVALID, PAIRING_TOKEN_SPENT, TOO_MANY_DEVICES, KEY_IN_USE, BUSY; StoreUnavailable. None of these uses the
+    token up.
     """
     proven = desk.credentials.prove(form.username, form.password, form.origin)
     ticket = pairing_token.read(form.qr_code, proven.user_uuid)
-
-    reading = (ticket.key,)
+    desk.enrolment.check_possession(form.keys, ticket.key.partition)
+    reading = (ticket.key, *desk.enrolment.claims_of(form.keys))
 
     def check(snapshot: Snapshot, device_id: str | None) -> Put:
         check_account(snapshot.book, proven)
@@ -152,43 +186,56 @@ def register_second_device_via_qr(desk: Desk, form: SecondDevice) -> Registered:
             ticket, snapshot.items[0], snapshot.book, desk.rules, snapshot.now, device_id=device_id
         )
         desk.enrolment.check_room(snapshot.book)
+        desk.enrolment.check_free(snapshot.items[1:])
         return used
 
     try:
         desk.bookkeeper.preview(proven.user_uuid, lambda snapshot: Change(check(snapshot, None)), reading)
     except NoSuchUser:
         raise Refusal(Code.BAD_CREDENTIALS, reason="no book") from None
-    device = desk.enrolment.prepare(proven.user_uuid, form.device_name, primary=False)
+    device = desk.enrolment.prepare(proven.user_uuid, form.device_name, primary=False, keys=form.keys)
 
     def join(snapshot: Snapshot) -> Change[IssuedPairing]:
         used = check(snapshot, device.bound.device_id)
         draft = desk.enrolment.bind(snapshot.draft, device, snapshot.now)
-        pairing = pairing_token.issue(draft.book, device.bound, snapshot.now, name_certificate=True)
-        return Change(pairing, draft, (used, device.row, pairing.row))
+        pairing = pairing_token.issue(draft.book, device.bound, desk.rules, snapshot.now, name_certificate=True)
+        return Change(pairing, draft, (used, *device.writes, pairing.row))
 
     pairing = desk.bookkeeper.change(proven.user_uuid, join, reading=reading, origin=form.origin)
     return Registered(proven.user_uuid, device, pairing)
 
 
-def request_pairing_token(
-    desk: Desk, username: str, password: str, client_cert_fp: str, origin: Origin
-) -> tuple[str, IssuedPairing]:
+def request_pairing_token(desk: Desk, form: PairingForm) -> tuple[str, IssuedPairing]:
     """Issue a pairing token from a registered device; return the user's uuid and the token.
 
-    Raises Refusal: TOO_MANY_ATTEMPTS, BAD_CREDENTIALS, DEVICE_UNKNOWN; StoreUnavailable.
+    Raises Refusal: TOO_MANY_ATTEMPTS, BAD_CREDENTIALS, DEVICE_UNKNOWN, PROOF_REQUIRED, PROOF_INVALID, CHALLENGE_SPENT;
+    StoreUnavailable.
     """
-    proven = desk.credentials.prove(username, password, origin, device_mark=client_cert_fp)
+    proven = desk.credentials.prove(form.username, form.password, form.origin, device_mark=form.fingerprint)
     book = desk.bookkeeper.read(proven.user_uuid)
     if book is None:
         raise Refusal(Code.BAD_CREDENTIALS, reason="no book")
     check_account(book, proven)
-    device = book.device_with(client_cert_fp)
+    device = book.device_with(form.fingerprint)
     now = desk.clock()
     if device is None or device.not_after <= now:
         raise Refusal(Code.DEVICE_UNKNOWN)
-    pairing = pairing_token.issue(book, device, now)
-    commit_known(desk.store, (pairing.row,), Patience())
+    spent = _proven(desk, form, book, device, now)
+    pairing = pairing_token.issue(book, device, desk.rules, now)
+    try:
+        commit_known(desk.store, (pairing.row, *spent), Patience())
+    except Conflict:
+        raise Refusal(Code.CHALLENGE_SPENT, reason="used meanwhile") from None
     return proven.user_uuid, pairing
+
+
+def _proven(desk: Desk, form: PairingForm, book: Book, device: BoundDevice, now: datetime) -> tuple[Write, ...]:
+    """Return the writes that use up the challenge of the device that issues a token."""
+    if form.proof is None:
+        desk.challenges.check_unneeded(device, form.held)
+        return ()
+    signed = desk.challenges.check(form.proof, Purpose.PAIR_ISSUE, user_uuid=book.user_uuid)
+    return (used_up(signed, signed.challenge, device, book, now),)
 
 
 def check_account(book: Book, proven: Proven) -> None:
@@ -217,7 +264,7 @@ def _repetition(desk: Desk, form: Registration) -> Registered | None:
 def _repeat(desk: Desk, form: Registration, account: Account) -> Registered:
     """Make the lost device of an untouched account again, for whoever knows its password."""
     proven = desk.credentials.prove_user(account.uuid, form.password, form.origin)
-    device = desk.enrolment.prepare(account.uuid, form.device_name, primary=True)
+    device = desk.enrolment.prepare(account.uuid, form.device_name, primary=True, keys=form.keys)
 
     def renew(snapshot: Snapshot) -> Change[IssuedPairing]:
         check_account(snapshot.book, proven)
@@ -225,17 +272,21 @@ def _repeat(desk: Desk, form: Registration, account: Account) -> Registered:
             raise Refusal(Code.USERNAME_TAKEN, reason="the account has been used since")
         draft, lost = repetition.without_lost_device(snapshot.draft, snapshot.now)
         draft = desk.enrolment.bind(draft, device, snapshot.now)
-        pairing = pairing_token.issue(draft.book, device.bound, snapshot.now, name_certificate=True)
+        pairing = pairing_token.issue(draft.book, device.bound, desk.rules, snapshot.now, name_certificate=True)
         gone = desk.enrolment.removal(account.uuid, lost)
-        return Change(pairing, draft, (gone, device.row, pairing.row, user_put(repetition.repeated(account))))
+        heir = desk.enrolment.inherited(device, snapshot.items, lost)
+        return Change(pairing, draft, (gone, *heir.writes, pairing.row, user_put(repetition.repeated(account))))
 
-    pairing = desk.bookkeeper.change(account.uuid, renew, origin=form.origin)
+    claims = desk.enrolment.claims_of(form.keys)
+    pairing = desk.bookkeeper.change(account.uuid, renew, reading=claims, origin=form.origin)
     return Registered(account.uuid, device, pairing)
 
 
-def _taken(conflict: Conflict) -> Refusal:
+def _taken(conflict: Conflict, key_claim: int) -> Refusal:
     if NAME_CLAIM in conflict.failed:
         return Refusal(Code.USERNAME_TAKEN)
     if MAIL_CLAIM in conflict.failed:
         return Refusal(Code.EMAIL_TAKEN)
+    if key_claim in conflict.failed:
+        return Refusal(Code.KEY_IN_USE)
     return Refusal(Code.BUSY, reason="an id was taken", retry_after=1)

@@ -15,6 +15,7 @@ from registration.schemas import (
     RegistrationBody,
     SecondDeviceBody,
     pairing_answer,
+    pairing_form,
     registered_answer,
     registration_form,
     second_device_form,
@@ -34,9 +35,7 @@ def endpoints(desk: Desk) -> Sequence[Endpoint]:
 
     def pairing_token(call: Call) -> PairingAnswer:
         """Issue a pairing token from a registered device, to be shown as a QR code."""
-        body: PairingBody = call.body
-        uuid, pairing = request_pairing_token(desk, body.username, body.password, body.client_cert_fp, call.origin)
-        return pairing_answer(uuid, pairing)
+        return pairing_answer(*request_pairing_token(desk, pairing_form(call)))
 
     return (
         Endpoint(
@@ -49,7 +48,11 @@ def endpoints(desk: Desk) -> Sequence[Endpoint]:
             forms=True,
             codes=(
                 Code.MISSING_FIELDS,
-                Code.NOT_SUPPORTED,
+                Code.CSR_INVALID,
+                Code.KEY_INVALID,
+                Code.PROOF_REQUIRED,
+                Code.PROOF_INVALID,
+                Code.KEY_IN_USE,
                 Code.WEAK_PASSWORD,
                 Code.USERNAME_TAKEN,
                 Code.EMAIL_TAKEN,
@@ -74,6 +77,9 @@ def endpoints(desk: Desk) -> Sequence[Endpoint]:
                 Code.TOO_MANY_ATTEMPTS,
                 Code.BAD_CREDENTIALS,
                 Code.DEVICE_UNKNOWN,
+                Code.PROOF_REQUIRED,
+                Code.PROOF_INVALID,
+                Code.CHALLENGE_SPENT,
                 Code.BUSY,
             ),
         ),

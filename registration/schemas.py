@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from common.admission import DeviceProof
 from common.clock import to_rfc3339
-from common.web.bodies import Body, Email, Fingerprint, Opaque, Username
+from common.web.bodies import Email, Opaque, Username
+from common.web.certificates import DeviceBody
 from common.web.endpoints import Answer, Call
-from common.web.enrolments import EnrolmentBody, NewDeviceAnswer, new_device_fields
-from common.web.messages import REGISTERED, Language
+from common.web.enrolments import EnrolmentBody, NewDeviceAnswer, new_device_fields, registered_message
+from common.web.messages import Language
+from common.web.proving import ProofBody, proof_of
 from registration.email_sender import qr_png
 from registration.pairing_token import LIFETIME, IssuedPairing
-from registration.registration import Registered, Registration, SecondDevice
+from registration.registration import PairingForm, Registered, Registration, SecondDevice
 
 
 class RegistrationBody(EnrolmentBody):
@@ -49,12 +52,12 @@ class SecondDeviceBody(EnrolmentBody):
     password: Opaque
 
 
-class PairingBody(Body):
+class PairingBody(DeviceBody):
     """A registered device that asks for a pairing token."""
 
     username: Username
     password: Opaque
-    client_cert_fp: Fingerprint
+    proof: ProofBody | None = None
 
 
 class PairingFields(Answer):
@@ -80,21 +83,32 @@ class PairingAnswer(PairingFields):
 
 
 def registration_form(call: Call) -> Registration:
-    """Return a registration as the use case takes it. Raises Refusal(NOT_SUPPORTED)."""
+    """Return a registration as the use case takes it. Raises Refusal: INVALID_REQUEST, CSR_INVALID, KEY_INVALID."""
     body: RegistrationBody = call.body
-    body.check_supported()
     device_name = body.device_name or call.device_name
     return Registration(
-        body.username, body.email, body.password, device_name, call.origin, idempotency_key=call.idempotency_key
+        body.username,
+        body.email,
+        body.password,
+        device_name,
+        call.origin,
+        idempotency_key=call.idempotency_key,
+        keys=body.own_keys(),
     )
 
 
 def second_device_form(call: Call) -> SecondDevice:
-    """Return a second device as the use case takes it. Raises Refusal(NOT_SUPPORTED)."""
+    """Return a second device as the use case takes it. Raises Refusal: INVALID_REQUEST, CSR_INVALID, KEY_INVALID."""
     body: SecondDeviceBody = call.body
-    body.check_supported()
     device_name = body.device_name or call.device_name
-    return SecondDevice(body.qr_code, body.username, body.password, device_name, call.origin)
+    return SecondDevice(body.qr_code, body.username, body.password, device_name, call.origin, body.own_keys())
+
+
+def pairing_form(call: Call) -> PairingForm:
+    """Return a request for a pairing token as the use case takes it. Raises MISSING_FIELDS, INVALID_REQUEST."""
+    body: PairingBody = call.body
+    fingerprint = body.fingerprint(DeviceProof.SIGNATURE, call.held) or ""
+    return PairingForm(body.username, body.password, fingerprint, call.origin, proof_of(body.proof), call.held)
 
 
 def registered_answer(registered: Registered, language: Language) -> RegisteredAnswer:
@@ -102,7 +116,7 @@ def registered_answer(registered: Registered, language: Language) -> RegisteredA
     return RegisteredAnswer(
         **new_device_fields(registered.device),
         **_pairing_fields(registered.user_uuid, registered.pairing),
-        message=REGISTERED.in_language(language, {}),
+        message=registered_message(registered.device, language),
     )
 
 

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from common.config import SettingsReader
+from common.crypto.signing import Algorithm
 from common.liveness import SessionRules
+from session_manager.event_model import StreamLimits
+
+_MOST_STREAMS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
-    """The limit and the idle time (`rules`), and how long a session and an access token live."""
+    """The limit and the idle time (`rules`), how long sessions and tokens live, what signs, how many may listen."""
 
     rules: SessionRules
     session_lifetime: timedelta
     access_token_lifetime: timedelta
+    token_algorithm: Algorithm = Algorithm.ES256
+    streams: StreamLimits = field(default_factory=StreamLimits)
 
 
 def read_settings(reader: SettingsReader) -> SessionSettings:
     """Read them; faults stay with the reader."""
+    usual = StreamLimits()
     return SessionSettings(
         rules=SessionRules(
             limit=reader.integer("MAX_CONCURRENT_DEVICES", 1, 0, 20),
@@ -27,4 +34,11 @@ def read_settings(reader: SettingsReader) -> SessionSettings:
         ),
         session_lifetime=reader.seconds("ICHIDAI_SESSION_SECONDS", 2_592_000),
         access_token_lifetime=reader.seconds("ICHIDAI_ACCESS_TOKEN_SECONDS", 600),
+        token_algorithm=Algorithm(reader.choice("ICHIDAI_TOKEN_ALGORITHM", Algorithm.ES256, tuple(Algorithm))),
+        streams=StreamLimits(
+            session=reader.integer("ICHIDAI_STREAMS_SESSION", usual.session, 1, _MOST_STREAMS),
+            user=reader.integer("ICHIDAI_STREAMS_USER", usual.user, 1, _MOST_STREAMS),
+            source=reader.integer("ICHIDAI_STREAMS_SOURCE", usual.source, 1, _MOST_STREAMS),
+            total=reader.integer("ICHIDAI_STREAMS", usual.total, 1, _MOST_STREAMS),
+        ),
     )

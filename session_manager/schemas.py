@@ -91,17 +91,23 @@ class HistoryAnswer(Answer):
     next_before: int | None = None
 
 
-def verify_answer(caller: Caller) -> VerifyAnswer:
-    """Return the answer to a verification."""
+def verify_fields(caller: Caller) -> dict[str, str]:
+    """Return what the answer to a verification tells, in its order."""
     session = caller.session
-    return VerifyAnswer(
-        user_uuid=caller.user_uuid,
-        username=caller.username,
-        session_id=session.session_id,
-        device_id=session.device_id,
-        login_at=to_rfc3339(session.login_at),
-        expires_at=to_rfc3339(session.ends_at),
-    )
+    return {
+        "user_uuid": caller.user_uuid,
+        "username": caller.username,
+        "session_id": session.session_id,
+        "device_id": session.device_id,
+        "login_at": to_rfc3339(session.login_at),
+        "expires_at": to_rfc3339(session.ends_at),
+    }
+
+
+def verify_headers(caller: Caller) -> dict[str, str]:
+    """Return the same for a proxy, which hands it on to what stands behind it."""
+    session = caller.session
+    return {"X-User-Uuid": caller.user_uuid, "X-Session-Id": session.session_id, "X-Device-Id": session.device_id}
 
 
 def sessions_answer(listed: Sequence[tuple[Session, str | None]], caller: Caller) -> SessionsAnswer:

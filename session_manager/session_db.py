@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from common.history import Entry, FailedLogin, Reason, read_entries, read_failures, why_ended
+from common.feed import Ending, read_endings
+from common.history import Entry, Event, FailedLogin, Reason, read_entries, read_failures, why_ended
 from common.liveness import SessionGone
 from common.storage.port import Store
 
@@ -23,8 +24,16 @@ class SessionDb:
         """Return why a session has ended."""
         if gone.reason is not None:
             return gone.reason
-        event = why_ended(self.entries(gone.user_uuid, before=None, limit=_SEARCHED), gone.session_id)
+        event = self.ending_of(gone)
         return Reason.ENDED if event is None or event.reason is None else event.reason
+
+    def ending_of(self, gone: SessionGone) -> Event | None:
+        """Return the recorded end of a session that is no longer in the book, if it is not too long ago."""
+        return why_ended(self.entries(gone.user_uuid, before=None, limit=_SEARCHED), gone.session_id)
+
+    def endings(self, now: datetime) -> Iterable[Ending]:
+        """Return what the feed tells of at `now`: whatever ended lately, of all users."""
+        return read_endings(self._store, now)
 
     def entries(self, user_uuid: str, *, before: int | None, limit: int) -> Sequence[Entry]:
         """Return entries of the history, newest first."""

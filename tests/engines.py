@@ -14,6 +14,7 @@ from common.clock import Clock, system_clock
 from common.storage.opening import open_store, open_tables
 from common.storage.port import Store
 from tests import dynamodb_local
+from tests.parts import MissingPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ def local_dynamodb(data: Path | None = None) -> dynamodb_local.LocalServer:
     os.environ.update(dynamodb_local.ENVIRONMENT)
     try:
         return dynamodb_local.shared() if data is None else dynamodb_local.LocalServer(data)
-    except dynamodb_local.MissingPart as part:
+    except MissingPart as part:
         pytest.skip(f"missing part: {part}")
 
 

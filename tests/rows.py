@@ -20,10 +20,7 @@ MARKERS = {"pytest.mark.row": ("asked", "suggested", "future"), "pytest.mark.pit
 """The marks of the rows that each marker may name."""
 
 LISTED = ("asked", "suggested", "future", "H")
-"""Rows of these marks are listed while no test names them."""
-
-IN_A_BROWSER = "screen"
-"""What people see in a browser only a browser can show: rows of this kind are listed, but `--strict` lets them pass."""
+"""Rows of these marks are listed while no test names them; `future` was only thought of: nobody waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +34,8 @@ class Naming:
 
 def read_rows(text: str) -> dict[str, str]:
     """Return the mark of each row of a rows file by its id, in the file's order."""
-    return {row: mark for row, mark, _kind, _words in _lines(text)}
-
-
-def screens(text: str) -> set[str]:
-    """Return the rows that only a browser can show."""
-    return {row for row, _mark, kind, _words in _lines(text) if kind == IN_A_BROWSER}
-
-
-def _lines(text: str) -> Iterator[list[str]]:
-    return (line.split(maxsplit=3) for line in text.splitlines() if line and not line.startswith("#"))
+    lines = (line.split(maxsplit=3) for line in text.splitlines() if line and not line.startswith("#"))
+    return {row: mark for row, mark, _kind, _words in lines}
 
 
 def namings(source: str, name: str) -> Iterator[Naming]:
@@ -78,16 +67,12 @@ def unnamed(rows: Mapping[str, str], named: set[str | None]) -> Iterator[str]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the unnamed rows. Returns 1 for a faulty marker and, with `--strict`, while an asked row is unnamed.
-
-    Rows that only a browser can show are excused.
-    """
+    """Print the unnamed rows. Returns 1 for a faulty marker and, with `--strict`, while an asked row is unnamed."""
     parser = argparse.ArgumentParser(description="List the rows that no test names.")
     parser.add_argument("--strict", action="store_true", help="fail while an asked row is not named")
     strict = parser.parse_args(arguments).strict
     folder = Path(__file__).parent
-    text = (folder / ROWS_FILE).read_text(encoding="utf-8")
-    rows = read_rows(text)
+    rows = read_rows((folder / ROWS_FILE).read_text(encoding="utf-8"))
     found = [
         naming
         for path in sorted(folder.rglob("*.py"))
@@ -96,8 +81,7 @@ def main(arguments: Sequence[str]) -> int:
     faults = [wrong for naming in found if (wrong := fault(naming, rows))]
     named = {naming.row for naming in found}
     print("\n".join([*unnamed(rows, named), *faults]) or "Tests name every row.")
-    demanded = {row for row, mark in rows.items() if mark == "asked"} - screens(text)
-    incomplete = bool(demanded - named)
+    incomplete = any(mark == "asked" and row not in named for row, mark in rows.items())
     return int(bool(faults) or (strict and incomplete))
 
 

@@ -35,8 +35,9 @@ GENEROUS = {
     "ICHIDAI_GUESSES_ACCOUNT_SOURCE": "100000",
     "ICHIDAI_GUESSES_ACCOUNT": "100000",
     "ICHIDAI_GUESSES_SOURCE": "100000",
+    "ICHIDAI_EVENTS_PORT": "off",
 }
-"""Settings for tests that are not about guessing: all of them come from one address."""
+"""Settings for tests that are not about guessing (all of them come from one address), nor about event streams."""
 
 _OURS = ("ICHIDAI_", "MAX_CONCURRENT_DEVICES", "PORT", "SNS_TOPIC_ARN", "S3_BUCKET", "AWS_REGION")
 _PORTS = range(20_000, 32_000)  # below those that systems hand out to outgoing connections

@@ -1,19 +1,24 @@
-"""Device certificates: X.509 (RFC 5280) issued by our own authority, signed with ML-DSA-87 (FIPS 204, RFC 9881).
+"""Device certificates: X.509 (RFC 5280) issued by our own authorities; `docs/certificates.md` tells their profile.
 
-ML-DSA-87 is the standard's name for what was Dilithium5.
+A device's key is signed by an authority of its own kind: ML-DSA-87 (FIPS 204, RFC 9881), the standard's name for what
+was Dilithium5, or ECDSA on P-256, which the TLS stacks of today take.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import cached_property
+from typing import TypeAlias
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA87PrivateKey, MLDSA87PublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from common.crypto.encoding import decode_base64
 
 AUTHORITY_LIFETIME = timedelta(days=3650)
 CERTIFICATE_LIFETIME = timedelta(days=365)
@@ -33,20 +38,63 @@ _KEY_USAGES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+PublicKey: TypeAlias = MLDSA87PublicKey | ec.EllipticCurvePublicKey
+PrivateKey: TypeAlias = MLDSA87PrivateKey | ec.EllipticCurvePrivateKey
+
+
+class KeyKind(StrEnum):
+    """What a key is, and the authority that signs it."""
+
+    POST_QUANTUM = "ml-dsa-87"
+    CLASSICAL = "p-256"
+
+
+_NAMES = {
+    KeyKind.POST_QUANTUM: "Ichidai device authority",
+    KeyKind.CLASSICAL: "Ichidai device authority (classical)",
+}
+
+
+@dataclass(frozen=True)
 class CertificateAuthority:
     """The key that signs devices' certificates, and its own self-signed certificate."""
 
-    key: MLDSA87PrivateKey
+    key: PrivateKey
     certificate: x509.Certificate
 
+    @property
+    def kind(self) -> KeyKind:
+        """What it signs, and with what."""
+        return kind_of(self.key.public_key())
+
+    @cached_property
+    def name(self) -> str:
+        """Its key's identifier (RFC 5280, 4.2.1.2) in hex, as its certificates and its list call it."""
+        return x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()).digest.hex()
+
     def private_bytes(self) -> bytes:
-        """Return the key as 32 bytes, the seed of FIPS 204."""
-        return self.key.private_bytes_raw()
+        """Return the key: 32 bytes, the seed of FIPS 204; or PKCS#8 DER."""
+        if isinstance(self.key, MLDSA87PrivateKey):
+            return self.key.private_bytes_raw()
+        form = serialization.PrivateFormat.PKCS8
+        return self.key.private_bytes(serialization.Encoding.DER, form, serialization.NoEncryption())
 
     def pem(self) -> str:
         """Return the authority's certificate as PEM text."""
         return self.certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+    @property
+    def digest(self) -> hashes.SHA256 | None:
+        """The digest that its signatures take; ML-DSA has its own."""
+        return None if self.kind is KeyKind.POST_QUANTUM else hashes.SHA256()
+
+    def key_identifier(self) -> x509.AuthorityKeyIdentifier:
+        """Return how what it signs points to its key."""
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
+
+    def issue(self, user_uuid: str, device_id: str, public_key: PublicKey, now: datetime) -> DeviceCertificate:
+        """Issue a device's certificate that names no place of a list of revoked ones."""
+        return generate_client_certificate(user_uuid, device_id, public_key, self, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,32 +136,56 @@ def read_certificate(text: str) -> bytes:
         raise ValueError(str(error)) from error
 
 
-def decode_base64(text: str) -> bytes:
-    """Decode base64 in either alphabet, padded or not, white space ignored. Raises ValueError for anything else."""
-    plain = "".join(text.split()).translate(str.maketrans("-_", "+/")).rstrip("=")
+def kind_of(public_key: object) -> KeyKind:
+    """Return what kind a public key is. ValueError for any other than ML-DSA-87 and EC on P-256."""
+    if isinstance(public_key, MLDSA87PublicKey):
+        return KeyKind.POST_QUANTUM
+    if isinstance(public_key, ec.EllipticCurvePublicKey) and isinstance(public_key.curve, ec.SECP256R1):
+        return KeyKind.CLASSICAL
+    raise ValueError("neither ML-DSA-87 nor EC on P-256")
+
+
+def issuer_name(certificate: x509.Certificate) -> str:
+    """Return the name of the authority that a certificate says has signed it. ValueError when it says nothing."""
     try:
-        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
-    except binascii.Error as error:
-        raise ValueError(str(error)) from error
+        found = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+    except x509.ExtensionNotFound:
+        found = None
+    if found is None:
+        raise ValueError("no authority key identifier")
+    return found.hex()
 
 
-def new_authority(now: datetime) -> CertificateAuthority:
+def read_issued(pem: str) -> DeviceCertificate:
+    """Return a certificate of ours, as it was stored, with its particulars."""
+    return _described(x509.load_pem_x509_certificate(pem.encode()))
+
+
+def new_authority(now: datetime, kind: KeyKind = KeyKind.POST_QUANTUM) -> CertificateAuthority:
     """Make a new root: a key and its self-signed certificate, valid for ten years."""
-    key = MLDSA87PrivateKey.generate()
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Ichidai device authority")])
-    public = key.public_key()
+    key = MLDSA87PrivateKey.generate() if kind is KeyKind.POST_QUANTUM else ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, _NAMES[kind])])
     builder = (
-        _builder(name, name, public, now, AUTHORITY_LIFETIME)
+        _builder(name, name, key.public_key(), now, AUTHORITY_LIFETIME)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_key_usage("key_cert_sign", "crl_sign"), critical=True)
     )
-    return CertificateAuthority(key, builder.sign(key, None))
+    return CertificateAuthority(key, builder.sign(key, None if kind is KeyKind.POST_QUANTUM else hashes.SHA256()))
 
 
 def generate_client_certificate(
-    user_uuid: str, device_id: str, public_key: MLDSA87PublicKey, authority: CertificateAuthority, now: datetime
+    user_uuid: str,
+    device_id: str,
+    public_key: PublicKey,
+    authority: CertificateAuthority,
+    now: datetime,
+    *,
+    crl_url: str | None = None,
 ) -> DeviceCertificate:
-    """Issue a device's certificate over its own public key, valid for a year; user and device are named by URNs."""
+    """Issue a device's certificate over its own public key, valid for a year; user and device are named by URNs.
+
+    `crl_url`: where the authority's list of revoked certificates is published.
+    """
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, device_id)])
     names = [x509.UniformResourceIdentifier(f"urn:uuid:{i}") for i in (user_uuid, device_id)]
     builder = (
@@ -122,13 +194,16 @@ def generate_client_certificate(
         .add_extension(_key_usage("digital_signature"), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key()), critical=False)
+        .add_extension(authority.key_identifier(), critical=False)
     )
-    return _described(builder.sign(authority.key, None))
+    if crl_url is not None:
+        place = x509.DistributionPoint([x509.UniformResourceIdentifier(crl_url)], None, None, None)
+        builder = builder.add_extension(x509.CRLDistributionPoints([place]), critical=False)
+    return _described(builder.sign(authority.key, authority.digest))
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, public_key: MLDSA87PublicKey, now: datetime, lifetime: timedelta
+    subject: x509.Name, issuer: x509.Name, public_key: PublicKey, now: datetime, lifetime: timedelta
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()

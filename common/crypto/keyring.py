@@ -1,7 +1,8 @@
-"""The suite's own keys: the certificate authority's, the access tokens', and one MAC key for each purpose.
+"""The suite's own keys: the certificate authority's, those that sign access tokens, and MAC keys.
 
 They lie together in one file, `keyring.json`, mode 0600. It is made whole or not at all, so that several workers may
-start at once, and the store keeps its digest, so that two hosts with two key rings are noticed before they do harm.
+start at once. The store keeps a list of the keys that rotate (`keylist`), their public halves with it, and the digest
+of all others, so that two hosts with two key rings are noticed before they do harm.
 """
 
 from __future__ import annotations
@@ -14,88 +15,84 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA87PrivateKey
 
+from common.clock import from_millis, to_millis
 from common.crypto.certificates import CertificateAuthority, new_authority
-from common.crypto.tokens import SigningKey
-from common.storage.port import Absent, Conflict, Put, Store
-from common.storage.tables import KEY_RING
+from common.crypto.signing import Algorithm, SigningKey, name_of, new_signing_key
 
 FILE_NAME = "keyring.json"
-MAC_PURPOSES = ("refresh", "takeover", "device", "names")
-_FORMAT = 1
+MAC_PURPOSES = ("names",)
+"""Purposes whose MAC key never changes: it names counters and makes challenges, and lets nobody in by itself."""
+
+_FORMAT = 2
 _MAC_BYTES = 32
+_FIRST = 0  # the keys of a new ring sign from 1970 on
 
 
 class KeyRingError(Exception):
     """The keys cannot be used; the text says what an operator can do."""
 
 
+class Purpose(StrEnum):
+    """What a key that rotates is for."""
+
+    ACCESS = "access"
+    REFRESH = "refresh"
+    TAKEOVER = "takeover"
+    DEVICE = "device"
+
+
+@dataclass(frozen=True, slots=True)
+class RingKey:
+    """A key that rotates. `secret` is None once it is retired: then only its name is kept, for ever."""
+
+    purpose: Purpose
+    kid: str
+    signs_from: datetime
+    secret: SigningKey | bytes | None
+
+
 @dataclass(frozen=True, slots=True)
 class KeyRing:
-    """All keys of the suite. `macs`: 32 random bytes for each of MAC_PURPOSES."""
+    """All keys of the suite that a host has. `macs`: 32 bytes for each of MAC_PURPOSES; `keys`: those that rotate."""
 
     authority: CertificateAuthority
-    signing: SigningKey
     macs: Mapping[str, bytes]
+    keys: tuple[RingKey, ...]
 
     def digest(self) -> str:
-        """Return a SHA-256 (hex) that two rings share only if they are the same; it tells nothing of the keys."""
-        parts = [self.authority.private_bytes(), self.signing.private_bytes(), *(self.macs[p] for p in MAC_PURPOSES)]
-        return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+        """Return a SHA-256 (hex) that rings share only if what never rotates is the same; it tells nothing of it."""
+        return _digest([self.authority.private_bytes(), *(self.macs[purpose] for purpose in MAC_PURPOSES)])
+
+    def first_digest(self) -> str:
+        """Return the digest that stores of the first format hold: over one key of each purpose and all else."""
+        first = [next(key.secret for key in self.keys if key.purpose is purpose) for purpose in Purpose]
+        return _digest([self.authority.private_bytes(), *map(_bytes_of, first), self.macs["names"]])
 
 
-def open_keyring(folder: Path, store: Store, now: datetime) -> KeyRing:
-    """Return the key ring in `folder`, making it only where neither the folder nor the store knows of one.
-
-    Raises KeyRingError when the store was used with other keys, or the file cannot be read; StoreUnavailable.
-    """
-    path = folder / FILE_NAME
-    known = store.get(KEY_RING.key("ring"))
-    if not path.exists():
-        if known is not None:
-            msg = f"This store was used with keys that are not here. Copy {FILE_NAME} from the other host to {path}."
-            raise KeyRingError(msg)
-        _make(path, now)
-    ring = _load(path)
-    _agree(ring, store, path)
-    return ring
+def _digest(parts: list[bytes]) -> str:
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
 
-def _agree(ring: KeyRing, store: Store, path: Path) -> None:
-    """Record the ring's digest in the store, or raise if the store holds another."""
-    try:
-        store.commit([Put(KEY_RING, {"id": "ring", "digest": ring.digest()}, Absent())], secrets.token_hex(16))
-    except Conflict:
-        known = store.get(KEY_RING.key("ring"))
-        if known is None or known["digest"] != ring.digest():
-            msg = (
-                f"The keys in {path} are not those this store was first used with. All hosts of one store need the "
-                f"same {FILE_NAME}: copy it from the host that was there first."
-            )
-            raise KeyRingError(msg) from None
+def new_ring_key(purpose: Purpose, signs_from: datetime, algorithm: Algorithm) -> RingKey:
+    """Make a key; `algorithm` is for one that signs access tokens."""
+    secret = new_signing_key(algorithm) if purpose is Purpose.ACCESS else secrets.token_bytes(_MAC_BYTES)
+    return RingKey(purpose, _name(secret), signs_from, secret)
 
 
-def _make(path: Path, now: datetime) -> None:
+def make_ring(path: Path, algorithm: Algorithm, now: datetime) -> None:
     """Write a new ring beside its place and link it there: the first of several makers wins, and all use its ring."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    content = {
-        "format": _FORMAT,
-        "authority": _authority_to_json(new_authority(now)),
-        "signing": _pem(ec.generate_private_key(ec.SECP256R1())),
-        "macs": {purpose: base64.b64encode(secrets.token_bytes(_MAC_BYTES)).decode() for purpose in MAC_PURPOSES},
-    }
-    draft = path.with_name(f"{FILE_NAME}.{os.getpid()}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-        json.dump(content, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
+    macs = {purpose: secrets.token_bytes(_MAC_BYTES) for purpose in MAC_PURPOSES}
+    keys = tuple(new_ring_key(purpose, from_millis(_FIRST), algorithm) for purpose in Purpose)
+    draft = _draft(path, KeyRing(new_authority(now), macs, keys))
     try:
         os.link(draft, path)
     except FileExistsError:
@@ -104,19 +101,81 @@ def _make(path: Path, now: datetime) -> None:
         draft.unlink()
 
 
-def _load(path: Path) -> KeyRing:
+def replace_ring(path: Path, ring: KeyRing) -> None:
+    """Put a ring in the place of the one that is there, whole or not at all."""
+    _draft(path, ring).replace(path)
+
+
+def _draft(path: Path, ring: KeyRing) -> Path:
+    """Write a ring, synced, beside its place."""
+    draft = path.with_name(f"{FILE_NAME}.{os.getpid()}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        json.dump(_to_json(ring), file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    return draft
+
+
+def load_ring(path: Path) -> KeyRing:
+    """Read the ring. Raises KeyRingError."""
     try:
-        content = json.loads(path.read_text(encoding="ascii"))
-        if content["format"] != _FORMAT:
-            raise ValueError(content["format"])
+        content = _upgraded(json.loads(path.read_text(encoding="ascii")))
         return KeyRing(
             _authority_from_json(content["authority"]),
-            SigningKey(_private_key(content["signing"], ec.EllipticCurvePrivateKey)),
             {purpose: _mac_key(content["macs"][purpose]) for purpose in MAC_PURPOSES},
+            tuple(_key_from_json(fields) for fields in content["keys"]),
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         msg = f"The key ring {path} cannot be read ({type(error).__name__}). Restore it from a backup."
         raise KeyRingError(msg) from error
+
+
+def _upgraded(content: dict[str, Any]) -> dict[str, Any]:
+    """Return a ring as it is written today; the first format had one key for each purpose."""
+    if content["format"] == _FORMAT:
+        return content
+    if content["format"] != 1:
+        raise ValueError(content["format"])
+    macs = content["macs"]
+    first = {purpose: content["signing"] if purpose is Purpose.ACCESS else macs[purpose] for purpose in Purpose}
+    keys = [{"purpose": purpose, "signs_from": _FIRST, "secret": secret} for purpose, secret in first.items()]
+    return {"authority": content["authority"], "macs": macs, "keys": keys}
+
+
+def _to_json(ring: KeyRing) -> dict[str, Any]:
+    return {
+        "format": _FORMAT,
+        "authority": _authority_to_json(ring.authority),
+        "macs": {purpose: base64.b64encode(key).decode() for purpose, key in ring.macs.items()},
+        "keys": [_key_to_json(key) for key in ring.keys],
+    }
+
+
+def _key_to_json(key: RingKey) -> dict[str, Any]:
+    secret = key.secret
+    text = _pem(secret.private) if isinstance(secret, SigningKey) else base64.b64encode(secret or b"").decode()
+    times = {"signs_from": to_millis(key.signs_from)}
+    return {"purpose": str(key.purpose), "kid": key.kid, **times, "secret": None if secret is None else text}
+
+
+def _key_from_json(fields: Mapping[str, Any]) -> RingKey:
+    purpose, text = Purpose(fields["purpose"]), fields["secret"]
+    signs_from = from_millis(fields["signs_from"])
+    if text is None:
+        return RingKey(purpose, str(fields["kid"]), signs_from, None)
+    secret = SigningKey(_private_key(text)) if purpose is Purpose.ACCESS else _mac_key(text)
+    kid = _name(secret)
+    if fields.get("kid", kid) != kid:
+        raise ValueError("kid")
+    return RingKey(purpose, kid, signs_from, secret)
+
+
+def _bytes_of(secret: SigningKey | bytes | None) -> bytes:
+    return secret.private_bytes() if isinstance(secret, SigningKey) else secret or b""
+
+
+def _name(secret: SigningKey | bytes) -> str:
+    return secret.kid if isinstance(secret, SigningKey) else name_of(b"ichidai MAC key" + secret)
 
 
 def _mac_key(text: str) -> bytes:
@@ -133,7 +192,10 @@ def _authority_to_json(authority: CertificateAuthority) -> dict[str, str]:
 
 def _authority_from_json(fields: Mapping[str, str]) -> CertificateAuthority:
     certificate = x509.load_pem_x509_certificate(fields["certificate"].encode())
-    return CertificateAuthority(_private_key(fields["key"], MLDSA87PrivateKey), certificate)
+    key = _private_key(fields["key"])
+    if not isinstance(key, MLDSA87PrivateKey):
+        raise TypeError(type(key).__name__)
+    return CertificateAuthority(key, certificate)
 
 
 def _pem(key: Any) -> str:
@@ -142,8 +204,5 @@ def _pem(key: Any) -> str:
     return text.decode()
 
 
-def _private_key(pem: str, kind: type[Any]) -> Any:
-    key = serialization.load_pem_private_key(pem.encode(), None)
-    if not isinstance(key, kind):
-        raise TypeError(type(key).__name__)
-    return key
+def _private_key(pem: str) -> Any:
+    return serialization.load_pem_private_key(pem.encode(), None)

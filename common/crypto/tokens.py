@@ -1,66 +1,75 @@
-"""Tokens: access tokens as JWT (RFC 7519, RFC 9068) signed with ES256, and sealed values under a MAC for all else."""
+"""Tokens: access tokens as JWT (RFC 7519, RFC 9068), and sealed values under a MAC for all else."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
-from typing import Any
+from functools import lru_cache
+from typing import Any, Protocol
 
 import jwt
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+import orjson
 from itsdangerous import BadSignature, URLSafeSerializer
-from jwt.algorithms import ECAlgorithm
 
-from common.clock import from_millis
+from common.clock import from_millis, to_millis
+from common.crypto.signing import BadSignatureOrKey, SigningKey, VerifyingKey, is_canonical
+from common.memo import Memo
+from common.storage.port import StoreUnavailable
 
-ALGORITHM = "ES256"
 TOKEN_TYPE = "at+jwt"  # noqa: S105 - the media type of RFC 9068
 _HEADER = frozenset({"alg", "typ", "kid"})
 _TEXT_CLAIMS = ("sub", "sid", "device_id", "preferred_username", "jti")
-_CLAIMS = ("iss", "aud", *_TEXT_CLAIMS, "iat", "exp")
-_LONGEST = 4096
+_CLAIMS = frozenset({"iss", "aud", "iat", "exp", *_TEXT_CLAIMS})
+_LONGEST = 8192
+_LONGEST_MAC = 4096
+_REMEMBERED = 16_384
+"""Tokens whose signature is known to be good, for each process: at most 15 MB."""
 
 
 class ForgedToken(Exception):
     """The text is no token of ours. The message never quotes it."""
 
 
-@dataclass(frozen=True)
-class SigningKey:
-    """An EC key on P-256 that signs access tokens under one algorithm."""
+class AccessKeys(Protocol):
+    """The keys of access tokens as they are now: they are rotated and retired while we run."""
 
-    private: ec.EllipticCurvePrivateKey
+    def signer(self) -> SigningKey:
+        """Return the key that signs. Raises StoreUnavailable."""
 
-    @cached_property
-    def public(self) -> ec.EllipticCurvePublicKey:
-        """The half that verifies."""
-        return self.private.public_key()
+    def verifier(self, kid: str) -> VerifyingKey | None:
+        """Return the published key of this name; None when there is none, or it is retired. Raises StoreUnavailable."""
 
-    @cached_property
-    def kid(self) -> str:
-        """The key's name: the SHA-256 of its SPKI, cut to 16 bytes, base64url."""
-        encoding, form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-        digest = hashlib.sha256(self.public.public_bytes(encoding, form)).digest()
-        return base64.urlsafe_b64encode(digest[:16]).rstrip(b"=").decode()
+    def published(self) -> Sequence[VerifyingKey]:
+        """Return all keys that verify or soon will, needing no store."""
 
-    def private_bytes(self) -> bytes:
-        """Return the key as PKCS#8 DER."""
-        form = serialization.PrivateFormat.PKCS8
-        return self.private.private_bytes(serialization.Encoding.DER, form, serialization.NoEncryption())
 
-    def jwk(self) -> dict[str, Any]:
-        """Return the public key as a JWK (RFC 7517)."""
-        return {**ECAlgorithm.to_jwk(self.public, as_dict=True), "kid": self.kid, "use": "sig", "alg": ALGORITHM}
+@dataclass(frozen=True, slots=True)
+class OneKey:
+    """The keys of access tokens where there is only one, and for ever."""
+
+    key: SigningKey
+
+    def signer(self) -> SigningKey:
+        """Return it."""
+        return self.key
+
+    def verifier(self, kid: str) -> VerifyingKey | None:
+        """Return it, if it is asked for."""
+        return self.key.verifying if kid == self.key.kid else None
+
+    def published(self) -> Sequence[VerifyingKey]:
+        """Return it alone."""
+        return (self.key.verifying,)
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What an access token says: whose it is, which session and device, its id and its times."""
+    """What an access token says: whose it is, which session and device, its id and its times.
+
+    `thumbprint`: of the key that must be proven whenever it is presented (`cnf`, `jkt`, RFC 9449); None: a bearer's.
+    """
 
     user_uuid: str
     session_id: str
@@ -69,19 +78,24 @@ class Claims:
     token_id: str
     issued_at: datetime
     expires_at: datetime
+    thumbprint: str | None = None
 
 
 class AccessTokens:
-    """Signs and checks access tokens of one issuer and audience. It knows nothing of sessions or stores."""
+    """Signs and checks access tokens of one issuer and audience. It knows nothing of sessions or stores.
 
-    def __init__(self, key: SigningKey, issuer: str, audience: str) -> None:
-        self._key = key
+    That a signature is good is remembered by the SHA-256 of the whole token, and believed while its key is published.
+    """
+
+    def __init__(self, keys: AccessKeys, issuer: str, audience: str) -> None:
+        self._keys = keys
         self._issuer = issuer
         self._audience = audience
+        self._good: Memo[bytes, tuple[str, Claims]] = Memo(_REMEMBERED)
 
     def sign(self, claims: Claims) -> str:
-        """Return the signed token."""
-        payload = {
+        """Return the signed token. Raises StoreUnavailable when it cannot be known which key signs."""
+        payload: dict[str, Any] = {
             "iss": self._issuer,
             "aud": self._audience,
             "sub": claims.user_uuid,
@@ -89,81 +103,120 @@ class AccessTokens:
             "device_id": claims.device_id,
             "preferred_username": claims.username,
             "jti": claims.token_id,
-            "iat": claims.issued_at,
-            "exp": claims.expires_at,
+            "iat": to_millis(claims.issued_at) // 1000,
+            "exp": to_millis(claims.expires_at) // 1000,
         }
-        headers = {"typ": TOKEN_TYPE, "kid": self._key.kid}
-        return jwt.encode(payload, self._key.private, algorithm=ALGORITHM, headers=headers)
+        if claims.thumbprint is not None:
+            payload["cnf"] = {"jkt": claims.thumbprint}
+        key = self._keys.signer()
+        return key.sign(orjson.dumps(payload), {"typ": TOKEN_TYPE, "kid": key.kid})
 
     def read(self, token: str) -> Claims:
-        """Check everything about a token but its expiry, and return its claims. Raises ForgedToken.
+        """Check everything about a token but its expiry, and return its claims. Raises ForgedToken, StoreUnavailable.
 
         Expiry is left to the caller: an expired token of ours may still log its session out, and a forged one may not.
         """
-        if len(token) > _LONGEST or not token.isascii() or not _is_canonical(token):
+        if len(token) > _LONGEST or not token.isascii():
+            raise ForgedToken("its form")
+        digest = hashlib.sha256(token.encode()).digest()
+        known = self._good.get(digest)
+        if known is not None and self._keys.verifier(known[0]) is not None:
+            return known[1]
+        return self._good.put(digest, self._check(token))[1]
+
+    def _check(self, token: str) -> tuple[str, Claims]:
+        """Return the name of the key that signed a token, and its claims. Raises ForgedToken, StoreUnavailable."""
+        if not is_canonical(token):
             raise ForgedToken("its form")
         try:
-            self._check_header(jwt.get_unverified_header(token))
-            payload = jwt.decode(
-                token,
-                self._key.public,
-                algorithms=[ALGORITHM],
-                issuer=self._issuer,
-                audience=self._audience,
-                options={"require": list(_CLAIMS), "verify_exp": False, "verify_iat": False},
-            )
-            return _claims(payload)
-        except (jwt.InvalidTokenError, ValueError, TypeError, KeyError, OverflowError) as error:
+            key = self._key_of(jwt.get_unverified_header(token))
+            _, payload = key.verify(token)
+            return key.kid, self._claims(orjson.loads(payload))
+        except (
+            jwt.InvalidTokenError,
+            BadSignatureOrKey,
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
+            OverflowError,
+        ) as error:
             raise ForgedToken(type(error).__name__) from None
 
     def jwks(self) -> dict[str, Any]:
         """Return the public keys as a JWK set (RFC 7517)."""
-        return {"keys": [self._key.jwk()]}
+        return {"keys": [key.jwk() for key in self._keys.published()]}
 
-    def _check_header(self, header: Mapping[str, Any]) -> None:
-        """Refuse any header but the one that `sign` writes: no other parameter can then have a meaning."""
-        if header.keys() != _HEADER or header["typ"] != TOKEN_TYPE or header["kid"] != self._key.kid:
+    def _key_of(self, header: Mapping[str, Any]) -> VerifyingKey:
+        """Refuse any header but one that `sign` writes: no other parameter can then have a meaning."""
+        if header.keys() != _HEADER or header["typ"] != TOKEN_TYPE or not isinstance(header["kid"], str):
             raise ForgedToken("its header")
+        key = self._keys.verifier(header["kid"])
+        if key is None:
+            raise ForgedToken("no key of ours")
+        return key
+
+    def _claims(self, payload: Mapping[str, Any]) -> Claims:
+        if payload.keys() - {"cnf"} != _CLAIMS:
+            raise ForgedToken("its claims")
+        if payload["iss"] != self._issuer or payload["aud"] != self._audience:
+            raise ForgedToken("another issuer or audience")
+        user_uuid, session_id, device_id, username, token_id = (_text(payload[name]) for name in _TEXT_CLAIMS)
+        issued_at, expires_at = (_time(payload[name]) for name in ("iat", "exp"))
+        bound_to = _thumbprint(payload["cnf"]) if "cnf" in payload else None
+        return Claims(user_uuid, session_id, device_id, username, token_id, issued_at, expires_at, bound_to)
+
+
+@dataclass(frozen=True, slots=True)
+class MacKeys:
+    """The keys of one purpose, oldest first; the last one seals, each of them opens.
+
+    `all_here` is False while the store knows of a key that this host has not: then a token that does not open proves
+    nothing.
+    """
+
+    keys: tuple[bytes, ...]
+    all_here: bool = True
 
 
 class MacTokens:
-    """Values sealed under a MAC (HMAC-SHA-256): anyone may read them, nobody but we can make them."""
+    """Values sealed under a MAC (HMAC-SHA-256): anyone may read them, nobody but we can make them.
 
-    def __init__(self, key: bytes, purpose: str) -> None:
-        settings = {"key_derivation": "hmac", "digest_method": hashlib.sha256}
-        self._serializer = URLSafeSerializer(key, salt=f"ichidai.{purpose}.v1", signer_kwargs=settings)
+    `keys` is one key for ever, or what returns the keys as they are now.
+    """
+
+    def __init__(self, keys: bytes | Callable[[], MacKeys], purpose: str) -> None:
+        fixed = MacKeys((keys,)) if isinstance(keys, bytes) else None
+        self._keys: Callable[[], MacKeys] = (lambda: fixed) if fixed else keys  # type: ignore[assignment]
+        self._salt = f"ichidai.{purpose}.v1"
 
     def seal(self, value: Sequence[Any]) -> str:
-        """Return the token that holds a JSON value."""
-        return str(self._serializer.dumps(value))
+        """Return the token that holds a JSON value. Raises StoreUnavailable when it cannot be known which key seals."""
+        return str(_serializer(self._keys().keys, self._salt).dumps(value))
 
     def open(self, token: str) -> Any:
-        """Return the value of a token. Raises ForgedToken."""
-        if len(token) > _LONGEST or not token.isascii() or not _is_canonical(token):
+        """Return the value of a token. Raises ForgedToken, StoreUnavailable."""
+        if len(token) > _LONGEST_MAC or not token.isascii() or not is_canonical(token):
             raise ForgedToken("its form")
+        keys = self._keys()
         try:
-            return self._serializer.loads(token)
+            return _serializer(keys.keys, self._salt).loads(token)
         except (BadSignature, ValueError) as error:
+            if not keys.all_here:
+                raise StoreUnavailable("a MAC key is not on this host: copy keyring.json") from None
             raise ForgedToken(type(error).__name__) from None
 
 
-def _is_canonical(token: str) -> bool:
-    """Say whether every part is base64url exactly as an encoder writes it, so that no two texts are one token."""
-    return all(_is_canonical_part(part) for part in token.lstrip(".").split("."))
+@lru_cache(maxsize=64)
+def _serializer(keys: tuple[bytes, ...], salt: str) -> URLSafeSerializer:
+    settings = {"key_derivation": "hmac", "digest_method": hashlib.sha256}
+    return URLSafeSerializer(list(keys), salt=salt, signer_kwargs=settings)
 
 
-def _is_canonical_part(part: str) -> bool:
-    try:
-        raw = base64.b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True)
-    except ValueError:
-        return False
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode() == part
-
-
-def _claims(payload: Mapping[str, Any]) -> Claims:
-    user_uuid, session_id, device_id, username, token_id = (_text(payload[name]) for name in _TEXT_CLAIMS)
-    issued_at, expires_at = (_time(payload[name]) for name in ("iat", "exp"))
-    return Claims(user_uuid, session_id, device_id, username, token_id, issued_at, expires_at)
+def _thumbprint(confirmation: Any) -> str:
+    if not isinstance(confirmation, dict) or confirmation.keys() != {"jkt"}:
+        raise ForgedToken("its confirmation")
+    return _text(confirmation["jkt"])
 
 
 def _text(value: Any) -> str:

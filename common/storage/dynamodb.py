@@ -3,7 +3,8 @@
 Every commit is one TransactWriteItems with the request id as its token: when an answer is lost the same request can be
 sent again, and DynamoDB does it once. boto3 itself never repeats anything; its repetitions would turn a lost answer
 into a failed condition. Reads are strongly consistent. Only an answer that names its consumed capacity counts as one:
-boto3 takes a truncated page of a proxy for an empty answer, and "there is no such item" must never be a guess.
+boto3 takes a truncated page of a proxy for an empty answer, and "there is no such item" must never be a guess. A `get`
+goes past the client where it can (`dynamodb_reads`), with the same answers.
 
 Once a call has given up because nobody answered, all others give up for a moment without asking (`rest`).
 """
@@ -25,6 +26,7 @@ from botocore.parsers import ResponseParserError
 from common.patience import Patience, is_time_up
 from common.storage.bounds import can_hold, can_query, check_writes
 from common.storage.dynamodb_faults import CREDENTIALS, Kind, Verdict, judge
+from common.storage.dynamodb_reads import LeanReads, lean_reads
 from common.storage.dynamodb_values import Wire, item_from_wire, key_to_wire, query_to_wire, write_to_wire
 from common.storage.port import (
     Conflict,
@@ -71,7 +73,7 @@ class DynamoStore:
         self._prefix = place.prefix
         self._wait = limits.wait
         self._rest = Rest(limits.rest)
-        self._clients = _Clients(lambda: make_client(place, limits))
+        self._clients = _Clients(lambda: _opened(place, limits))
 
     def get(self, key: Key) -> Item | None:
         """See `Store.get`."""
@@ -164,19 +166,38 @@ class _Failed(Exception):
         self.verdict = verdict
 
 
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A client, and what reads items in its place, where that can be."""
+
+    client: DynamoDBClient
+    reads: LeanReads | None
+
+    def send(self, verb: str, request: Wire) -> Any:
+        """Send once. Raises _FAULTS."""
+        answer = self.reads.get(request) if verb == "get_item" and self.reads is not None else None
+        return getattr(self.client, verb)(**request) if answer is None else answer
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.client.close()
+        if self.reads is not None:
+            self.reads.close()
+
+
 class _Clients:
     """This process' client, made at its first use. A forked child makes its own: a connection has one owner."""
 
-    def __init__(self, make: Callable[[], DynamoDBClient]) -> None:
+    def __init__(self, make: Callable[[], _Opened]) -> None:
         self._make = make
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._client: DynamoDBClient | None = None
+        self._opened: _Opened | None = None
 
     def answer(self, verb: str, request: Wire) -> Any:
         """Send once. Raises _Failed."""
         try:
-            answer = getattr(self._mine(), verb)(**request)
+            answer = self._mine().send(verb, request)
         except _FAULTS as error:
             raise _Failed(_verdict(error)) from error
         if "ConsumedCapacity" not in answer:
@@ -187,22 +208,22 @@ class _Clients:
         """Close the connections; the next use makes a client anew."""
         self._leave_parent()
         with self._lock:
-            client, self._client = self._client, None
-        if client is not None:
-            client.close()
+            opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.close()
 
-    def _mine(self) -> DynamoDBClient:
+    def _mine(self) -> _Opened:
         self._leave_parent()
         with self._lock:
-            if self._client is None:
-                self._client = self._make()
-            return self._client
+            if self._opened is None:
+                self._opened = self._make()
+            return self._opened
 
     def _leave_parent(self) -> None:
         if self._pid != os.getpid():
             self._pid = os.getpid()
             self._lock = threading.Lock()  # another thread of the parent may have held the old one
-            self._client = None
+            self._opened = None
 
 
 @contextmanager
@@ -216,6 +237,16 @@ def as_unavailable() -> Iterator[None]:
 
 def make_client(place: Place, limits: Limits = Limits(), tries: int = 1) -> DynamoDBClient:
     """Return a client of its own session. `tries` 1: boto3 repeats nothing."""
+    return _client_of(boto3.session.Session(region_name=place.region), place, limits, tries)
+
+
+def _opened(place: Place, limits: Limits) -> _Opened:
+    session = boto3.session.Session(region_name=place.region)
+    client = _client_of(session, place, limits, tries=1)
+    return _Opened(client, lean_reads(session, client, limits.connect, limits.answer))
+
+
+def _client_of(session: boto3.session.Session, place: Place, limits: Limits, tries: int) -> DynamoDBClient:
     # The legacy mode is the one that compares an answer with its checksum even when nothing is repeated.
     config = Config(
         connect_timeout=limits.connect,
@@ -224,7 +255,6 @@ def make_client(place: Place, limits: Limits = Limits(), tries: int = 1) -> Dyna
         max_pool_connections=64,
         tcp_keepalive=True,
     )
-    session = boto3.session.Session(region_name=place.region)
     return session.client("dynamodb", endpoint_url=place.endpoint, config=config)
 
 

@@ -5,6 +5,7 @@ A name such as `uuid`, `name`, `state` or `token` is reserved there and works on
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -52,6 +53,17 @@ def from_wire(wire: Mapping[str, Any]) -> Value:
     if kind == "B" and content == _EMPTY_TEXT:
         return ""
     raise ValueError(f"an attribute of kind {kind} is none of ours")
+
+
+def with_bytes(answer: Any) -> Any:
+    """Return an answer as boto3 gives it, from one read as JSON: what is binary is base64 there."""
+    if isinstance(answer, list):
+        return [with_bytes(inner) for inner in answer]
+    if not isinstance(answer, dict):
+        return answer
+    if answer.keys() == {"B"} and isinstance(answer["B"], str):
+        return {"B": base64.b64decode(answer["B"])}
+    return {name: with_bytes(inner) for name, inner in answer.items()}
 
 
 def item_to_wire(table: Table, item: Item) -> Wire:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Generic, Protocol, TypeVar
 
 
@@ -35,14 +35,9 @@ class PerThread(Generic[T]):
         self._slots: weakref.WeakSet[_Slot[T]] = weakref.WeakSet()
         _EVERY.add(self)
 
-    @contextmanager
-    def use(self) -> Iterator[T]:
+    def use(self) -> AbstractContextManager[T]:
         """Give the thread's own thing; nobody closes it meanwhile. Not to be nested. Raises what `open_one` raises."""
-        slot = self._slot()
-        with slot.lock:
-            if slot.held is None:
-                slot.held = self._open_one()
-            yield slot.held
+        return self._slot()
 
     def close(self) -> None:
         """Close all that is open, after the calls under way; the next use opens again."""
@@ -53,7 +48,7 @@ class PerThread(Generic[T]):
         slot: _Slot[T] | None = getattr(self._local, "slot", None)
         if slot is None:
             with self._gate:
-                slot = self._local.slot = _Slot()
+                slot = self._local.slot = _Slot(self._open_one)
                 self._slots.add(slot)
         return slot
 
@@ -73,9 +68,25 @@ class PerThread(Generic[T]):
 
 
 class _Slot(Generic[T]):
-    def __init__(self) -> None:
+    """One thread's thing. Entering it is on the way of every read, so it is a context manager itself."""
+
+    def __init__(self, open_one: Callable[[], T]) -> None:
         self.lock = threading.Lock()
         self.held: T | None = None
+        self._open_one = open_one
+
+    def __enter__(self) -> T:
+        self.lock.acquire()
+        if self.held is None:
+            try:
+                self.held = self._open_one()
+            except BaseException:
+                self.lock.release()
+                raise
+        return self.held
+
+    def __exit__(self, *_: object) -> None:
+        self.lock.release()
 
     def close(self) -> None:
         held, self.held = self.held, None

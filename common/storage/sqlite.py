@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import orjson
 
 from common.clock import Clock, to_millis
+from common.memo import Memo
 from common.patience import Patience
 from common.storage.bounds import can_hold, can_query, check_writes
 from common.storage.contents import digest, end_of, holds
@@ -52,6 +53,9 @@ _PURGE_GRACE_MS = 7_200_000
 
 _NO_SORT = ""
 
+_LONGEST_KEPT, _MOST_KEPT = 4096, 8192
+"""What decoded items are kept by their bytes: those of a book's length, and as many as are verified at a time."""
+
 
 class SqliteStore:
     """A `Store` in a file. `wait` is how many seconds a call waits for other processes before it is unavailable."""
@@ -63,6 +67,7 @@ class SqliteStore:
         self._rest = Rest(_REST_SECONDS)
         self._purgeable = itertools.cycle([table.name for table in tables if table.expires])
         self._connections = PerThread(lambda: self._patiently(self._open))
+        self._kept: Memo[bytes, Item] = Memo(_MOST_KEPT)
         self._create(tables)
 
     def get(self, key: Key) -> Item | None:
@@ -70,7 +75,7 @@ class SqliteStore:
         if not can_hold(key):
             return None
         rows = self._read(_SELECT.format(key.table.name), _where(key))
-        return orjson.loads(rows[0][0]) if rows else None
+        return self._decoded(rows[0][0]) if rows else None
 
     def query(
         self, table: Table, partition: str, *, after: Sort | None = None, limit: int = 100, descending: bool = False
@@ -103,6 +108,12 @@ class SqliteStore:
         """See `Store.close`: closes the connections of all threads."""
         self._connections.close()
 
+    def _decoded(self, content: bytes) -> Item:
+        """Return what an item's bytes say; the same bytes are the same object, so that others can tell, too."""
+        if len(content) > _LONGEST_KEPT:
+            return orjson.loads(content)  # type: ignore[no-any-return]
+        return self._kept.get(content) or self._kept.put(content, orjson.loads(content))
+
     def _read(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
         with self._connections.use() as connection:
             return self._patiently(lambda: connection.execute(statement, values).fetchall())
@@ -131,13 +142,14 @@ class SqliteStore:
 
     def _patiently(self, run: Callable[[], R]) -> R:
         """Run something again while the file is locked, up to the wait; the last error becomes StoreUnavailable."""
-        patience = Patience(0 if self._rest.is_on() else self._wait)
+        patience: Patience | None = None  # most runs need none
         while True:
             try:
                 return run()
             except sqlite3.Error as error:
                 if not _is_busy(error):
                     raise _unavailable(error) from error
+                patience = patience or Patience(0 if self._rest.is_on() else self._wait)
                 if not patience.left():
                     self._rest.begin()
                     raise _unavailable(error) from error

@@ -9,8 +9,23 @@ NAMES = Table("NamesTable", "claim")
 SESSIONS = Table("SessionsTable", "user_uuid")
 DEVICES = Table("DevicesTable", "user_uuid", "device_id")
 PAIRING_TOKENS = Table("PairingTokensTable", "token_hash", expires=True)
+CHALLENGES = Table("ChallengesTable", "challenge_hash", expires=True)
 LOGIN_HISTORY = Table("LoginHistory", "user_uuid", "change_no", sort_is_number=True, expires=True)
 THROTTLE = Table("ThrottleTable", "bucket", expires=True)
 KEY_RING = Table("KeyRingTable", "id")
+REVOCATIONS = Table("RevocationsTable", "issuer_shard", "serial", expires=True)
+FEED = Table("FeedTable", "bucket", "id", expires=True)
 
-ALL = (USERS, NAMES, SESSIONS, DEVICES, PAIRING_TOKENS, LOGIN_HISTORY, THROTTLE, KEY_RING)
+ALL = (
+    USERS,
+    NAMES,
+    SESSIONS,
+    DEVICES,
+    PAIRING_TOKENS,
+    CHALLENGES,
+    LOGIN_HISTORY,
+    THROTTLE,
+    KEY_RING,
+    REVOCATIONS,
+    FEED,
+)

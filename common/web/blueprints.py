@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 from flask import Response, request
@@ -16,19 +16,23 @@ from common.history import Reason
 from common.liveness import SessionGone
 from common.patience import REQUEST_SECONDS, at_most
 from common.web.bodies import Body, idempotency_key, parse, read_fields
-from common.web.clients import Network, origin_of
+from common.web.clients import Network, forwarded_certificate, is_trusted, origin_of
 from common.web.endpoints import Answer, Call, Choice, Endpoint, Reply
-from common.web.guards import Authenticator, Guard, bearer_token, touch_quietly
+from common.web.guards import Authenticator, Guard, touch_quietly
 from common.web.openapi import described
+from common.web.presenting import Target, meant_by, presented
 from common.web.problems import language_of_request
+
+_DPOP = "DPoP"
 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """What every route needs of the suite: who calls, and which proxies are believed."""
+    """What every route needs of the suite: who calls, which proxies are believed, and where a path is known."""
 
     authenticator: Authenticator
     trusted_proxies: Sequence[Network]
+    url_of: Callable[[str], str]
 
 
 def blueprint_of(name: str, endpoints: Sequence[Endpoint], edge: Edge) -> APIBlueprint:
@@ -46,7 +50,7 @@ def _view(endpoint: Endpoint, edge: Edge) -> Callable[[], Response]:
     def view() -> Response:
         with at_most(REQUEST_SECONDS):
             try:
-                return _respond(endpoint.handler(_call(endpoint, edge)))
+                return _with_nonce(_respond(endpoint.handler(_call(endpoint, edge))), edge)
             except NoSuchUser:
                 raise Refusal(Code.SESSION_ENDED, session_reason=str(Reason.REVOKED)) from None
             except SessionGone as gone:
@@ -57,10 +61,13 @@ def _view(endpoint: Endpoint, edge: Edge) -> Callable[[], Response]:
 
 def _call(endpoint: Endpoint, edge: Edge) -> Call:
     """Check the call in the contract's order: who calls, then the shape of what is sent."""
-    token = None if endpoint.guard is Guard.OPEN else bearer_token(request)
+    origin, target = origin_of(request, edge.trusted_proxies), _target(endpoint, edge)
+    bearing = None if endpoint.guard is Guard.OPEN else presented(request.headers.get, target)
     caller = None
-    if endpoint.guard is Guard.SIGNED_IN and token is not None:
-        caller = edge.authenticator.authenticate(token)
+    if endpoint.guard is Guard.SIGNED_IN and bearing is not None:
+        caller = edge.authenticator.authenticate(bearing)
+    if endpoint.guard is Guard.OPEN and _DPOP in request.headers:
+        origin = replace(origin, possession=edge.authenticator.prove(request.headers[_DPOP], target))
     body = _body(endpoint)
     query = None if endpoint.query is None else parse(endpoint.query, request.args.to_dict())
     if caller is not None and endpoint.activity:
@@ -68,12 +75,28 @@ def _call(endpoint: Endpoint, edge: Edge) -> Call:
     return Call(
         body=body,
         query=query,
-        token=token,
+        presented=bearing,
         caller=caller,
-        origin=origin_of(request, edge.trusted_proxies),
+        origin=origin,
         language=language_of_request(),
         idempotency_key=idempotency_key(request),
+        client_cert=forwarded_certificate(request, edge.trusted_proxies),
     )
+
+
+def _target(endpoint: Endpoint, edge: Edge) -> Target:
+    """Return what was called, as clients know it, or what a trusted proxy asks about."""
+    own = Target(request.method, edge.url_of(request.path))
+    if not endpoint.forwarded:
+        return own
+    return meant_by(request.headers.get, own, is_trusted=is_trusted(request.remote_addr or "", edge.trusted_proxies))
+
+
+def _with_nonce(response: Response, edge: Edge) -> Response:
+    """Tell a client that signs its requests what the next proof shall name (RFC 9449, section 8.2)."""
+    if _DPOP in request.headers:
+        response.headers["DPoP-Nonce"] = edge.authenticator.nonce()
+    return response
 
 
 def _body(endpoint: Endpoint) -> Body | None:

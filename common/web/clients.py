@@ -27,7 +27,22 @@ _BROWSERS = (("Edg", "Edge"), ("OPR/", "Opera"), ("Firefox", "Firefox"), ("Chrom
 
 def origin_of(request: Request, trusted: Sequence[Network]) -> Origin:
     """Return where a request came from. `X-Forwarded-For` counts only as far as trusted proxies wrote it."""
-    return Origin(_address(request, trusted), _plain(request.headers.get("User-Agent", "")))
+    forwarded = request.headers.get("X-Forwarded-For", "")
+    address = address_of(request.remote_addr or "", forwarded, trusted)
+    return Origin(address, _plain(request.headers.get("User-Agent", "")))
+
+
+def address_of(peer: str, forwarded: str, trusted: Sequence[Network]) -> str:
+    """Walk back from the peer through the proxies we trust; the first address that is none of them is the client."""
+    hops = [hop.strip() for hop in forwarded.split(",") if hop.strip()] if trusted else []
+    while hops and is_trusted(peer, trusted):
+        peer = hops.pop()
+    return peer if _parsed(peer) is not None else ""
+
+
+def forwarded_certificate(request: Request, trusted: Sequence[Network]) -> str | None:
+    """Return the `Client-Cert` header (RFC 9440) if a listed proxy sent it; anybody else's is not looked at."""
+    return request.headers.get("Client-Cert") if is_trusted(request.remote_addr or "", trusted) else None
 
 
 def device_name_of(user_agent: str) -> str:
@@ -39,17 +54,8 @@ def device_name_of(user_agent: str) -> str:
     return browser or system or user_agent.partition("/")[0].strip()[:64] or "Device"
 
 
-def _address(request: Request, trusted: Sequence[Network]) -> str:
-    """Walk back from the peer through the proxies we trust; the first address that is none of them is the client."""
-    forwarded = request.headers.get("X-Forwarded-For", "")
-    hops = [hop.strip() for hop in forwarded.split(",") if hop.strip()] if trusted else []
-    address = request.remote_addr or ""
-    while hops and _is_trusted(address, trusted):
-        address = hops.pop()
-    return address if _parsed(address) is not None else ""
-
-
-def _is_trusted(address: str, trusted: Sequence[Network]) -> bool:
+def is_trusted(address: str, trusted: Sequence[Network]) -> bool:
+    """Say whether an address is one of the proxies that we believe."""
     parsed = _parsed(address)
     return parsed is not None and any(parsed in network for network in trusted)
 

@@ -9,10 +9,13 @@ from typing import Any
 from flask import Response
 from pydantic import BaseModel
 
+from common.devices import HeldCertificate
 from common.errors import Code
 from common.granting import Caller
 from common.history import Origin
+from common.possession import Presented
 from common.web.bodies import Body
+from common.web.certificates import held_certificate
 from common.web.clients import device_name_of
 from common.web.guards import Guard
 from common.web.messages import Language
@@ -34,15 +37,24 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request as a use case needs it: `body` and `query` as declared, the caller, the bare token, its origin."""
+    """A request as a use case needs it: `body` and `query` as declared, what it presents, the caller, its origin.
+
+    `client_cert` is the `Client-Cert` header of a listed proxy.
+    """
 
     body: Any
     query: Any
-    token: str | None
+    presented: Presented | None
     caller: Caller | None
     origin: Origin
     language: Language
     idempotency_key: str | None = None
+    client_cert: str | None = None
+
+    @property
+    def held(self) -> HeldCertificate | None:
+        """The client certificate whose key TLS has proven, as a listed proxy tells. Raises Refusal(INVALID_REQUEST)."""
+        return held_certificate(self.client_cert)
 
     @property
     def signed_in(self) -> Caller:
@@ -50,6 +62,13 @@ class Call:
         if self.caller is None:
             raise AssertionError("the route does not demand a signed-in caller")
         return self.caller
+
+    @property
+    def bearing(self) -> Presented:
+        """What the caller of a route that demands a token presents."""
+        if self.presented is None:
+            raise AssertionError("the route does not demand a token")
+        return self.presented
 
     @property
     def device_name(self) -> str:
@@ -78,7 +97,8 @@ class Endpoint:
     """One route. Its summary is the handler's docstring.
 
     `forms`: HTML forms are read too. `activity`: a call counts as activity of its session. `codes`: the refusals a
-    client may expect, beside those of its guard.
+    client may expect, beside those of its guard. `server`: the base URL of the app that serves it, where not this one.
+    `forwarded`: a proxy asks here about a request of its own client.
     """
 
     method: str
@@ -92,3 +112,5 @@ class Endpoint:
     activity: bool = False
     codes: Sequence[Code] = ()
     media: str = "application/json"
+    server: str = ""
+    forwarded: bool = False

@@ -5,27 +5,71 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from common.clock import to_rfc3339
-from common.devices import NewDevice
+from common.crypto.certificates import DeviceCertificate
+from common.crypto.kem import read_kem_key
+from common.crypto.signatures import UnfitKey, read_public_key
+from common.crypto.signing_requests import UnfitRequest, read_request
+from common.devices import NewDevice, OwnKeys
 from common.errors import Code, Refusal
-from common.web.bodies import Body, DeviceName
+from common.web.bodies import Body, DeviceName, Opaque
 from common.web.endpoints import Answer
+from common.web.messages import REGISTERED, REGISTERED_OWN, Language
+
+
+class PublicKeysBody(Body):
+    """Public keys that a device made: base64 of SPKI DER, and of raw sntrup761."""
+
+    signing: Opaque | None = None
+    kem: Opaque | None = None
+
+
+class EnrolProofBody(Body):
+    """A signature over the statement of an enrolment."""
+
+    signature: Opaque
 
 
 class EnrolmentBody(Body):
-    """A device that joins. It cannot bring keys of its own yet."""
+    """A device that joins, with keys of its own (`csr`, or `public_keys` and `proof`) or without."""
 
     device_name: DeviceName | None = None
-    csr: Any = None
-    public_keys: Any = None
+    csr: Opaque | None = None
+    public_keys: PublicKeysBody | None = None
+    proof: EnrolProofBody | None = None
+    username_as_sent: str = Field("", validation_alias="username")
+    """The username before it is trimmed: the statement of an enrolment names it so."""
 
-    def check_supported(self) -> None:
-        """Raise Refusal(NOT_SUPPORTED) when the device brings keys of its own."""
-        names = [name for name in ("csr", "public_keys") if getattr(self, name) is not None]
-        if names:
-            raise Refusal(Code.NOT_SUPPORTED, names=", ".join(names), fields=names)
+    def own_keys(self) -> OwnKeys | None:
+        """Return the keys that the device brings.
+
+        Raises Refusal: MISSING_FIELDS, INVALID_REQUEST, CSR_INVALID, KEY_INVALID.
+        """
+        public = self.public_keys or PublicKeysBody()
+        if self.csr is None and self.public_keys is None:
+            return None
+        if self.csr is None and public.signing is None:
+            raise Refusal(Code.MISSING_FIELDS, names="public_keys.signing", fields=["public_keys.signing"])
+        if self.csr is not None and public.signing is not None:
+            problem = "csr and public_keys.signing: a device has one signing key"
+            raise Refusal(Code.INVALID_REQUEST, problem=problem, field="public_keys.signing")
+        try:
+            return self._read_keys(public)
+        except UnfitRequest as unfit:
+            raise Refusal(Code.CSR_INVALID, fault=unfit.fault) from None
+        except UnfitKey as unfit:
+            raise Refusal(Code.KEY_INVALID, fault=unfit.fault) from None
+
+    def _read_keys(self, public: PublicKeysBody) -> OwnKeys:
+        username = self.username_as_sent
+        kem = None if public.kem is None else read_kem_key(public.kem)
+        if self.csr is not None:
+            names = {username.strip(), self.device_name or username.strip()}
+            return OwnKeys(read_request(self.csr, names), kem, username, proven=True)
+        signature = None if self.proof is None else self.proof.signature
+        return OwnKeys(read_public_key(public.signing or ""), kem, username, proven=False, signature=signature)
 
 
 class CertificateAnswer(BaseModel):
@@ -52,14 +96,12 @@ class NewDeviceAnswer(Answer):
     client_cert: str
     client_cert_fp: str
     certificate: CertificateAnswer
-    private_keys: PrivateKeysAnswer
+    private_keys: PrivateKeysAnswer | None = None
 
 
-def new_device_fields(device: NewDevice) -> dict[str, Any]:
-    """Return the fields of a NewDeviceAnswer."""
-    certificate, keys = device.certificate, device.private_keys
+def certificate_fields(certificate: DeviceCertificate) -> dict[str, Any]:
+    """Return the fields by which an answer hands a certificate out."""
     return {
-        "device_id": device.bound.device_id,
         "client_cert": base64.b64encode(certificate.der).decode(),
         "client_cert_fp": certificate.fingerprint,
         "certificate": CertificateAnswer(
@@ -69,5 +111,19 @@ def new_device_fields(device: NewDevice) -> dict[str, Any]:
             not_after=to_rfc3339(certificate.not_after),
             fingerprint=certificate.fingerprint,
         ),
-        "private_keys": PrivateKeysAnswer(signing=keys.signing, kem=keys.kem),
     }
+
+
+def new_device_fields(device: NewDevice) -> dict[str, Any]:
+    """Return the fields of a NewDeviceAnswer; private keys only where we made them."""
+    keys = device.private_keys
+    return {
+        "device_id": device.bound.device_id,
+        **certificate_fields(device.certificate),
+        "private_keys": None if keys is None else PrivateKeysAnswer(signing=keys.signing, kem=keys.kem),
+    }
+
+
+def registered_message(device: NewDevice, language: Language) -> str:
+    """Return what is said to whoever registered a device."""
+    return (REGISTERED if device.private_keys else REGISTERED_OWN).in_language(language, {})

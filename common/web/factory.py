@@ -18,7 +18,7 @@ from common.web.messages import TEXTS
 from common.web.openapi import Problem, openapi_blueprint
 from common.web.problems import STATUSES, language_of_request, register_problem_handlers
 
-_SAFE_HEADERS = {
+SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "X-Frame-Options": "DENY",
@@ -41,7 +41,10 @@ def make_app(parts: AppParts, blueprints: Sequence[APIBlueprint], pages: Sequenc
     app = OpenAPI(
         parts.title,
         info=Info(title=parts.title, version=parts.version),
-        security_schemes={"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        security_schemes={
+            "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+            "dpop": {"type": "http", "scheme": "DPoP"},
+        },
         validation_error_status=200,  # the library's own validation is not used: it shall document no answer of it
         validation_error_model=Problem,
         doc_ui=False,
@@ -62,8 +65,8 @@ def make_app(parts: AppParts, blueprints: Sequence[APIBlueprint], pages: Sequenc
         CORS(
             app,
             origins=list(parts.cors_origins),
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
-            expose_headers=["Retry-After", "WWW-Authenticate"],
+            allow_headers=["Authorization", "Content-Type", "DPoP", "Idempotency-Key"],
+            expose_headers=["DPoP-Nonce", "Retry-After", "WWW-Authenticate"],
             max_age=600,
         )
     app.after_request(_with_safe_headers)
@@ -95,6 +98,6 @@ def _common_routes(parts: AppParts) -> Blueprint:
 
 
 def _with_safe_headers(response: Response) -> Response:
-    for name, value in _SAFE_HEADERS.items():
+    for name, value in SAFE_HEADERS.items():
         response.headers.setdefault(name, value)
     return response

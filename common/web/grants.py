@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
@@ -16,7 +16,7 @@ class GrantAnswer(Answer):
     """A live session and its tokens."""
 
     access_token: str
-    token_type: str = "Bearer"  # noqa: S105 - the type of RFC 6750
+    token_type: Literal["Bearer", "DPoP"]
     expires_in: int
     refresh_token: str
     user_uuid: str
@@ -43,6 +43,7 @@ def grant_fields(grant: Grant) -> dict[str, Any]:
     """Return the fields of a GrantAnswer."""
     return {
         "access_token": grant.access_token,
+        "token_type": "Bearer" if grant.session.thumbprint is None else "DPoP",
         "expires_in": grant.expires_in,
         "refresh_token": grant.refresh_token,
         "user_uuid": grant.user_uuid,

@@ -6,12 +6,12 @@ import logging
 from enum import Enum, auto
 from typing import Protocol
 
-from flask import Request
-
 from common.errors import Code, Refusal
 from common.granting import Caller
 from common.liveness import SessionGone
+from common.possession import Possession, Presented
 from common.storage.port import StoreUnavailable
+from common.web.presenting import Target
 
 _log = logging.getLogger(__name__)
 
@@ -27,22 +27,20 @@ class Guard(Enum):
 class Authenticator(Protocol):
     """Tells who calls, from the session room."""
 
-    def authenticate(self, access_token: str) -> Caller:
+    def authenticate(self, presented: Presented) -> Caller:
         """Return who calls. Raises Refusal, SessionGone."""
+
+    def prove(self, proof: str, target: Target) -> Possession:
+        """Return the key that signed a request. Raises Refusal."""
+
+    def nonce(self) -> str:
+        """Return what a proof shall name next."""
 
     def explain(self, gone: SessionGone) -> Refusal:
         """Return the refusal that tells why a session has ended."""
 
     def touch(self, caller: Caller) -> None:
         """Write down that the session was active."""
-
-
-def bearer_token(request: Request) -> str:
-    """Return the token of `Authorization: Bearer …` (RFC 6750). Raises Refusal(TOKEN_MISSING)."""
-    scheme, _, token = request.headers.get("Authorization", "").strip().partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise Refusal(Code.TOKEN_MISSING)
-    return token.strip()
 
 
 def touch_quietly(authenticator: Authenticator, caller: Caller) -> None:

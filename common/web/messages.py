@@ -54,6 +54,7 @@ REGISTERED = Text(
     "Registered. Keep the private keys: they are shown only once.",
     "登録しました。秘密鍵は一度しか表示されません。保管してください。",
 )
+REGISTERED_OWN = Text("Registered, with the device's own key.", "端末自身の鍵で登録しました。")
 LOGGED_IN = Text("Logged in.", "ログインしました。")
 
 _ENDED = {
@@ -75,6 +76,20 @@ _WEAK = {
     "long": Text("A password has at most 1,024 characters.", "パスワードは1,024文字以内にしてください。"),
     "common": Text("This password is among the most common ones.", "よく使われているパスワードです。別のものにしてください。"),
     "personal": Text("The password must not be the username or the mail address.", "ユーザー名やメールアドレスと同じパスワードは使えません。"),
+}  # fmt: skip
+
+_CSR = {
+    "unreadable": Text("The csr is not one signing request (PKCS #10) in PEM.", "csr がPEM形式の署名要求（PKCS #10）ではありません。"),
+    "signature": Text("The csr is not signed by the key that it names.", "csr が、それに含まれる鍵で署名されていません。"),
+    "name": Text("The csr names somebody: its subject is empty or CN = username or device_name, and there is no SAN.", "csr の名前が使えません。subject は空か、CN = username または device_name にし、SAN は付けないでください。"),
+    "authority": Text("The csr asks for the powers of an authority.", "csr が認証局の権限を求めています。"),
+    "extension": Text("The csr asks for an extension that no device's certificate has.", "csr が端末証明書にない拡張を求めています。"),
+}  # fmt: skip
+
+_KEY = {
+    "unreadable": Text("The signing key is not a public key (SPKI DER in base64).", "署名鍵が公開鍵（SPKI DERのbase64）ではありません。"),
+    "algorithm": Text("A device's signing key is of ML-DSA-87 or of EC on P-256.", "端末の署名鍵は ML-DSA-87 か EC P-256 です。"),
+    "kem": Text("A device's KEM key is sntrup761's: 1,158 bytes in base64.", "端末のKEM鍵は sntrup761（1,158バイトのbase64）です。"),
 }  # fmt: skip
 
 _MISSING = {
@@ -109,6 +124,16 @@ TEXTS: Mapping[Code, Texts] = {
         Text("Invalid QR code", "QRコードが無効です"),
         Text("The QR code is not one of this service, or was altered.", "このサービスのQRコードではないか、改変されています。"),
     ),
+    Code.CSR_INVALID: Texts(
+        Text("Signing request refused", "署名要求は使えません"),
+        Text("The csr cannot be used.", "この csr は使えません。"),
+        _CSR,
+    ),
+    Code.KEY_INVALID: Texts(
+        Text("Key refused", "鍵は使えません"),
+        Text("The key cannot be used.", "この鍵は使えません。"),
+        _KEY,
+    ),
     Code.TAKEOVER_INVALID: Texts(
         Text("Invalid takeover token", "切り替えトークンが無効です"),
         Text("The takeover token is not one of this service.", "切り替えトークンが正しくありません。"),
@@ -133,6 +158,14 @@ TEXTS: Mapping[Code, Texts] = {
         Text("Proof required", "端末の証明が必要です"),
         Text("This device must prove itself with its key.", "この端末は鍵による証明が必要です。"),
     ),
+    Code.PROOF_INVALID: Texts(
+        Text("Proof not valid", "端末の証明が正しくありません"),
+        Text("The signature is not this device's over this challenge and purpose.", "署名が、この端末の鍵によるこのチャレンジと用途のものではありません。"),
+    ),
+    Code.CHALLENGE_SPENT: Texts(
+        Text("Challenge spent", "チャレンジは使えません"),
+        Text("The challenge is unknown, another device's, used, or expired; ask for a new one.", "チャレンジは不明、別の端末のもの、使用済み、または期限切れです。新しいチャレンジを取得してください。"),
+    ),
     Code.TOKEN_MISSING: Texts(
         Text("Not signed in", "ログインが必要です"),
         Text("An access token is needed: Authorization: Bearer <token>.", "アクセストークンが必要です。"),
@@ -144,6 +177,20 @@ TEXTS: Mapping[Code, Texts] = {
     Code.TOKEN_EXPIRED: Texts(
         Text("Token expired", "トークンの期限切れ"),
         Text("The access token has expired; refresh it.", "アクセストークンの期限が切れました。更新してください。"),
+    ),
+    Code.INVALID_DPOP_PROOF: Texts(
+        Text("DPoP proof invalid", "DPoP の証明が無効です"),
+        Text(
+            "The token is bound to a key: the request needs a DPoP proof of that key, made for it just now.",
+            "このトークンは鍵に結び付けられています。このリクエストのための、その鍵による DPoP の証明が必要です。",
+        ),
+    ),
+    Code.USE_DPOP_NONCE: Texts(
+        Text("DPoP nonce needed", "DPoP の nonce が必要です"),
+        Text(
+            "Repeat the request with a DPoP proof that names the nonce of the header DPoP-Nonce.",
+            "ヘッダー DPoP-Nonce の nonce を含む DPoP の証明で、もう一度送ってください。",
+        ),
     ),
     Code.SESSION_ENDED: Texts(
         Text("Session ended", "セッションは終了しました"),
@@ -186,6 +233,10 @@ TEXTS: Mapping[Code, Texts] = {
         Text("Mail address taken", "メールアドレスは使用済みです"),
         Text("This mail address is registered already.", "このメールアドレスは既に登録されています。"),
     ),
+    Code.KEY_IN_USE: Texts(
+        Text("Key in use", "鍵は使用済みです"),
+        Text("This key is, or was, another device's; make a new one.", "この鍵は別の端末で使われた鍵です。新しい鍵を作ってください。"),
+    ),
     Code.TOO_MANY_DEVICES: Texts(
         Text("Too many devices", "端末数の上限です"),
         Text("An account can have at most {max_devices} devices; remove one first.", "登録できる端末は{max_devices}台までです。先に1台解除してください。"),
@@ -218,6 +269,14 @@ TEXTS: Mapping[Code, Texts] = {
         Text("Too many attempts", "試行回数が多すぎます"),
         Text("Too many wrong passwords; try again in {retry_after} seconds.", "パスワードの誤りが多すぎます。{retry_after}秒後にやり直してください。"),
     ),
+    Code.TOO_MANY_STREAMS: Texts(
+        Text("Too many streams", "ストリームが多すぎます"),
+        Text("Too many event streams are open from here already; close one.", "開いているイベントストリームが多すぎます。1つ閉じてください。"),
+    ),
+    Code.SERVED_ELSEWHERE: Texts(
+        Text("Served elsewhere", "別のアドレスで提供しています"),
+        Text("Event streams are served at another address: events_endpoint in /.well-known/ichidai.json.", "イベントストリームは別のアドレス（/.well-known/ichidai.json の events_endpoint）で提供しています。"),
+    ),
     Code.STORE_UNAVAILABLE: Texts(
         Text("Temporarily unavailable", "一時的に利用できません"),
         Text("The store cannot be reached just now; try again soon.", "ストアに接続できません。しばらくしてやり直してください。"),
@@ -225,6 +284,7 @@ TEXTS: Mapping[Code, Texts] = {
     Code.BUSY: Texts(
         Text("Too busy", "混み合っています"),
         Text("Too much is happening to this account at once; try again.", "処理が集中しています。やり直してください。"),
+        {"streams": Text("Too many event streams are open; try again later.", "開いているイベントストリームが多すぎます。しばらくしてやり直してください。")},
     ),
     Code.INTERNAL_ERROR: Texts(
         Text("Internal error", "内部エラー"),

@@ -59,11 +59,13 @@ def described(endpoint: Endpoint) -> dict[str, Any]:
         extensions["requestBody"] = _request_body(endpoint)
     if endpoint.query is not None:
         extensions["parameters"] = _parameters(endpoint.query)
+    if endpoint.server:
+        extensions["servers"] = [{"url": endpoint.server}]
     return {
         "summary": (endpoint.handler.__doc__ or "").strip().split("\n")[0],
         "responses": {200: success, **_refusals(endpoint)},
         "openapi_extensions": extensions,
-        "security": [] if endpoint.guard is Guard.OPEN else [{"bearer": []}],
+        "security": [] if endpoint.guard is Guard.OPEN else [{"bearer": []}, {"dpop": []}],
     }
 
 
@@ -113,7 +115,7 @@ def _codes_of_shape_and_guard(endpoint: Endpoint) -> Sequence[Code]:
     if endpoint.body is not None:
         codes += [Code.INVALID_REQUEST, Code.BODY_TOO_LARGE, Code.UNSUPPORTED_MEDIA_TYPE]
     if endpoint.guard is not Guard.OPEN:
-        codes += [Code.TOKEN_MISSING, Code.INVALID_TOKEN]
+        codes += [Code.TOKEN_MISSING, Code.INVALID_TOKEN, Code.INVALID_DPOP_PROOF, Code.USE_DPOP_NONCE]
     if endpoint.guard is Guard.SIGNED_IN:
         codes += [Code.TOKEN_EXPIRED, Code.SESSION_ENDED]
     return codes

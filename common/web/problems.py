@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from flask import Flask, Response, request
+from werkzeug.datastructures import LanguageAccept
 from werkzeug.exceptions import HTTPException
+from werkzeug.http import parse_accept_header
 
 from common.errors import Code, Refusal
 from common.storage.port import StoreUnavailable
@@ -20,15 +23,21 @@ STATUSES: Mapping[Code, int] = {
     Code.NOT_SUPPORTED: 400,
     Code.WEAK_PASSWORD: 400,
     Code.QR_INVALID: 400,
+    Code.CSR_INVALID: 400,
+    Code.KEY_INVALID: 400,
     Code.TAKEOVER_INVALID: 400,
     Code.BAD_CREDENTIALS: 401,
     Code.CERTIFICATE_MISMATCH: 401,
     Code.CERTIFICATE_EXPIRED: 401,
     Code.CERTIFICATE_REVOKED: 401,
     Code.PROOF_REQUIRED: 401,
+    Code.PROOF_INVALID: 401,
+    Code.CHALLENGE_SPENT: 401,
     Code.TOKEN_MISSING: 401,
     Code.INVALID_TOKEN: 401,
     Code.TOKEN_EXPIRED: 401,
+    Code.INVALID_DPOP_PROOF: 401,
+    Code.USE_DPOP_NONCE: 401,
     Code.SESSION_ENDED: 401,
     Code.DEVICE_UNKNOWN: 403,
     Code.PAIRING_TOKEN_FOREIGN: 403,
@@ -39,6 +48,7 @@ STATUSES: Mapping[Code, int] = {
     Code.METHOD_NOT_ALLOWED: 405,
     Code.USERNAME_TAKEN: 409,
     Code.EMAIL_TAKEN: 409,
+    Code.KEY_IN_USE: 409,
     Code.TOO_MANY_DEVICES: 409,
     Code.LAST_DEVICE: 409,
     Code.DEVICE_ACTIVE: 409,
@@ -46,36 +56,58 @@ STATUSES: Mapping[Code, int] = {
     Code.TAKEOVER_SPENT: 410,
     Code.BODY_TOO_LARGE: 413,
     Code.UNSUPPORTED_MEDIA_TYPE: 415,
+    Code.SERVED_ELSEWHERE: 421,
     Code.TOO_MANY_ATTEMPTS: 429,
+    Code.TOO_MANY_STREAMS: 429,
     Code.INTERNAL_ERROR: 500,
     Code.STORE_UNAVAILABLE: 503,
     Code.BUSY: 503,
 }
 
-_OF_FLASK = {
+_OF_STATUS = {
     404: Code.NOT_FOUND,
     405: Code.METHOD_NOT_ALLOWED,
     413: Code.BODY_TOO_LARGE,
     415: Code.UNSUPPORTED_MEDIA_TYPE,
 }
 _TOKEN_CODES = (Code.INVALID_TOKEN, Code.TOKEN_EXPIRED, Code.SESSION_ENDED)
-_INTERNAL_FACTS = ("variant", "problem", "names", "session_reason")
+_DPOP_ERRORS = {
+    Code.INVALID_DPOP_PROOF: "invalid_dpop_proof",
+    Code.USE_DPOP_NONCE: "use_dpop_nonce",
+    Code.INVALID_TOKEN: "invalid_token",
+}
+_INTERNAL_FACTS = ("variant", "problem", "names", "session_reason", "dpop_nonce", "dpop_algorithms")
 
 _log = logging.getLogger(__name__)
 
 
-def language_of_request() -> Language:
-    """Return the language that `Accept-Language` asks for, English where we have none of those; None without it.
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A problem document as it goes over the wire, whatever serves it."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def language_of(accept_language: str) -> Language:
+    """Return the language that an `Accept-Language` asks for, English where we have none of those; None if empty.
 
     `ja-JP` is Japanese, also before `en`, where werkzeug's own matching takes the `en` for being there exactly.
     """
-    if not request.headers.get("Accept-Language", "").strip():
+    if not accept_language.strip():
         return None
-    asked = (tag.split("-")[0].lower() for tag, quality in request.accept_languages if quality > 0)
+    accepted = parse_accept_header(accept_language, LanguageAccept)
+    asked = (tag.split("-")[0].lower() for tag, quality in accepted if quality > 0)
     return next((language for language in asked if language in LANGUAGES), "en")
 
 
-def problem(refusal: Refusal, language: Language, base_url: str) -> Response:
+def language_of_request() -> Language:
+    """Return the language that Flask's request asks for."""
+    return language_of(request.headers.get("Accept-Language", ""))
+
+
+def problem_of(refusal: Refusal, language: Language, base_url: str) -> Problem:
     """Return the problem document of a refusal, with the members that our older clients read as well."""
     code, texts = refusal.code, TEXTS[refusal.code]
     detail = texts.detail_of(_variant(refusal)).in_language(language, refusal.facts)
@@ -93,7 +125,18 @@ def problem(refusal: Refusal, language: Language, base_url: str) -> Response:
         document["reason"] = refusal.facts["session_reason"]
     if code is Code.DEVICE_ACTIVE:
         document["message"] = QUESTION.in_language(language, {})
-    return Response(orjson.dumps(document), STATUSES[code], _headers(refusal), mimetype="application/problem+json")
+    return Problem(STATUSES[code], _headers(refusal), orjson.dumps(document))
+
+
+def problem(refusal: Refusal, language: Language, base_url: str) -> Response:
+    """Return the problem document of a refusal as Flask's answer."""
+    made = problem_of(refusal, language, base_url)
+    return Response(made.body, made.status, made.headers)
+
+
+def code_of_status(status: int) -> Code:
+    """Return our code for a failure of which a framework tells only the status."""
+    return _OF_STATUS.get(status) or (Code.INTERNAL_ERROR if status >= 500 else Code.INVALID_REQUEST)  # noqa: PLR2004
 
 
 def register_problem_handlers(app: Flask, base_url: str) -> None:
@@ -112,8 +155,7 @@ def register_problem_handlers(app: Flask, base_url: str) -> None:
 
     @app.errorhandler(HTTPException)
     def of_flask(error: HTTPException) -> Response:
-        status = error.code or 500
-        code = _OF_FLASK.get(status) or (Code.INTERNAL_ERROR if status >= 500 else Code.INVALID_REQUEST)  # noqa: PLR2004
+        code = code_of_status(error.code or 500)
         response = problem(Refusal(code, problem=error.name), language_of_request(), base_url)
         allowed = getattr(error, "valid_methods", None)
         if allowed:
@@ -132,10 +174,15 @@ def _variant(refusal: Refusal) -> object:
 
 
 def _headers(refusal: Refusal) -> dict[str, str]:
-    headers = {"Cache-Control": "no-store"}
+    headers = {"Content-Type": "application/problem+json", "Cache-Control": "no-store"}
     if "retry_after" in refusal.facts:
         headers["Retry-After"] = str(refusal.facts["retry_after"])
     if STATUSES[refusal.code] == 401:  # noqa: PLR2004 - RFC 9110, section 15.5.2: it must carry the header
         error = ', error="invalid_token"' if refusal.code in _TOKEN_CODES else ""
         headers["WWW-Authenticate"] = f'Bearer realm="ichidai"{error}'
+    if "dpop_nonce" in refusal.facts:
+        headers["DPoP-Nonce"] = str(refusal.facts["dpop_nonce"])
+    if "dpop_algorithms" in refusal.facts:
+        error, algorithms = _DPOP_ERRORS[refusal.code], refusal.facts["dpop_algorithms"]
+        headers["WWW-Authenticate"] = f'DPoP realm="ichidai", error="{error}", algs="{algorithms}"'
     return headers

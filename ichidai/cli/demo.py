@@ -1,34 +1,35 @@
-"""The demo: the whole story in the terminal, over real HTTP, each step one sentence, told only once it is checked."""
+"""The demo: the whole story in the terminal, over real HTTP, each step one sentence, told only once it is checked.
+
+Its devices are those of the reference client: their keys are post-quantum and made by themselves.
+"""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import io
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
 
 import orjson
-import qrcode
-import requests
-from qrcode.constants import ERROR_CORRECT_L
 from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from ichidai.cli.demo_server import own_server
-from ichidai.cli.demo_wire import Answer, StoryFailed, Wire, ended, expect, granted, refused
+from common.crypto.encoding import decode_base64
+from ichidai.cli.demo_checks import StoryFailed, expect, refused
+from ichidai.cli.demo_server import NoServer, own_server
+from ichidai.cli.qr import qr_picture
+from ichidai.cli.tongue import Tongue
+from ichidai.client import ClientError, Device, DeviceActive, KeyKind, Memory, SessionEnded
+from ichidai.client.keys import DeviceKeys
+from ichidai.client.state import State
+from ichidai.client.wire import Wire
 
-
-class Tongue(StrEnum):
-    """The language in which the story is told."""
-
-    EN = "en"
-    JA = "ja"
+__all__ = ["NoServer", "StoryFailed", "Teller", "run_demo", "tell_story"]
 
 
 class Teller:
@@ -52,20 +53,6 @@ class Teller:
         self._console.print(Padding(thing, (0, 0, 0, 5)))
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
-    """A device of the story: its name, its fingerprint, and the QR code it was given to show."""
-
-    name: str
-    fingerprint: str
-    qr_code: str = ""
-
-    @property
-    def proof(self) -> dict[str, str]:
-        """What shows at a login that it is this device."""
-        return {"client_cert_fp": self.fingerprint}
-
-
 def run_demo(console: Console, tongue: Tongue) -> None:
     """Start a server, tell the story, end the server. Raises StoryFailed, NoServer."""
     with own_server() as base:
@@ -74,147 +61,186 @@ def run_demo(console: Console, tongue: Tongue) -> None:
 
 def tell_story(base: str, teller: Teller) -> None:
     """Tell the story with a new account of a running server. Raises StoryFailed."""
-    wire = Wire(base)
+    teller.step(
+        f"A server of its own answers on {base}; its data goes when the story ends.",
+        f"専用のサーバーが {base} で動いています。データは終了時に消えます。",
+    )
     try:
-        teller.step(
-            f"A server of its own answers on {base}; its data goes when the story ends.",
-            f"専用のサーバーが {base} で動いています。データは終了時に消えます。",
-        )
-        _Story(wire, teller, {"username": "alice", "password": secrets.token_urlsafe(12)}).tell()
+        with ExitStack() as opened:
+            _Story(base, teller, opened).tell()
+    except ClientError as error:
+        raise StoryFailed(f"{type(error).__name__}: {error}") from error
     except (KeyError, ValueError) as error:
         raise StoryFailed(f"an answer lacks what the story reads in it: {error!r}") from error
-    finally:
-        wire.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """A device of the story, by the name that it has in it, and what it remembers."""
+
+    name: str
+    vault: Memory
+    device: Device
+
+    @property
+    def fingerprint(self) -> str:
+        """Its certificate's."""
+        return self.device.identity.fingerprint
+
+    @property
+    def state(self) -> State:
+        """What it remembers. Raises StoryFailed."""
+        state = self.vault.read()
+        if state is None:
+            raise StoryFailed(f"the {self.name} must remember itself")
+        return state
+
+    @property
+    def refresh_token(self) -> str:
+        """Its session's. Raises StoryFailed."""
+        session = self.state.session
+        if session is None:
+            raise StoryFailed(f"the {self.name} must have a session")
+        return session.refresh_token
 
 
 @dataclass(frozen=True, slots=True)
 class _Story:
-    wire: Wire
+    base: str
     teller: Teller
-    alice: dict[str, str]
+    opened: ExitStack
+    password: str = field(default_factory=lambda: secrets.token_urlsafe(12))
 
     def tell(self) -> None:
-        phone = self._register()
-        laptop = self._join(phone)
-        on_phone = self._log_in(phone)
-        self._is_asked_and_refuses(laptop, on_phone)
-        self._is_asked_and_consents(laptop, on_phone)
-        self._history(self._stale_consent(phone, laptop))
+        phone, laptop, tablet = (self._actor(name) for name in ("Phone", "Laptop", "Tablet"))
+        self._register_and_join(phone, laptop)
+        self._log_in(phone)
+        self._is_asked_and_refuses(phone, laptop)
+        self._a_thief(phone, laptop)
+        self._is_asked_and_consents(phone, laptop)
+        self._stale_consent(phone, laptop, tablet)
+        self._history(tablet)
         self.teller.step("Everything went as told.", "すべて説明のとおりになりました。")
 
-    def _register(self) -> Device:
-        answer = granted(
-            self.wire.post("/registration/", {**self.alice, "email": "alice@example.test", "device_name": "Phone"})
-        )
-        phone = _device("Phone", answer)
+    def _actor(self, name: str, vault: Memory | None = None, language: str = "en") -> Actor:
+        vault = vault or Memory()
+        return Actor(name, vault, self.opened.enter_context(Device(vault, self.base, language=language)))
+
+    def _register_and_join(self, phone: Actor, laptop: Actor) -> None:
+        code = phone.device.register("alice", "alice@example.test", self.password, device_name=phone.name).qr_code
         self.teller.step(
-            "Alice registers with her phone. It gets keys and a certificate of its own, with this fingerprint:",
-            "アリスがスマホで登録します。スマホ専用の鍵と証明書が作られました。証明書のフィンガープリント：",
+            "Alice registers with her phone. It makes its own keys, ML-DSA-87 and sntrup761, shows the public halves, "
+            "and gets a certificate over them, with this fingerprint:",
+            "アリスがスマホで登録します。スマホは自分でML-DSA-87とsntrup761の鍵を作り、公開鍵だけを送って、証明書を受け取ります。"
+            "証明書のフィンガープリント：",
         )
         self.teller.seen(phone.fingerprint)
-        return phone
-
-    def _join(self, phone: Device) -> Device:
-        read = _read_qr(phone.qr_code)
-        expect(read["fingerprint"] == phone.fingerprint, "the QR code names the phone's certificate")
+        expect(_read_qr(code)["fingerprint"] == phone.fingerprint, "the QR code names the phone's certificate")
         self.teller.step(
             "The phone shows a QR code: good for ten minutes and one device.",
             "スマホがQRコードを表示します。10分間、1台にだけ使えます。",
         )
-        self.teller.seen(_qr_picture(phone.qr_code))
-        form = {**self.alice, "qr_code": phone.qr_code, "device_name": "Laptop"}
-        laptop = _device("Laptop", granted(self.wire.post("/registration/", form)))
+        self.teller.seen(qr_picture(code))
+        self._join(laptop, code)
         expect(laptop.fingerprint != phone.fingerprint, "each device has a certificate of its own")
         self.teller.step(
-            "Her laptop reads it, sends it with her name and password, and joins. Its own fingerprint:",
-            "パソコンがそれを読み取り、ユーザー名とパスワードを添えて送ると、端末として追加されます。フィンガープリント：",
+            "Her laptop reads it, makes keys of its own, sends name and password along, and joins. Its fingerprint:",
+            "パソコンがそれを読み取り、自分の鍵を作り、ユーザー名とパスワードを添えて送ると、端末として追加されます。"
+            "フィンガープリント：",
         )
         self.teller.seen(laptop.fingerprint)
-        refused(self.wire.post("/registration/", form), 410, "pairing-token-spent")
+        with refused("the same code", 410, "pairing-token-spent"):
+            self._join(self._actor("Another"), code)
         self.teller.step("The same QR code again: 410, it is spent.", "同じQRコードをもう一度使うと410。使用済みです。")
-        return laptop
 
-    def _log_in(self, phone: Device) -> Answer:
-        session = granted(self.wire.post("/login", self.alice | phone.proof))
-        self._is_in(session)
-        self.teller.step("Alice logs in on the phone, and is in.", "アリスがスマホでログインします。")
-        return session
+    def _join(self, actor: Actor, code: str) -> None:
+        actor.device.join(code, "alice", self.password, device_name=actor.name)
 
-    def _ask(self, device: Device, active: str, language: str = "") -> Answer:
+    def _log_in(self, phone: Actor) -> None:
+        phone.device.log_in(self.password)
+        _is_in(phone)
+        self.teller.step(
+            "Alice logs in on the phone: it opens a challenge that was sealed to it, signs it, and is in.",
+            "アリスがスマホでログインします。スマホは自分宛てに封をされたチャレンジを開き、署名します。",
+        )
+
+    def _question(self, actor: Actor, active: str) -> DeviceActive:
         """Log in on a device that must be asked about another one; return the question."""
-        reply = self.wire.post("/login", self.alice | device.proof, language=language)
-        question = refused(reply, 409, "device-active")
-        shown = _names(question["active"])
-        expect(shown == [active], f"the question must show {active} alone, and shows {shown}")
-        return question
+        return _asked(f"a login on the {actor.name}", active, lambda: actor.device.log_in(self.password))
 
-    def _is_asked_and_refuses(self, laptop: Device, on_phone: Answer) -> None:
-        japanese, english = self._ask(laptop, "Phone", "ja"), self._ask(laptop, "Phone", "en")
+    def _is_asked_and_refuses(self, phone: Actor, laptop: Actor) -> None:
+        japanese = self._question(self._actor(laptop.name, laptop.vault, "ja"), phone.name)
+        english = self._question(laptop, phone.name)
         self.teller.step(
             "She logs in on the laptop, and is asked: 409.", "パソコンでログインすると、確認されます（409）。"
         )
-        active = f"{japanese['active'][0]['device_name']}, {japanese['active'][0]['login_at']}"
-        self.teller.seen(Panel(Text(f"{japanese['message']}\n\n{english['message']}\n\n{active}")))
-        self._is_in(on_phone)
+        active = f"{english.active[0].device_name}, {english.active[0].login_at}"
+        self.teller.seen(Panel(Text(f"{japanese.message}\n\n{english.message}\n\n{active}")))
+        _is_in(phone)
         self.teller.step(
             "She would rather not, so nothing is sent, and the phone is still in.",
             "やめておきます。何も送られず、スマホはログインしたままです。",
         )
 
-    def _consent(self, question: Answer, device: Device) -> requests.Response:
-        takeover = question["takeover"]
-        return self.wire.post(takeover["url"], {"takeover_token": takeover["token"], **device.proof})
-
-    def _is_asked_and_consents(self, laptop: Device, on_phone: Answer) -> None:
-        question = self._ask(laptop, "Phone")
-        on_laptop = granted(self._consent(question, laptop))
-        expect(_names(on_laptop["evicted"]) == ["Phone"], "the consent ends the phone's session alone")
+    def _a_thief(self, phone: Actor, laptop: Actor) -> None:
+        question, stolen = self._question(laptop, phone.name), laptop.state
+        keys = replace(stolen.keys, signing=DeviceKeys.make(KeyKind.POST_QUANTUM).signing)
+        thief = self._actor("Thief", Memory(replace(stolen, keys=keys)))
+        with refused("a login with another key", 401, "proof-invalid"):
+            thief.device.log_in(self.password)
+        with refused("a consent with another key", 401, "proof-invalid"):
+            thief.device.take_over(question, self.password)
+        _is_in(phone)
         self.teller.step(
-            "She logs in there again, is asked again, and consents: the laptop is in.",
-            "もう一度ログインし、今度は「続ける」を選ぶと、パソコンがログインします。",
+            "Somebody has her password and the laptop's certificate, but not its key: 401, also with a consent, and "
+            "the phone is still in.",
+            "パスワードとパソコンの証明書を手に入れた人も、鍵がなければ401です。同意を送っても401で、スマホはそのままです。",
         )
-        ended(self.wire.get("/session/verify", token=on_phone["access_token"]), "taken-over")
-        self._is_in(on_laptop)
+
+    def _is_asked_and_consents(self, phone: Actor, laptop: Actor) -> None:
+        refresh_token, question = phone.refresh_token, self._question(laptop, phone.name)
+        ended = laptop.device.take_over(question, self.password).ended
+        expect(ended == [phone.name], "the consent ends the phone's session alone")
+        self.teller.step(
+            "She logs in there again, is asked again, and consents, signed by the laptop's key: the laptop is in.",
+            "もう一度ログインし、今度は「続ける」を選ぶと、パソコンの鍵で署名した同意が送られ、パソコンがログインします。",
+        )
+        _is_out(phone)
+        _is_in(laptop)
         self.teller.step(
             "The phone's very next request: 401 session-ended, taken-over.",
             "スマホの次の要求は401 session-ended（taken-over）になります。",
         )
-        ended(self.wire.post("/session/refresh", {"refresh_token": on_phone["refresh_token"]}), "taken-over")
+        with refused("its refresh token", 401, "session-ended"):
+            Wire(self.base).call("POST", "/session/refresh", {"refresh_token": refresh_token})
         self.teller.step("Its refresh token: 401 as well.", "リフレッシュトークンも401です。")
-        refused(self._consent(question, laptop), 410, "takeover-spent")
+        with refused("the same consent", 410, "takeover-spent"):
+            laptop.device.take_over(question, self.password)
         self.teller.step("The same consent again: 410, it is spent.", "同じ同意をもう一度送ると410。使用済みです。")
 
-    def _stale_consent(self, phone: Device, laptop: Device) -> Answer:
-        question = self._ask(phone, "Laptop")
+    def _stale_consent(self, phone: Actor, laptop: Actor, tablet: Actor) -> None:
+        question = self._question(phone, laptop.name)
         self.teller.step(
             "Now the phone is asked about the laptop, and takes its time to answer.",
             "今度はスマホが、使用中のパソコンについて確認され、しばらく返事をしません。",
         )
-        on_tablet = self._join_and_take_over(laptop)
-        again = refused(self._consent(question, phone), 409, "device-active")
-        expect(_names(again["active"]) == ["Tablet"], "the question anew shows the tablet alone")
-        self._is_in(on_tablet)
-        self.teller.step(
-            "The phone's consent arrives, but it was to end the laptop: 409, asked anew, and the tablet is still in.",
-            "そこへスマホの同意が届きますが、相手はパソコンでした。改めて確認（409）となり、タブレットはそのままです。",
-        )
-        return on_tablet
-
-    def _join_and_take_over(self, laptop: Device) -> Answer:
-        pairing = granted(self.wire.post("/registration/request_pairing_token", self.alice | laptop.proof))
-        form = {**self.alice, "qr_code": pairing["qr_code"], "device_name": "Tablet"}
-        question = refused(self.wire.post("/device/register", form), 409, "device-active")
-        consent = {**form, "takeover_token": question["takeover"]["token"]}
-        on_tablet = granted(self.wire.post("/device/register", consent))
-        expect(_names(on_tablet["evicted"]) == ["Laptop"], "the tablet ends the laptop's session alone")
+        self._join(tablet, laptop.device.pairing_code(self.password).qr_code)
+        ended = tablet.device.log_in(self.password, ask=lambda _question: True).ended
+        expect(ended == [laptop.name], "the tablet ends the laptop's session alone")
         self.teller.step(
             "Meanwhile a tablet joins by the laptop's QR code, is asked, consents, and is in instead of the laptop.",
             "その間にタブレットがパソコンのQRコードで追加され、確認に「続ける」と答えて、代わりにログインします。",
         )
-        return on_tablet
+        consent = partial(phone.device.take_over, question, self.password)
+        _asked("a consent that was to end the laptop", tablet.name, consent)
+        _is_in(tablet)
+        self.teller.step(
+            "The phone's consent arrives, but it was to end the laptop: 409, asked anew, and the tablet is still in.",
+            "そこへスマホの同意が届きますが、相手はパソコンでした。改めて確認（409）となり、タブレットはそのままです。",
+        )
 
-    def _history(self, on_tablet: Answer) -> None:
-        events = granted(self.wire.get("/session/history", token=on_tablet["access_token"]))["events"][::-1]
+    def _history(self, tablet: Actor) -> None:
+        events = tablet.device.get("/session/history")["events"][::-1]
         told = [(event["kind"], event["device_name"], event["reason"]) for event in events]
         expect(told == _HISTORY, f"the history must be {_HISTORY}, and is {told}")
         self.teller.step("The account's history tells all of it.", "すべてがアカウントの履歴に残っています。")
@@ -222,10 +248,6 @@ class _Story:
         for event in events:
             table.add_row(event["at"], event["kind"], event["device_name"] or "", event["reason"] or "")
         self.teller.seen(table)
-
-    def _is_in(self, session: Answer) -> None:
-        verified = granted(self.wire.get("/session/verify", token=session["access_token"]))
-        expect(verified["session_id"] == session["session_id"], "a session verifies as itself")
 
 
 _HISTORY = [
@@ -241,28 +263,33 @@ _HISTORY = [
 ]
 
 
-def _device(name: str, answer: Answer) -> Device:
-    """Return a device as its registration answered, once its fingerprint is seen to be its certificate's."""
-    computed = hashlib.sha256(base64.b64decode(answer["client_cert"])).hexdigest()
-    expect(answer["client_cert_fp"] == computed, "the fingerprint is the SHA-256 of the certificate")
-    keys = answer["private_keys"]
-    expect(keys["signing"] and keys["kem"], "the private keys that the server made are returned")
-    return Device(name, computed, answer["qr_code"])
+def _asked(what: str, active: str, call: Callable[[], object]) -> DeviceActive:
+    """Do what must be answered by a question about another device; return it. Raises StoryFailed."""
+    try:
+        call()
+    except DeviceActive as question:
+        shown = [each.device_name for each in question.active]
+        expect(shown == [active], f"the question must show {active} alone, and shows {shown}")
+        return question
+    raise StoryFailed(f"{what} must be answered 409 device-active, and was let in")
 
 
-def _names(sessions: Sequence[Answer]) -> list[str]:
-    return [session["device_name"] for session in sessions]
+def _is_in(actor: Actor) -> None:
+    verified = actor.device.verify()
+    expect(verified["device_id"] == actor.device.identity.device_id, "a session verifies as its device's")
 
 
-def _read_qr(qr_code: str) -> Answer:
+def _is_out(actor: Actor) -> None:
+    """Check that a session has ended because another device took its place."""
+    try:
+        actor.device.verify()
+    except SessionEnded as ended:
+        expect(ended.reason == "taken-over", f"the reason must be taken-over, and was {ended.reason}")
+    else:
+        raise StoryFailed(f"the {actor.name}'s session must have ended, and lives")
+
+
+def _read_qr(qr_code: str) -> dict[str, Any]:
     """Return what a QR code's text says: base64url of JSON."""
-    read: Answer = orjson.loads(base64.urlsafe_b64decode(qr_code + "=" * (-len(qr_code) % 4)))
+    read: dict[str, Any] = orjson.loads(decode_base64(qr_code))
     return read
-
-
-def _qr_picture(text: str) -> Text:
-    """Draw a QR code in half blocks, black on white whatever the terminal's colours are."""
-    code, drawn = qrcode.QRCode(error_correction=ERROR_CORRECT_L, border=2), io.StringIO()
-    code.add_data(text)
-    code.print_ascii(out=drawn)
-    return Text(drawn.getvalue().rstrip("\n"), "black on white", no_wrap=True)

@@ -71,7 +71,8 @@ def _environment(folder: Path, issuer: str) -> dict[str, str]:
     root = str(Path(__file__).parents[2])
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     path = os.pathsep.join(filter(None, (root, kept.get("PYTHONPATH"))))
-    return kept | {"PYTHONPATH": path, "ICHIDAI_DATA_DIR": str(folder / "data"), "ICHIDAI_ISSUER": issuer}
+    own = {"ICHIDAI_DATA_DIR": str(folder / "data"), "ICHIDAI_ISSUER": issuer, "ICHIDAI_EVENTS_PORT": "off"}
+    return kept | {"PYTHONPATH": path} | own
 
 
 def _wait(process: subprocess.Popen[bytes], base: str, issuer: str) -> None:

@@ -8,38 +8,41 @@ from common.web.messages import Text
 
 TEXTS: Mapping[str, Text] = {
     # every page
+    "skip": Text("Skip to the content", "本文へ移動"),
     "navigation": Text("Pages", "ページ"),
     "no_script": Text("These pages need JavaScript.", "このページには JavaScript が必要です。"),
-    "unreachable": Text(
-        "The server cannot be reached. Try again soon.",
-        "サーバーに接続できません。しばらくしてからもう一度お試しください。",
-    ),
-    "unreadable": Text("The server gave an answer that cannot be read.", "サーバーの応答を読み取れません。"),
     "username": Text("Username", "ユーザー名"),
     "email": Text("Email", "メールアドレス"),
     "password": Text("Password", "パスワード"),
     "device_name": Text("Device name", "端末名"),
     "fingerprint": Text("Certificate fingerprint", "証明書のフィンガープリント"),
-    "unknown_device": Text("a device without a name", "名前のない端末"),
+    "cancel": Text("Cancel", "キャンセル"),
+    "save": Text("Save", "保存"),
+    "nav_home": Text("Home", "ホーム"),
+    "log_out": Text("Log out", "ログアウト"),
     # the titles of the pages
     "home_title": Text("One account, one device at a time", "ひとつのアカウント、一度に一台"),
     "registration_title": Text("Register", "ユーザー登録"),
     "login_title": Text("Log in", "ログイン"),
-    # home
+    # the first page
     "home_lead": Text(
-        "Accounts with devices. When one device too many logs in, the person is asked first; on consent the earlier "
-        "device is out at its very next request.",
-        "端末を登録して使うアカウントです。上限を超える端末がログインするときは、まず確認します。"
-        "続けると、以前の端末は次の要求からすぐに使えなくなります。",
+        "Your devices are registered with your account. When one too many logs in, you decide which one goes on.",
+        "端末を登録して使うアカウントです。同時に使える台数を超えるときは、どの端末を使うかをあなたが決めます。",
     ),
-    "home_register": Text("Make an account and register this device.", "アカウントを作り、この端末を登録します。"),
+    "home_register": Text(
+        "Make an account. This device gets a certificate of its own.",
+        "アカウントを作ると、この端末に専用の証明書が発行されます。",
+    ),
+    "home_question": Text(
+        "If another device is active you are asked. Continue, and it is out at once; cancel, and nothing changes.",
+        "別の端末が使用中なら、まず確認します。続けるとその端末はすぐにログアウトされ、キャンセルすれば何も変わりません。",
+    ),
     "home_join": Text(
-        "Add this device to an account you have: paste the code another device shows.",
-        "別の端末に表示されたコードを使って、この端末を既存のアカウントに追加します。",
+        "Add a phone or a computer by scanning the code that a registered device shows.",
+        "登録済みの端末に表示されたコードを読み取って、スマホやパソコンを追加できます。",
     ),
-    "home_login": Text("With a device that is registered.", "登録済みの端末でログインします。"),
     "home_api": Text("For developers: every route of the API", "開発者の方へ：APIの説明"),
-    # register and join
+    # register
     "register": Text("Register", "登録する"),
     "password_hint": Text("At least 8 characters.", "8文字以上で入力してください。"),
     "device_name_hint": Text(
@@ -47,19 +50,26 @@ TEXTS: Mapping[str, Text] = {
         "任意。端末の一覧に表示されます（例：自分のスマホ）。",
     ),
     "have_account": Text("You have an account already?", "アカウントをお持ちの場合"),
+    # join
     "join": Text("Join with a QR code", "QRコードで参加"),
     "join_lead": Text(
-        "On a device that is registered choose “Add a device”, scan the QR code it shows, and paste its text here.",
-        "登録済みの端末で「端末を追加」を選び、表示されたQRコードを読み取って、その文字列をここに貼り付けてください。",
+        "On a device that is logged in choose “Add a device”. Then scan the code it shows, or paste its text.",
+        "ログイン中の端末で「端末を追加」を選び、表示されたコードを読み取るか、文字列を貼り付けてください。",
     ),
+    "scan": Text("Scan with the camera", "カメラで読み取る"),
+    "stop_scan": Text("Stop the camera", "カメラを止める"),
+    "camera_picture": Text("What the camera sees", "カメラの映像"),
+    "choose_picture": Text("Choose a picture", "画像を選ぶ"),
     "join_submit": Text("Join", "参加する"),
     "qr_text": Text("QR code text", "QRコードの文字列"),
+    "paste_hint": Text("Filled in by the scan, or pasted.", "読み取ると自動で入力されます。貼り付けもできます。"),
     "no_account": Text("No account yet?", "アカウントをお持ちでない場合"),
     "to_registration": Text("Make an account", "新しく登録"),
+    # registered
     "done_title": Text("This device is registered", "この端末を登録しました"),
     "remembered": Text(
-        "This browser remembers the fingerprint and fills it in when you log in.",
-        "フィンガープリントはこのブラウザに保存され、ログイン時に自動で入力されます。",
+        "It names this device when you log in. This browser remembers it.",
+        "ログイン時にこの端末を示します。このブラウザに保存されました。",
     ),
     "keys_title": Text("Private keys", "秘密鍵"),
     "keys_lead": Text(
@@ -69,74 +79,164 @@ TEXTS: Mapping[str, Text] = {
         "自分だけが読める場所にファイルを保管してください。",
     ),
     "save_keys": Text("Save the private keys", "秘密鍵を保存"),
-    "keys_saved": Text("The file was handed to the browser to save.", "ファイルの保存をブラウザに依頼しました。"),
     # a pairing code
     "pairing_title": Text("A code for another device", "別の端末を追加するコード"),
     "pairing_lead": Text(
-        "Whoever has this code also needs your username and password. It works once, until:",
-        "このコードのほかに、ユーザー名とパスワードも必要です。一度だけ使えます。有効期限：",
+        "It works once. The new device also needs your username and password.",
+        "一度だけ使えます。新しい端末では、ユーザー名とパスワードも必要です。",
     ),
     "qr_picture": Text("QR code that lets another device join", "別の端末を追加するためのQRコード"),
+    "time_left": Text("Time left", "残り時間"),
     "copy": Text("Copy the text", "文字列をコピー"),
-    "copied": Text("Copied.", "コピーしました。"),
-    "pairing_over": Text(
-        "The code has expired. Show a new one.", "コードの期限が切れました。新しいコードを表示してください。"
+    "print": Text("Print", "印刷"),
+    # add a device
+    "add_device": Text("Add a device", "端末を追加"),
+    "add_step_1": Text("Show the code here.", "この画面にコードを表示します。"),
+    "add_step_2": Text(
+        "On the new device open “Join with a QR code” and scan it.",
+        "新しい端末で「QRコードで参加」を開き、読み取ります。",
     ),
+    "add_step_3": Text("Enter your username and password there.", "その端末でユーザー名とパスワードを入力します。"),
+    "add_lead": Text("Your password, to make sure it is you.", "本人確認のため、パスワードを入力してください。"),
+    "show_code": Text("Show the code", "コードを表示"),
+    "waiting": Text("Waiting for the new device …", "新しい端末を待っています…"),
+    "back_to_devices": Text("Back to your devices", "端末の一覧に戻る"),
     # log in
     "log_in": Text("Log in", "ログイン"),
+    "already_in": Text("Logged in here:", "ログイン中："),
+    "other_device": Text("Another certificate", "別の証明書を使う"),
     "fingerprint_hint": Text(
-        "Filled in by itself where you registered; on another browser, paste it.",
-        "登録したブラウザでは自動で入力されます。別のブラウザでは貼り付けてください。",
+        "Only where this browser is not the device's own: paste the fingerprint of its certificate.",
+        "この端末のブラウザで登録していない場合だけ、証明書のフィンガープリントを貼り付けてください。",
     ),
-    "memory_hint": Text(
-        "What opens your account stays in this page's memory only: reloading asks for the password again.",
-        "ログイン情報はこのページのメモリにだけ置かれます。再読み込みすると、もう一度パスワードが必要です。",
-    ),
-    "to_register": Text("This device is not registered?", "この端末が未登録の場合"),
-    "not_switched": Text(
-        "Nothing was changed: the other device stays logged in.", "変更はありません。別の端末はログインしたままです。"
-    ),
-    "logged_out": Text("You are logged out.", "ログアウトしました。"),
+    "to_register": Text("This device is not registered yet?", "この端末が未登録の場合"),
     # the question
     "in_use": Text("Already in use", "使用中です"),
     "active_since": Text("Logged in", "ログイン"),
     "last_seen": Text("Last seen", "最終利用"),
-    "cannot_switch": Text(
-        "This account is in use elsewhere. Log out there first.",
-        "このアカウントは別の場所で使用中です。先にそちらでログアウトしてください。",
-    ),
-    "cancel": Text("Cancel", "キャンセル"),
     "continue": Text("Continue", "続ける"),
     # logged in
+    "logged_in_as": Text("You are logged in as", "ログイン中のユーザー"),
     "inside_title": Text("You are logged in", "ログイン中"),
+    "login_only": Text(
+        "Only the login is served at this address; your devices and sessions are served elsewhere.",
+        "このアドレスではログインだけを提供しています。端末とセッションの管理は別のアドレスにあります。",
+    ),
     "this_device": Text("This device", "この端末"),
-    "since": Text("Since", "ログイン日時"),
+    "since": Text("Logged in since", "ログイン日時"),
     "devices": Text("Devices", "端末"),
     "active": Text("active", "使用中"),
     "primary": Text("first device", "1台目"),
     "registered_at": Text("Registered", "登録日時"),
     "log_out_others": Text("Log out other devices", "ほかの端末をログアウト"),
-    "others_out": Text("The other devices are logged out.", "ほかの端末をログアウトしました。"),
-    "no_others": Text("No other device is logged in.", "ログイン中の端末はほかにありません。"),
-    "add_device": Text("Add a device", "端末を追加"),
-    "add_lead": Text("Your password, to make sure it is you.", "本人確認のため、パスワードを入力してください。"),
-    "show_code": Text("Show the code", "コードを表示"),
+    # devices
+    "rename": Text("Rename", "名前を変更"),
+    "rename_title": Text("Rename the device", "端末名の変更"),
+    "remove": Text("Remove", "登録を解除"),
+    "remove_title": Text("Remove this device:", "この端末の登録を解除："),
+    "remove_lead": Text(
+        "It is logged out at once and its certificate is revoked. To use it again it must join anew.",
+        "この端末はすぐにログアウトされ、証明書は失効します。もう一度使うには、改めて参加が必要です。",
+    ),
+    # sessions
+    "sessions": Text("Sessions", "セッション"),
+    "sessions_lead": Text(
+        "Where your account is logged in just now.", "現在このアカウントがログインしている場所です。"
+    ),
+    "this_session": Text("this one", "この画面"),
+    "end_session": Text("End this session", "このセッションを終了"),
+    # history
+    "history": Text("History", "履歴"),
+    "show_more": Text("Show more", "さらに表示"),
+    # the end
+    "ended_elsewhere": Text("Signed out elsewhere", "別の場所でログアウトされました"),
+    "by_device": Text("By", "操作した端末"),
+    "when": Text("When", "日時"),
+    "log_in_again": Text("Log in again", "もう一度ログイン"),
+    "not_you": Text(
+        "Was it not you? Log in again and look at your devices and the history.",
+        "心当たりがない場合は、もう一度ログインして端末と履歴を確認してください。",
+    ),
+}
+"""What stands in the pages."""
+
+SAID: Mapping[str, Text] = {
+    "unreachable": Text(
+        "The server cannot be reached. Try again soon.",
+        "サーバーに接続できません。しばらくしてからもう一度お試しください。",
+    ),
+    "unreadable": Text("The server gave an answer that cannot be read.", "サーバーの応答を読み取れません。"),
+    "unknown_device": Text("a device without a name", "名前のない端末"),
+    "keys_saved": Text("The file was handed to the browser to save.", "ファイルの保存をブラウザに依頼しました。"),
+    "copied": Text("Copied.", "コピーしました。"),
+    "pairing_over": Text(
+        "The code has expired. Show a new one.", "コードの期限が切れました。新しいコードを表示してください。"
+    ),
+    "redeemed": Text("{device} has joined ({time}).", "{device}が参加しました（{time}）。"),
     "no_fingerprint": Text(
         "This browser does not know its device's fingerprint, so it cannot add a device.",
         "この端末のフィンガープリントが不明なため、端末を追加できません。",
     ),
-    "log_out": Text("Log out", "ログアウト"),
-    "login_only": Text(
-        "Only the login is served at this address; your devices and sessions are served elsewhere.",
-        "このアドレスではログインだけを提供しています。端末とセッションの管理は別のアドレスにあります。",
+    "not_registered": Text(
+        "This browser is not a registered device yet. Join with a QR code, or make an account.",
+        "このブラウザはまだ端末として登録されていません。QRコードで参加するか、新しく登録してください。",
     ),
-    # the end
-    "ended_elsewhere": Text("Signed out elsewhere", "別の場所でログアウトされました"),
+    "no_camera": Text(
+        "The camera cannot be used. Choose a picture of the code, or paste its text.",
+        "カメラを使用できません。コードの画像を選ぶか、文字列を貼り付けてください。",
+    ),
+    "no_code": Text("No QR code was found in the picture.", "画像にQRコードが見つかりません。"),
+    "scanned": Text(
+        "The code was read. Now your username and password.",
+        "コードを読み取りました。ユーザー名とパスワードを入力してください。",
+    ),
+    "not_switched": Text(
+        "Nothing was changed: the other device stays logged in.", "変更はありません。別の端末はログインしたままです。"
+    ),
+    "cannot_switch": Text(
+        "This account is in use elsewhere. Log out there first.",
+        "このアカウントは別の場所で使用中です。先にそちらでログアウトしてください。",
+    ),
+    "logged_out": Text("You are logged out.", "ログアウトしました。"),
+    "others_out": Text("The other devices are logged out.", "ほかの端末をログアウトしました。"),
+    "no_others": Text("No other device is logged in.", "ログイン中の端末はほかにありません。"),
+    "renamed": Text("The device has a new name.", "端末名を変更しました。"),
+    "removed": Text("The device was removed.", "端末の登録を解除しました。"),
+    "session_over": Text("The session was ended.", "セッションを終了しました。"),
     "ended": Text("Signed out", "ログアウトしました"),
-    "log_in_again": Text("Log in again", "もう一度ログイン"),
+    "ended_elsewhere": TEXTS["ended_elsewhere"],
+    "event_registered": Text("Account registered", "アカウントを登録"),
+    "event_device-added": Text("Device added", "端末を追加"),
+    "event_device-removed": Text("Device removed", "端末の登録を解除"),
+    "event_device-renamed": Text("Device renamed", "端末名を変更"),
+    "event_certificate-revoked": Text("Certificate revoked", "証明書の失効"),
+    "event_certificate-renewed": Text("Certificate renewed", "証明書の更新"),
+    "event_login": Text("Logged in", "ログイン"),
+    "event_login-failed": Text("Wrong password", "パスワードの誤り"),
+    "event_session-ended": Text("Session ended", "セッションの終了"),
+    "why_taken-over": Text("Another device took its place.", "別の端末に切り替えられました。"),
+    "why_forced-out": Text("Logged out from another device.", "別の端末からログアウトされました。"),
+    "why_evicted": Text(
+        "Another device logged in and the limit was reached.", "別の端末のログインで上限に達したため終了しました。"
+    ),
+    "why_replaced": Text("The same device logged in again.", "同じ端末で再度ログインしました。"),
+    "why_logged-out": Text("Logged out.", "ログアウトしました。"),
+    "why_expired": Text("Too long without activity.", "一定時間操作がなかったため終了しました。"),
+    "why_device-unbound": Text("The device was removed from the account.", "端末の登録が解除されました。"),
+    "why_password-changed": Text("The password was changed.", "パスワードが変更されました。"),
+    "why_refresh-reused": Text("An old refresh token was used again.", "古いリフレッシュトークンが再使用されました。"),
+    "why_revoked": Text("Ended from another session.", "別のセッションから終了されました。"),
+    "why_over-limit": Text("The limit of active devices was lowered.", "同時利用の上限が引き下げられました。"),
+    "why_ended": Text("The session has ended.", "セッションは終了しました。"),
 }
+"""What the modules say."""
 
 
 def texts_in(language: str) -> Mapping[str, str]:
-    """Return every text in one language."""
+    """Return every text that stands in the pages, in one language."""
     return {name: text.in_language(language, {}) for name, text in TEXTS.items()}
+
+
+def said_in(language: str) -> Mapping[str, str]:
+    """Return every text that the modules say, in one language; what is in braces they fill in."""
+    return {name: text.ja if language == "ja" else text.en for name, text in SAID.items()}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +16,9 @@ import pytest
 
 from common.ids import new_id
 from common.patience import at_most
-from common.storage.dynamodb import DynamoStore, Limits, Place, as_unavailable, make_client
+from common.storage.dynamodb import DynamoStore, Limits, Place, _opened, as_unavailable, make_client
 from common.storage.dynamodb_faults import Kind, judge
+from common.storage.http_line import Answer, HttpLine
 from common.storage.port import Absent, Conflict, Item, OutcomeUnknown, Put, Store, StoreUnavailable
 from common.storage.tables import LOGIN_HISTORY, PAIRING_TOKENS, USERS
 from tests import dynamodb_local
@@ -37,6 +40,7 @@ from tests.servers import until
 
 ROOT = Path(__file__).parents[2]
 LIMITS = Limits(connect=1.0, answer=1.0, wait=2.0, rest=0.0)
+CAPACITY = {"ReturnConsumedCapacity": "TOTAL"}
 IMPATIENT = Limits(connect=0.5, answer=0.8, wait=0.4, rest=0.0)
 LOST: dict[str, Fate] = {
     "answer lost": lose_answer,
@@ -259,13 +263,16 @@ class TestARefusal:
     def test_says_what_to_do_and_is_not_repeated(
         self, faulty: Store, endpoint: FaultyEndpoint, own: str, code: str, advice: str
     ) -> None:
-        """What waiting does not mend is told at once, with advice; nothing was written."""
-        for call in both(faulty, own):
+        """What waiting does not mend is told at once, with advice; nothing was written.
+
+        A read is asked once more by boto3's client, which knows what the refusal means.
+        """
+        for call, sent in zip(both(faulty, own), (1, 2), strict=True):
             endpoint.expect(then=refuse(code))
             with pytest.raises(StoreUnavailable, match=advice) as fault:
                 call()
             assert not isinstance(fault.value, OutcomeUnknown)
-            assert len(endpoint.bodies) == 1
+            assert len(endpoint.bodies) == sent
 
     @pytest.mark.parametrize(
         "fate",
@@ -437,3 +444,81 @@ def test_a_parameter_that_boto3_refuses_is_a_fault_of_ours() -> None:
     """Nothing was sent, and trying again would not help."""
     with pytest.raises(StoreUnavailable, match="Parameter validation"), as_unavailable():
         make_client(Place("ap-northeast-1")).get_item(TableName="a", Key={"id": {"X": 1}})
+
+
+class TestALeanRead:
+    """A `get` goes past boto3's client, and nobody can tell by the answer."""
+
+    @pytest.fixture
+    def busy(self, direct: Store, own: str) -> Item:
+        """Return an item with all kinds of attributes, that is in the store."""
+        item: Item = {"uuid": own, "empty": "", "no": None, "is": True, "n": 7, "m": {"B": "a", "l": ["", 1]}}
+        direct.commit([Put(USERS, item)], new_id())
+        return item
+
+    def test_is_one_request(self, faulty: Store, endpoint: FaultyEndpoint, own: str, busy: Item) -> None:
+        """Items that are there and items that are not cost one read each."""
+        for key, there in ((USERS.key(own), busy), (USERS.key(own + "x"), None)):
+            endpoint.expect()
+            assert faulty.get(key) == there
+            assert len(endpoint.bodies) == 1
+            assert endpoint.bodies[0]["ConsistentRead"] is True
+
+    def test_answers_as_the_client_does(self, place: Place, own: str, busy: Item) -> None:
+        """Down to the bytes that stand for an empty text."""
+        opened, table = _opened(place, LIMITS), place.prefix + USERS.name
+        request = {"TableName": table, "Key": {"uuid": {"S": own}}, "ConsistentRead": True} | CAPACITY
+        assert opened.reads is not None
+        lean, clients = opened.reads.get(request), opened.client.get_item(**request)
+        assert lean is not None
+        assert lean["Item"] == clients["Item"]
+        assert lean["ConsumedCapacity"]["CapacityUnits"] == clients["ConsumedCapacity"]["CapacityUnits"] == 1
+        opened.close()
+
+    def test_goes_on_over_a_new_line_when_the_server_closed_an_old_one(
+        self, faulty: Store, endpoint: FaultyEndpoint, own: str, busy: Item
+    ) -> None:
+        """A connection that was not used for long is closed by the service without a word."""
+        assert faulty.get(USERS.key(own)) == busy
+        for line in list(endpoint._lines):
+            with suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
+        endpoint.expect()
+        assert faulty.get(USERS.key(own)) == busy
+        assert len(endpoint.bodies) == 1
+
+    def test_with_a_wrong_checksum_is_no_answer(
+        self, place: Place, monkeypatch: pytest.MonkeyPatch, own: str, busy: Item
+    ) -> None:
+        """The client is asked."""
+        opened = _opened(place, LIMITS)
+        assert opened.reads is not None
+        request = {"TableName": place.prefix + USERS.name, "Key": {"uuid": {"S": own}}, **CAPACITY}
+        ask = HttpLine.ask
+
+        def damaged(line: HttpLine, message: bytes) -> Answer:
+            answer = ask(line, message)
+            return replace(answer, headers={**answer.headers, b"x-amz-crc32": b"1"})
+
+        monkeypatch.setattr(HttpLine, "ask", damaged)
+        assert opened.reads.get(request) is None
+        assert opened.send("get_item", request)["Item"]["n"] == {"N": "7"}
+        opened.close()
+
+    def test_is_left_to_the_client_behind_a_proxy(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What leads through others is boto3's to find."""
+        monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        assert _opened(place, LIMITS).reads is None
+
+    def test_carries_the_token_of_temporary_credentials(
+        self, place: Place, monkeypatch: pytest.MonkeyPatch, own: str
+    ) -> None:
+        """A role's credentials are good only with it; it is signed like the rest."""
+        monkeypatch.setenv("AWS_SESSION_TOKEN", "temporary")
+        reads = _opened(place, LIMITS).reads
+        assert reads is not None
+        message = reads._signed(b"{}").decode()
+        assert "\r\nX-Amz-Security-Token: temporary\r\n" in message
+        assert "x-amz-security-token" in message.partition("SignedHeaders=")[2].partition(",")[0]

@@ -189,7 +189,7 @@ class TestPurge:
             store.commit([*gone, stay], new_id())
         clock.now += timedelta(days=1)
         left = []
-        for number in range(20):
+        for number in range(40):
             store.commit([Put(USERS, {"uuid": f"u{number}"})], new_id())
             left.append(sum(rows(file, table.name) for table in (PAIRING_TOKENS, THROTTLE, LOGIN_HISTORY)))
         assert left[0] >= 200 - 16, "one commit takes a few, not all"

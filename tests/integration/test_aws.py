@@ -1,17 +1,27 @@
-"""Notices by SNS and the CA certificate in S3, against moto's server: shapes are what it is good for."""
+"""Notices by SNS, authorities and revocation lists in S3, against moto's server: shapes are what it is good for."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
 
 import boto3
 import pytest
 import requests
+from cryptography import x509
 from moto.server import ThreadedMotoServer
 
-from device_manager.publishing import publish_authority
+from common.crypto.authorities import open_authorities
+from common.crypto.certificates import KeyKind
+from common.crypto.keyring import FILE_NAME, load_ring
+from device_manager.publishing import Publisher
+from device_manager.revocation_db import RevocationDb
+from device_manager.trust import Trust
 from registration.email_sender import MOST_WAITING, NoNotifier, SnsNotifier, notifier_for, notify_user_via_sns
+from tests.servers import Suite, combined, until
+from tests.usecases.house import HandClock, House
 
 REGION = "eu-central-1"
 
@@ -107,17 +117,62 @@ def test_notices_do_not_pile_up_while_sns_is_away(
         notifier.discard()
 
 
-def test_the_ca_certificate_is_published(aws: str) -> None:
-    """With a bucket set, the authority's certificate lies there as `ca.pem`."""
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    """Return the suite in this process."""
+    with closing(House(tmp_path, tmp_path / "keys", HandClock())) as built:
+        yield built
+
+
+@pytest.fixture
+def trust(house: House, tmp_path: Path) -> Trust:
+    """Return what the publisher of this suite asks."""
+    store = house.store.inner
+    founder = load_ring(tmp_path / "keys" / FILE_NAME).authority
+    authorities = open_authorities(tmp_path / "keys", store, house.clock, founder)
+    return Trust(authorities, RevocationDb(store), house.clock)
+
+
+def test_authorities_and_lists_are_published(aws: str, house: House, trust: Trust) -> None:
+    """With a bucket set, they lie there as the routes answer them, and a revocation follows at the next look."""
     s3 = boto3.client("s3", region_name=REGION)
     s3.create_bucket(Bucket="public", CreateBucketConfiguration={"LocationConstraint": REGION})
-    assert publish_authority("-----BEGIN CERTIFICATE-----", "public", REGION)
-    assert s3.get_object(Bucket="public", Key="ca.pem")["Body"].read() == b"-----BEGIN CERTIFICATE-----"
+
+    def body(key: str) -> bytes:
+        return bytes(s3.get_object(Bucket="public", Key=key)["Body"].read())
+
+    publisher = Publisher(trust, "public", REGION)
+    assert publisher.publish()
+    assert body("ca.pem") == house.get("/device/ca").data
+    names = [authority.name for authority in trust.authorities()]
+    keys = {item["Key"] for item in s3.list_objects_v2(Bucket="public")["Contents"]}
+    kinds = {f"crl/{kind}.crl" for kind in KeyKind}
+    assert keys == {"ca.pem", *kinds, *(f"crl/{name}.crl" for name in names)}
+    anna = house.register()
+    laptop = house.pair(anna)
+    phone = house.log_in(anna)
+    assert house.post("/device/revoke_certificate", {"device_id": laptop.device_id}, phone.access).status_code == 200
+    classical = s3.head_object(Bucket="public", Key="crl/p-256.crl")["LastModified"]
+    assert publisher.publish()
+    serial = int(laptop.answer["certificate"]["serial"], 16)
+    for key in ("crl/ml-dsa-87.crl", f"crl/{names[0]}.crl"):
+        found = x509.load_der_x509_crl(body(key))
+        assert found.get_revoked_certificate_by_serial_number(serial) is not None
+        assert found.is_signature_valid(trust.authorities()[0].key.public_key())
+    assert s3.head_object(Bucket="public", Key="crl/p-256.crl")["LastModified"] == classical
 
 
-def test_a_missing_bucket_is_one_log_line(aws: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_server_publishes_by_itself(aws: str, started: Callable[[Suite], Suite], tmp_path: Path) -> None:
+    """`ichidai serve` with `S3_BUCKET` set."""
+    s3 = boto3.client("s3", region_name=REGION)
+    s3.create_bucket(Bucket="public", CreateBucketConfiguration={"LocationConstraint": REGION})
+    started(combined(tmp_path / "suite", S3_BUCKET="public", AWS_REGION=REGION))
+    until(lambda: s3.list_objects_v2(Bucket="public").get("KeyCount", 0) == 5, "all five objects are published")
+
+
+def test_a_missing_bucket_is_one_log_line(aws: str, trust: Trust, caplog: pytest.LogCaptureFixture) -> None:
     """A bucket that is not there stops nothing and says what to check."""
     with caplog.at_level(logging.WARNING):
-        assert not publish_authority("pem", "nowhere", REGION)
+        assert not Publisher(trust, "nowhere", REGION).publish()
     (line,) = ours(caplog)
     assert "S3_BUCKET" in line

@@ -18,24 +18,26 @@ import zxingcpp
 from PIL import Image
 from rich.console import Console
 
-from ichidai.cli.demo import Teller, Tongue, tell_story
-from ichidai.cli.demo_wire import StoryFailed
+from ichidai.cli.demo import Teller, tell_story
+from ichidai.cli.demo_checks import StoryFailed
+from ichidai.cli.tongue import Tongue
 from tests.client import QUESTION
 from tests.servers import Suite, environment, is_listened_to, run_to_its_end
 
 DEMO = [sys.executable, "-m", "ichidai", "demo"]
-STEPS = 17
+STEPS = 18
 
 TOLD = {
     "en": [
-        "registers with her phone",
+        "registers with her phone. It makes its own keys, ML-DSA-87 and sntrup761",
         "shows a QR code",
-        "Her laptop reads it",
+        "Her laptop reads it, makes keys of its own",
         "410, it is spent",
-        "logs in on the phone",
+        "logs in on the phone: it opens a challenge that was sealed to it, signs it",
         "is asked: 409",
         "the phone is still in",
-        "consents: the laptop is in",
+        "but not its key: 401",
+        "consents, signed by the laptop's key: the laptop is in",
         "very next request: 401 session-ended, taken-over",
         "Its refresh token: 401",
         "The same consent again: 410",
@@ -50,6 +52,7 @@ TOLD = {
         "端末として追加",
         "使用済み",
         "確認されます（409）",
+        "鍵がなければ401",
         "401 session-ended（taken-over）",
         "タブレットはそのまま",
         "すべて説明のとおり",
@@ -60,6 +63,7 @@ HALF_BLOCKS = {" ": (255, 255), "\xa0": (255, 255), "▀": (0, 255), "▄": (255
 """What each letter of the drawn QR code paints: the upper and the lower half."""
 
 
+@pytest.mark.row("R37", "R73")
 @pytest.mark.parametrize("language", TOLD)
 def test_the_demo_tells_each_step(tmp_path: Path, language: str) -> None:
     """In order, with what was seen; the exit code is 0; its data is gone."""
@@ -83,7 +87,7 @@ def test_the_demo_fails_when_a_step_does_not_go_as_told(pool: Callable[..., Suit
     """Where two devices may be active nobody is asked; the story stops there and says so."""
     server = pool(MAX_CONCURRENT_DEVICES="2").servers[0]
     told = io.StringIO()
-    with pytest.raises(StoryFailed, match=r"POST /login must answer 409 device-active, and answered 200"):
+    with pytest.raises(StoryFailed, match=r"a login on the Laptop must be answered 409 device-active, and was let in"):
         tell_story(server.base, Teller(Console(file=told, width=250), Tongue.EN))
     assert "logs in on the phone" in told.getvalue()
     assert "is asked: 409" not in told.getvalue()

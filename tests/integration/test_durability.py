@@ -257,7 +257,8 @@ def test_several_that_start_at_once_share_one_key_ring(tmp_path: Path, started: 
     session = clients[0].register().login()
     for client in clients:
         granted(client.verify(session.access))
-    assert [path.name for path in (tmp_path / "data" / "keys").iterdir()] == ["keyring.json"]
+    made = sorted(path.name for path in (tmp_path / "data" / "keys").iterdir())
+    assert made == ["authorities.json", "keyring.json"]
 
 
 @posix
@@ -359,7 +360,7 @@ class TestForeignKeys:
         (used / "keys" / "keyring.json").unlink()
         said = start_wrongly(tmp_path, ICHIDAI_DATA_DIR=str(used))
         assert "keys that are not here" in said
-        assert list((used / "keys").iterdir()) == []
+        assert [path.name for path in (used / "keys").iterdir()] == ["authorities.json"]
 
     @pytest.mark.parametrize("content", ["", "{}", "no JSON", '{"format": 99}', "[]"])
     def test_a_broken_key_ring_is_told(self, used: Path, tmp_path: Path, content: str) -> None:

@@ -70,7 +70,7 @@ def missing_fingerprint(client: Client) -> Send:
 
 
 def own_keys(client: Client) -> Send:
-    """Bring keys of one's own, which is for later."""
+    """Bring a key that is none."""
     return post(client, "/registration/", person(public_keys={"signing": "AAAA"}))
 
 
@@ -244,7 +244,7 @@ REFUSALS = [
     Expected(missing_second_device, 400, "missing-fields", "2台目端末登録には username と password が必要です"),
     Expected(missing_certificate, 400, "missing-fields", "Required: client_cert_fp."),
     Expected(missing_fingerprint, 400, "missing-fields", "Required: client_cert_fp."),
-    Expected(own_keys, 400, "not-supported", "Not supported: public_keys."),
+    Expected(own_keys, 400, "key-invalid", "The signing key is not a public key (SPKI DER in base64)."),
     Expected(weak("short"), 400, "weak-password", "A password has at least 8 characters."),
     Expected(weak("x" * 1025), 400, "weak-password", "A password has at most 1,024 characters."),
     Expected(weak("password1"), 400, "weak-password", "This password is among the most common ones."),

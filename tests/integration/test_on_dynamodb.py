@@ -5,6 +5,7 @@ The eleven tests that were asked for by name run on it as well, in their own fil
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -171,10 +172,8 @@ class TestSecondHost:
     def test_the_same_keys_make_one_suite_of_two_hosts(
         self, used: dict[str, str], tmp_path: Path, started: Start
     ) -> None:
-        """A host with a copy of the file takes the other's tokens, and evicts the other's sessions."""
-        (tmp_path / "second" / "data" / "keys").mkdir(parents=True)
-        ring = (tmp_path / "first" / "data" / "keys" / "keyring.json").read_bytes()
-        (tmp_path / "second" / "data" / "keys" / "keyring.json").write_bytes(ring)
+        """A host with copies of the files takes the other's tokens, and evicts the other's sessions."""
+        shutil.copytree(tmp_path / "first" / "data" / "keys", tmp_path / "second" / "data" / "keys")
         one = {"ICHIDAI_ISSUER": "https://one.test", **used}
         first, second = (started(combined(tmp_path / name, **one)) for name in ("first", "second"))
         account = first.client.register()

@@ -1,12 +1,12 @@
 """The pages as servers send them: titles, languages, the policy, and nothing that a browser would have to refuse.
 
-What people see of them is judged in a browser, later; here their text is read.
+What people see of them is judged in a browser (tests/browser); here their text is read.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,13 +14,21 @@ import pytest
 import requests
 
 import ichidai.console
-from ichidai.console.texts import TEXTS
+from common.history import Kind, Reason
+from ichidai.console.texts import SAID, TEXTS
 from tests.client import Client, refused
 from tests.servers import DOMAINS, Suite
 
 PAGES = ("/", "/registration/", "/login")
 CONSOLE = Path(ichidai.console.__file__).parent
-MODULES = sorted((CONSOLE / "static").glob("*.js"))
+STATIC = CONSOLE / "static"
+FILES = sorted(path for path in STATIC.rglob("*") if path.is_file())
+MODULES = [path for path in FILES if path.suffix == ".js" and "vendor" not in path.parts]
+VENDORED = {
+    "decode.js": "00e209820dcb11d624e9a03d6383e580766792b57d1651318f0a29e4e1ff0fe8",
+    "index.js": "a0de370051f94bd74f218f74401fdf197585e3f9ef0143164f87ea941a3fdd6f",
+}
+"""What the files of the npm package qr@0.7.0 are, by SHA-256."""
 
 POLICY = {
     "default-src 'none'",
@@ -76,9 +84,10 @@ class Read(HTMLParser):
 
     @property
     def addresses(self) -> list[str]:
-        """Every address that the page names."""
+        """Every address that the page names, places in itself left out."""
         names = ("src", "href", "action", "srcset", "poster", "data")
-        return [address for _, attributes in self.elements for name in names if (address := attributes.get(name))]
+        every = [address for _, attributes in self.elements for name in names if (address := attributes.get(name))]
+        return [address for address in every if not address.startswith("#")]
 
 
 def page(client: Client, path: str, language: str | None = None) -> requests.Response:
@@ -94,9 +103,18 @@ def test_language(client: Client, path: str, asked: str | None, language: str, t
     reply = page(client, path, asked)
     read = Read(reply.text)
     assert read.texts_in("title") == {f"{title} · Ichidai"}
-    assert ("html", {"lang": language}) in read.elements
+    assert [about["lang"] for tag, about in read.elements if tag == "html"] == [language]
     assert reply.headers["Content-Language"] == language
-    assert "Accept-Language" in reply.headers["Vary"]
+    assert {"Accept-Language", "Cookie"} <= set(reply.headers["Vary"].split(", "))
+
+
+@pytest.mark.parametrize(("chosen", "language"), [("ja", "ja"), ("en", "en"), ("xx", "en"), ("", "en")])
+def test_the_language_that_a_person_chose(client: Client, chosen: str, language: str) -> None:
+    """It goes before the browser's; what is no language of ours does not."""
+    headers = {"Accept-Language": "en", "Cookie": f"ichidai_language={chosen}"}
+    reply = client.get("/login", headers=headers)
+    assert reply.headers["Content-Language"] == language
+    assert "Set-Cookie" not in reply.headers
 
 
 @pytest.mark.parametrize("path", ["/registration", "/login/"])
@@ -121,60 +139,84 @@ def test_nothing_inline_and_nothing_foreign(client: Client, path: str) -> None:
     assert [client.get(address).status_code for address in read.addresses] == [200] * len(read.addresses)
 
 
-@pytest.mark.parametrize("file", sorted((CONSOLE / "static").iterdir()), ids=lambda file: file.name)
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(STATIC).as_posix())
 def test_a_file_of_the_console(client: Client, file: Path) -> None:
     """It is sent as what it is, under the policy, asks no other host, and imports only what is beside it."""
     kinds = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
-    reply = client.get(f"/console/{file.name}")
+    reply = client.get(f"/console/{file.relative_to(STATIC).as_posix()}")
     assert (reply.status_code, reply.content) == (200, file.read_bytes())
-    assert reply.headers["Content-Type"].split(";")[0] == kinds[file.suffix]
     assert set(reply.headers["Content-Security-Policy"].split("; ")) == POLICY
+    if file.suffix not in kinds:
+        return
+    assert reply.headers["Content-Type"].split(";")[0] == kinds[file.suffix]
     text = file.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
-    assert not re.search(r"https?:|@import|url\(|[\"'(]//|\bimport\(", text)
-    assert all((file.parent / name).is_file() for name in re.findall(r"from \"([^\"]+)\"", text))
+    assert file.suffix != ".js" or all((file.parent / name).is_file() for name in _imported(text))
+    if file.name not in VENDORED:
+        assert not re.search(r"https?:|@import|url\(", text)
 
 
-@pytest.mark.pitfall("X22", "X72")
+def _imported(source: str) -> list[str]:
+    return re.findall(r"(?:from|\bimport) ?\(?[\"'](\.[^\"']+)[\"']", source)
+
+
+def test_the_decoder_is_what_its_authors_published() -> None:
+    """Not a byte of it is ours; it comes with its licences."""
+    folder = STATIC / "vendor" / "qr"
+    found = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in VENDORED}
+    assert found == VENDORED
+    assert {file.name for file in folder.iterdir()} == {*VENDORED, "LICENSE", "LICENSE-MIT"}
+
+
+@pytest.mark.pitfall("X22", "X72", "Y11")
 def test_where_modules_keep_things() -> None:
-    """Only the fingerprint outlives the page; no token is stored or put into an address, and nothing is forced."""
-    sources = {module.name: module.read_text(encoding="utf-8") for module in MODULES}
-    assert [name for name, source in sources.items() if "localStorage" in source] == ["device.js"]
-    assert '"currentlyLoggedinFingerprint"' in sources["device.js"]
+    """Only the fingerprint is in localStorage; no token is put into an address or a cookie, and nothing is forced."""
+    sources = {path.relative_to(STATIC).as_posix(): path.read_text(encoding="utf-8") for path in MODULES}
+    code = {name: re.sub(r"/\*.*?\*/", "", source, flags=re.DOTALL) for name, source in sources.items()}
+    used = {
+        "localStorage": {"client/devices.js"},
+        "indexedDB": {"client/vault.js"},
+        "document.cookie": {"pages/shell.js"},
+        "State(null": {"router.js", "pages/ended.js"},
+    }
+    for thing, places in used.items():
+        assert {name for name, source in code.items() if thing in source} == places
+    assert '"currentlyLoggedinFingerprint"' in sources["client/devices.js"]
     for source in sources.values():
-        assert not re.search(
-            r"sessionStorage|indexedDB|document\.cookie|history\.|innerHTML|insertAdjacentHTML", source
-        )
-        assert not re.search(r"\bforce|\?\$\{|alert\(|console\.", source)
-    assert '"/session/logout"' in sources["inside.js"]
+        assert not re.search(r"sessionStorage|innerHTML|insertAdjacentHTML|outerHTML|\beval\(", source)
+        assert not re.search(r"\bforce|[?&]\w*token=|alert\(|console\.", source)
+    assert '"/session/logout"' in sources["ichidai.js"]
 
 
 @pytest.mark.pitfall("X71", "X52")
 def test_forms_have_what_their_routes_demand(client: Client) -> None:
     """And the names that people and tests find them by."""
-    fields = {
-        "/registration/": {"username", "email", "password", "device_name", "qr_code"},
-        "/login": {"username", "password", "client_cert_fp"},
-    }
-    for path, names in fields.items():
-        read = Read(page(client, path, "en").text)
-        inputs = {
-            attributes["name"]
-            for tag, attributes in read.elements
-            if tag in ("input", "textarea") and "name" in attributes
-        }
-        assert inputs == names
-        labelled = {attributes["for"] for tag, attributes in read.elements if tag == "label"}
-        assert names <= labelled
-    registration, login = (Read(page(client, path, "en").text) for path in fields)
-    assert {"Username", "Email", "Password", "Device name"} <= registration.texts_in("label")
-    assert {"Register", "Join with a QR code"} <= registration.texts_in("button")
-    assert {"Username", "Password"} <= login.texts_in("label")
-    buttons = {"Log in", "Continue", "Cancel", "Add a device", "Log out", "Log out other devices"}
-    assert buttons <= login.texts_in("button")
+    read = Read(page(client, "/login", "en").text)
+    forms = _forms(read)
+    assert {"username", "email", "password", "device_name"} in forms
+    assert {"username", "password", "device_name", "qr_code"} in forms
+    assert {"username", "password", "client_cert_fp"} in forms
+    labelled = {attributes["for"] for tag, attributes in read.elements if tag == "label"}
+    ids = [identity for _, attributes in read.elements if (identity := attributes.get("id"))]
+    assert len(ids) == len(set(ids))
+    assert labelled <= set(ids)
+    assert {"Username", "Email", "Password", "Device name"} <= read.texts_in("label")
+    buttons = {"Register", "Log in", "Continue", "Cancel", "Add a device", "Join with a QR code", "Log out"}
+    assert buttons | {"Log out other devices"} <= read.texts_in("button")
     assert ("dialog", "question_title") in {
-        (tag, attributes.get("aria-labelledby")) for tag, attributes in login.elements
+        (tag, attributes.get("aria-labelledby")) for tag, attributes in read.elements
     }
-    assert "Already in use" in login.texts_in("h2")
+    assert "Already in use" in read.texts_in("h2")
+
+
+def _forms(read: Read) -> list[set[str | None]]:
+    """Return the names of the fields of each form."""
+    forms: list[set[str | None]] = []
+    for tag, attributes in read.elements:
+        if tag == "form":
+            forms.append(set())
+        elif tag in ("input", "textarea") and "name" in attributes:
+            forms[-1].add(attributes["name"])
+    return forms
 
 
 def test_each_app_alone_serves_its_own_pages(entrances: Suite) -> None:
@@ -187,39 +229,31 @@ def test_each_app_alone_serves_its_own_pages(entrances: Suite) -> None:
                 refused(alone.get(path), 404, "not-found")
         if server.part in own:
             addresses = Read(page(alone, own[server.part]).text).addresses
-            assert all(address.startswith("/console/") for address in addresses)
+            own_ones = ("/console/", own[server.part])
+            assert all(address.startswith(own_ones) for address in addresses), addresses
         else:
-            refused(alone.get("/console/api.js"), 404, "not-found")
+            refused(alone.get("/console/main.js"), 404, "not-found")
     assert {server.part for server in entrances.servers} == set(DOMAINS)
 
 
 def test_every_text_is_there_and_used() -> None:
-    """In both languages; and the modules say nothing that no page brings along."""
-    templates = [template.read_text(encoding="utf-8") for template in (CONSOLE / "templates").glob("*.html")]
-    named = {name for template in templates for name in _named(template)}
-    titles = {f"{name}_title" for name in ("home", "registration", "login")}
-    assert named | titles == set(TEXTS)
-    assert all(text.en.strip() and text.ja.strip() for text in TEXTS.values())
-    spoken = {name for module in MODULES for name in _spoken(module.read_text(encoding="utf-8"))}
-    brought = {
-        name
-        for template in templates
-        for names in re.findall(r"for name in \(([^)]+)\)", template)
-        for name in _quoted(names)
-    }
-    assert {"unreachable", "ended_elsewhere", "not_switched"} <= spoken <= brought
+    """In both languages; and the modules say what the pages bring along, no more and no less."""
+    templates = [template.read_text(encoding="utf-8") for template in (CONSOLE / "templates").rglob("*.html")]
+    named = {name for template in templates for name in re.findall(r"\btext\.(\w+)", template)}
+    listed = {name for template in templates for name in _quoted(*re.findall(r"for name in \(([^)]+)\)", template))}
+    assert named | {name for name in listed | {f"{name}_title" for name in listed | {"home"}} if name in TEXTS} == set(
+        TEXTS
+    )
+    assert all(text.en.strip() and text.ja.strip() for text in [*TEXTS.values(), *SAID.values()])
+    sources = "".join(module.read_text(encoding="utf-8") for module in MODULES)
+    spoken = set(_quoted(sources))
+    families = tuple(sorted(set(re.findall(r"text\(`(\w+_)\$", sources))))
+    assert families == ("event_", "why_")
+    assert {name for name in SAID if not name.startswith(families)} <= spoken
+    reasons = {f"why_{reason}" for reason in Reason}
+    kinds = {f"event_{kind}" for kind in Kind} | {"event_login-failed"}
+    assert {name for name in SAID if name.startswith(families)} == reasons | kinds
 
 
-def _named(template: str) -> Iterator[str]:
-    yield from re.findall(r"\btext\.(\w+)", template)
-    for names in re.findall(r"for name in \(([^)]+)\) %}\s*<p data-text", template):
-        yield from _quoted(names)
-
-
-def _spoken(source: str) -> Iterator[str]:
-    for call in re.findall(r"\btext\(((?:[^()]|\([^()]*\))*)\)", source):
-        yield from _quoted(call)
-
-
-def _quoted(names: str) -> list[str]:
-    return re.findall(r"\"(\w+)\"", names)
+def _quoted(*names: str) -> list[str]:
+    return [word for name in names for word in re.findall(r"\"([\w-]+)\"", name)]

@@ -151,7 +151,7 @@ def test_failed_tries_do_not_burn_a_code(suite: Suite, joining: Joining) -> None
     refused(joining(stranger, qr_code), 403, "pairing-token-foreign")
     refused(joining(account, qr_code, password=""), 400, "missing-fields")
     refused(joining(account, qr_code[:-4]), 400, "qr-invalid")
-    refused(joining(account, qr_code, csr="-----BEGIN"), 400, "not-supported")
+    refused(joining(account, qr_code, csr="-----BEGIN"), 400, "csr-invalid")
     assert suite.rows() == before
     granted(joining(account, qr_code))
 

@@ -141,7 +141,7 @@ def test_of_many_that_register_one_name_at_once_one_gets_it(pool: Callable[..., 
     added = Counter(table for table, _, _ in suite.rows().keys() - before)
     assert added == {
         "UsersTable": 1,
-        "NamesTable": 2,
+        "NamesTable": 3,
         "SessionsTable": 1,
         "DevicesTable": 1,
         "PairingTokensTable": 1,

@@ -612,7 +612,7 @@ def test_tokens_signed_by_our_own_key_are_refused_unless_they_are_ours_in_all(su
     """Another type, issuer, audience or header, claims missing or of a wrong type, all with a good signature."""
     client, session = suite.client, victim.login()
     ring = json.loads((suite.data / "keys" / "keyring.json").read_text(encoding="ascii"))
-    key = serialization.load_pem_private_key(ring["signing"].encode(), None)
+    key = serialization.load_pem_private_key(ring["keys"][0]["secret"].encode(), None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     forge = Forge(session.access, client.get("/.well-known/jwks.json").json(), key)
     granted(client.verify(forge.resigned(jti=str(uuid.uuid4()))))

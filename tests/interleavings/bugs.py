@@ -13,7 +13,7 @@ from common.bookkeeping import Bookkeeper, Change, Snapshot
 from common.history import Origin
 from common.ids import new_id
 from common.storage.port import Item, Key, OutcomeUnknown, Page, Sort, Store, Table, Write
-from common.storage.tables import DEVICES, LOGIN_HISTORY, SESSIONS
+from common.storage.tables import CHALLENGES, DEVICES, LOGIN_HISTORY, SESSIONS
 from device_manager.concurrency_policy import decide
 from tests.interleavings.process import OneRead
 
@@ -64,6 +64,14 @@ class TwoWrites(Around):
             return
         self.inner.commit(apart, new_id())
         self.inner.commit([write for write in writes if write not in apart], request_id)
+
+
+class Forgetting(Around):
+    """A challenge that is judged in the loop, and whose end is forgotten in the commit."""
+
+    def commit(self, writes: Sequence[Write], request_id: str) -> None:
+        """Commit without the challenge."""
+        self.inner.commit([write for write in writes if write.key.table is not CHALLENGES], request_id)
 
 
 class HistoryApart(Around):
@@ -159,7 +167,9 @@ class Minting:
 
     inner: Bookkeeper
 
-    def change(self, user_uuid: str, transition: Callable[[Snapshot], Change[Any]], *, origin: Origin) -> Any:
+    def change(
+        self, user_uuid: str, transition: Callable[[Snapshot], Change[Any]], *, reading: Sequence[Key], origin: Origin
+    ) -> Any:
         """Change the book where the answer alone was to be repeated."""
 
         def minting(snapshot: Snapshot) -> Change[Any]:
@@ -169,4 +179,4 @@ class Minting:
             next_one = replace(change.result, generation=change.result.generation + 1, rotated_at=snapshot.now)
             return Change(next_one, snapshot.draft.with_book(snapshot.book.updated(next_one)))
 
-        return self.inner.change(user_uuid, minting, origin=origin)
+        return self.inner.change(user_uuid, minting, reading=reading, origin=origin)

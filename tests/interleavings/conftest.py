@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 import pytest
 
 from tests.interleavings.scheduler import Explored
+from tests.proof import figures
 
-COUNTS = ("schedules", "cut", "steps")
+COUNTS = {"schedules": "schedules", "cut": "cut short as equal", "steps": "steps"}
+"""What is counted, and how the page of figures calls it."""
 
 
 @pytest.fixture
 def is_long() -> bool:
     """Say whether the long size was asked for: no reduction, every order of everything."""
-    return os.environ.get("ICHIDAI_TEST_LONG") == "1"
+    return figures.is_long()
 
 
 @pytest.fixture
@@ -23,8 +24,8 @@ def explored(record_property: Callable[[str, object], None]) -> object:
     """Return a count of what this test runs."""
     count = Explored()
     yield count
-    for name in COUNTS:
-        record_property(f"interleavings {name}", getattr(count, name))
+    for name, called in COUNTS.items():
+        record_property(f"counted {called}", getattr(count, name))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -32,7 +33,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reports = [report for kind in terminalreporter.stats.values() for report in kind]
     ended = [report for report in reports if getattr(report, "when", "") == "teardown"]
     told = [value for report in ended for value in report.user_properties]
-    schedules, cut, steps = (sum(n for name, n in told if name == f"interleavings {count}") for count in COUNTS)
+    schedules, cut, steps = (sum(n for name, n in told if name == f"counted {called}") for called in COUNTS.values())
     if schedules:
         terminalreporter.write_line(
             f"interleavings: {schedules} schedules, {steps} steps; {cut} others cut short as equal"

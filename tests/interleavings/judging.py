@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -11,9 +12,10 @@ from datetime import datetime, timedelta
 from common.book import Book
 from common.storage.port import Store
 from common.storage.tables import DEVICES, PAIRING_TOKENS, SESSIONS
+from device_manager.revocation_db import RevocationDb
 from tests.interleavings.operations import Act
 from tests.interleavings.person import Alone, Facts, Person
-from tests.interleavings.process import STRAIGHT, Bends, Desks
+from tests.interleavings.process import STRAIGHT, Bends, Desks, issuer_of_all
 from tests.interleavings.scheduler import Client, Death, Explored, Moments, Schedule, Turnstile, explore, sample
 from tests.interleavings.worlds import World
 from tests.proof.checker import check_user
@@ -143,6 +145,7 @@ def judged(world: World, outcome: Outcome, desks: Desks) -> Iterator[Violation]:
     yield from stored_wrongly(outcome.store, world.user, story)
     codes = {str(call.told["pairing"]) for call in outcome.calls if "pairing" in call.told}
     yield from used_up_for_nothing(outcome.store, codes, story)
+    yield from signed_twice(outcome.calls)
 
 
 def stored_wrongly(store: Store, user: str, story: Story) -> Iterator[Violation]:
@@ -154,12 +157,24 @@ def stored_wrongly(store: Store, user: str, story: Story) -> Iterator[Violation]
         yield Violation("I27", f"the book counts {book.change_no} changes and the history has {story.last}")
     if {*book.sessions} != {*story.live[-1]}:
         yield Violation("I19", f"the book has the sessions {[*book.sessions]} and the history {story.live[-1]}")
-    if {*book.devices} != story.bound[-1]:
-        yield Violation("I19", f"the book has the devices {[*book.devices]} and the history {story.bound[-1]}")
+    good = {device for device in book.devices if book.standing(device)}
+    if good != story.bound[-1]:
+        yield Violation("I19", f"the book has the devices {good} and the history {story.bound[-1]}")
     rows = {str(row["device_id"]): row for row in store.query(DEVICES, user).items}
     standing = {device for device, row in rows.items() if row["revoked_at"] is None}
-    if standing != {*book.devices}:
-        yield Violation("I12", f"the certificates of {standing} stand and the book has the devices {[*book.devices]}")
+    if standing != good:
+        yield Violation("I12", f"the certificates of {standing} stand and the book has the devices {good}")
+    revoked = {entry.serial for entry in RevocationDb(store).of_issuer(issuer_of_all(), T0)}
+    if revoked != {str(row["certificate"]["serial"]) for device, row in rows.items() if device not in standing}:  # type: ignore[call-overload, index]
+        yield Violation("I12", f"the list of revoked certificates has {revoked} and {standing} stand")
+
+
+def signed_twice(calls: Iterable[Call]) -> Iterator[Violation]:
+    """Yield the challenges by which more than one login succeeded."""
+    used = Counter(call.asked["challenge"] for call in calls if call.status == 200 and "challenge" in call.asked)
+    for challenge_id, times in used.items():
+        if times > 1:
+            yield Violation("challenge", f"{challenge_id} logged in {times} times")
 
 
 def used_up_for_nothing(store: Store, codes: Iterable[str], story: Story) -> Iterator[Violation]:

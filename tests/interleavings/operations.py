@@ -11,15 +11,17 @@ from common.devices import NewDevice
 from common.errors import Refusal
 from common.granting import Grant
 from common.history import Reason
+from common.possession import Presented
+from common.proofs import Proof, Purpose
 from common.storage.port import Put
 from common.storage.tables import USERS
-from device_manager import device_service
-from login_app import login
+from device_manager import device_service, revocation
+from login_app import challenge, login
 from registration import registration
 from registration.account_model import Account
 from session_manager import session_service
 from tests.interleavings.person import Person
-from tests.interleavings.process import HERE, USERNAME
+from tests.interleavings.process import HERE, USERNAME, keys_of_all
 from tests.proof.recording import Operation, consent_of, pairing_of
 
 Act = Callable[[Person], Any]
@@ -48,6 +50,34 @@ def log_in(letter: str, *, force: bool = False) -> Act:
         return _learn(
             person, letter, person.ask(Operation.LOGIN, lambda: login.log_in(person.desks.logins, form), **asked)
         )
+
+    return act
+
+
+def be_challenged(letter: str) -> Act:
+    """Let a device ask for a challenge and sign it, to be sent later."""
+
+    def act(person: Person) -> None:
+        device_id, fingerprint = person.facts.devices[letter]
+        form = challenge.ChallengeForm(USERNAME, False, person.password, fingerprint, Purpose.LOGIN, HERE)  # noqa: FBT003
+        asked = challenge.ask_challenge(person.desks.logins, form)
+        signed = keys_of_all().proof(asked.told(), "login", person.user, device_id)
+        person.facts.proofs[letter] = Proof(signed["challenge_id"], signed["signature"])
+
+    return act
+
+
+def answer(letter: str) -> Act:
+    """Log a device in by the challenge that it signed."""
+
+    def act(person: Person) -> Any:
+        proof = person.facts.proofs[letter]
+        asked = {"device_id": person.facts.devices[letter][0], "password_no": 0, "challenge": proof.challenge_id}
+
+        def send() -> Any:
+            return challenge.answer_challenge(person.desks.logins, proof, HERE)
+
+        return _learn(person, letter, person.ask(Operation.LOGIN, send, **asked))
 
     return act
 
@@ -111,11 +141,10 @@ def show_code(letter: str) -> Act:
 
     def act(person: Person) -> Any:
         device_id, fingerprint = person.facts.devices[letter]
+        form = registration.PairingForm(USERNAME, person.password, fingerprint, HERE)
         result = person.ask(
             Operation.REQUEST_PAIRING_TOKEN,
-            lambda: registration.request_pairing_token(
-                person.desks.registration, USERNAME, person.password, fingerprint, HERE
-            ),
+            lambda: registration.request_pairing_token(person.desks.registration, form),
             device_id=device_id,
         )
         if not isinstance(result, Refusal):
@@ -150,7 +179,9 @@ def log_out(letter: str) -> Act:
     def act(person: Person) -> Any:
         token = person.facts.grants[letter].access_token
         return person.ask(
-            Operation.LOGOUT, lambda: session_service.logout(person.desks.sessions, token, HERE), **_own(person, letter)
+            Operation.LOGOUT,
+            lambda: session_service.logout(person.desks.sessions, Presented(token), HERE),
+            **_own(person, letter),
         )
 
     return act
@@ -214,10 +245,21 @@ def unbind(letter: str, other: str) -> Act:
 
     def act(person: Person) -> Any:
         target = person.facts.devices[other][0]
-        call = person.signed_in(
-            letter, lambda c: device_service.unbind_device(person.desks.devices, c, target, None, HERE)
-        )
+        call = person.signed_in(letter, lambda c: revocation.unbind_device(person.desks.devices, c, target, None, HERE))
         return person.ask(Operation.UNBIND, call, target=target, **_own(person, letter))
+
+    return act
+
+
+def revoke_certificate(letter: str, other: str) -> Act:
+    """Revoke a device's certificate."""
+
+    def act(person: Person) -> Any:
+        target = person.facts.devices[other][0]
+        call = person.signed_in(
+            letter, lambda c: revocation.revoke_certificate(person.desks.devices, c, target, None, HERE)
+        )
+        return person.ask(Operation.REVOKE_CERTIFICATE, call, target=target, **_own(person, letter))
 
     return act
 

@@ -13,6 +13,8 @@ from common.errors import Code, Refusal
 from common.granting import Caller, Grant
 from common.history import Reason
 from common.liveness import SessionGone
+from common.possession import Presented
+from common.proofs import Proof
 from common.storage.port import StoreUnavailable
 from common.web.problems import STATUSES
 from device_manager import device_service
@@ -59,18 +61,24 @@ class Alone:
 
 @dataclass(slots=True)
 class Facts:
-    """What the account's people know: devices by letter (id, fingerprint), grants, consents and QR codes by letter."""
+    """What the account's people know, by letter: devices (id, fingerprint), grants, consents, codes, challenges."""
 
     devices: dict[str, tuple[str, str]] = field(default_factory=dict)
     grants: dict[str, Grant] = field(default_factory=dict)
     consents: dict[str, str] = field(default_factory=dict)
     codes: dict[str, str] = field(default_factory=dict)
     every_grant: list[Grant] = field(default_factory=list)
+    proofs: dict[str, Proof] = field(default_factory=dict)
 
     def copy(self) -> Facts:
         """Return the same knowledge for somebody who will learn other things."""
         return Facts(
-            dict(self.devices), dict(self.grants), dict(self.consents), dict(self.codes), list(self.every_grant)
+            dict(self.devices),
+            dict(self.grants),
+            dict(self.consents),
+            dict(self.codes),
+            list(self.every_grant),
+            dict(self.proofs),
         )
 
 
@@ -127,7 +135,7 @@ class Person:
         """Return the same by whoever bears this token."""
 
         def call() -> Any:
-            caller = session_service.authenticate(self.desks.verifying, token)
+            caller = session_service.authenticate(self.desks.verifying, Presented(token))
             if touching:
                 with suppress(StoreUnavailable):
                     session_service.touch(self.desks.sessions, caller)

@@ -16,24 +16,30 @@ from datetime import datetime, timedelta
 from functools import cache, partial
 from typing import Any
 
+from cryptography import x509
+
 from common.admission import ConcurrencyMode, DeviceProof, Proven
 from common.bookkeeping import Bookkeeper
+from common.challenges import Challenges
 from common.clock import from_millis, to_millis
-from common.crypto.certificates import new_authority
+from common.crypto.certificates import issuer_name, new_authority
 from common.crypto.passwords import CHEAP_FOR_TESTS
 from common.crypto.tokens import Claims, MacTokens
-from common.devices import NewDevice
+from common.devices import NewDevice, OwnKeys
 from common.errors import Code, Refusal
 from common.history import Origin
 from common.ids import new_id
 from common.liveness import SessionRules
-from common.storage.port import Put, Store
-from common.storage.tables import DEVICES
+from common.possession import Possessions
+from common.storage.port import Absent, Put, Store
+from common.storage.tables import DEVICES, NAMES
 from device_manager import device_service
 from device_manager.concurrency_policy import decide
 from device_manager.device_db import DeviceDb
 from device_manager.device_model import Device
 from device_manager.enrolment import Enrolment
+from device_manager.revocation_db import RevocationDb
+from device_manager.trust import Trust
 from login_app import login
 from login_app.config import LoginSettings
 from login_app.entry import Entry
@@ -43,6 +49,7 @@ from registration.email_sender import NoNotifier
 from session_manager import session_service
 from session_manager.config import SessionSettings
 from session_manager.session_db import SessionDb
+from tests.signing import Keys, given_keys
 from tests.unit.making import DAY, T0
 
 HERE = Origin()
@@ -93,7 +100,7 @@ class PlainTokens:
 class CheapEnrolment(Enrolment):
     """Enrols devices whose keys were made before: each has an id, a row and a fingerprint of its own."""
 
-    def prepare(self, user_uuid: str, device_name: str, *, primary: bool) -> NewDevice:
+    def prepare(self, user_uuid: str, device_name: str, *, primary: bool, keys: OwnKeys | None = None) -> NewDevice:
         """See `Enrolment.prepare`."""
         made, device_id = _ready_made(), new_id()
         fingerprint = hashlib.sha256(device_id.encode()).hexdigest()
@@ -103,14 +110,31 @@ class CheapEnrolment(Enrolment):
             device_id=device_id,
             device_name=device_name,
             fingerprint=fingerprint,
+            serial=fingerprint[:32],
         )
         bound = replace(made.bound, device_id=device_id, fingerprint=fingerprint)
-        return replace(made, bound=bound, row=Put(DEVICES, row.to_item()))
+        claim = Put(NAMES, {"claim": f"key#{device_id}", "uuid": user_uuid, "device_id": device_id}, Absent())
+        return replace(made, bound=bound, row=Put(DEVICES, row.to_item()), claim=claim)
 
 
 @cache
 def _ready_made() -> NewDevice:
-    return Enrolment(new_authority(T0), 10, lambda: T0).prepare(new_id(), "a device", primary=False)
+    enrolment = Enrolment(new_authority(T0), 10, lambda: T0, "", DeviceProof.FINGERPRINT)
+    return enrolment.prepare(new_id(), "a device", primary=False)
+
+
+@cache
+def issuer_of_all() -> str:
+    """Return the name of the authority whose certificates all devices have."""
+    pem = Device.from_item(_ready_made().row.item).certificate_pem
+    return issuer_name(x509.load_pem_x509_certificate(pem.encode()))
+
+
+def keys_of_all() -> Keys:
+    """Return the keys that every device here has."""
+    private = _ready_made().private_keys
+    assert private is not None
+    return given_keys({"private_keys": {"signing": private.signing, "kem": private.kem}})
 
 
 Bend = Callable[[Any], Any]
@@ -158,10 +182,14 @@ class Desks:
             devices.names,
             settings,
             clock,  # type: ignore[arg-type]
+            Possessions(MacTokens(SECRET, "dpop-nonce"), clock),
         )
         self.verifying = replace(self.sessions, bookkeeper=bends.verifying(self.keeper))
         self.refreshing = replace(self.sessions, bookkeeper=bends.refreshing(self.keeper))
-        enrolment = CheapEnrolment(_authority(), rules.max_devices, clock)
+        self.challenges = Challenges(
+            store, clock, secret=SECRET, issuer="", keys_of=devices.keys_of, demanded=DeviceProof.FINGERPRINT
+        )
+        enrolment = CheapEnrolment(_authority(), rules.max_devices, clock, "", DeviceProof.FINGERPRINT)
 
         def entry(purpose: str) -> Entry:
             return Entry(
@@ -171,16 +199,32 @@ class Desks:
                 names=devices.names,
                 takeovers=MacTokens(SECRET, purpose),
                 takeover_url="",
+                challenges=self.challenges,
                 settings=LoginSettings(rules.mode, allow_force=True, device_proof=DeviceProof.FINGERPRINT),
                 rules=session_rules,
                 clock=clock,
             )
 
         self.logins = login.Desk(
-            self.keeper, self.credentials, entry("takeover"), MacTokens(SECRET, "device"), devices.is_revoked
+            self.keeper,
+            self.credentials,
+            entry("takeover"),
+            MacTokens(SECRET, "device"),
+            devices.is_revoked,
+            devices.successor_of,
+            self.challenges,
         )
         self.devices = device_service.Desk(
-            self.keeper, devices, enrolment, self.credentials, pairing_token, entry("device"), session_rules, clock
+            self.keeper,
+            devices,
+            enrolment,
+            Trust(_NoAuthorities(), RevocationDb(store), clock),
+            self.credentials,
+            pairing_token,
+            entry("device"),
+            session_rules,
+            clock,
+            self.challenges,
         )
         self.registration = registration.Desk(
             store=store,
@@ -193,7 +237,25 @@ class Desks:
             cost=CHEAP_FOR_TESTS,
             common_passwords=frozenset(),
             clock=clock,
+            challenges=self.challenges,
         )
+
+
+class _NoAuthorities:
+    """Authorities that nobody asks for here."""
+
+    def refresh(self) -> None:
+        """See `trust.Authorities`."""
+
+    def glance(self) -> None:
+        """See `trust.Authorities`."""
+
+    def named(self, name: str, now: datetime) -> None:
+        """See `trust.Authorities`."""
+
+    def in_force(self, now: datetime) -> tuple[()]:
+        """See `trust.Authorities`."""
+        return ()
 
 
 @cache

@@ -9,6 +9,8 @@ from functools import cache
 from common.admission import ConcurrencyMode
 from tests.interleavings.operations import (
     Act,
+    answer,
+    be_challenged,
     change_password,
     join,
     keep_first,
@@ -21,6 +23,7 @@ from tests.interleavings.operations import (
     remember_code,
     rename,
     revoke,
+    revoke_certificate,
     show_code,
     take_over,
     touch,
@@ -93,6 +96,12 @@ def _full() -> World:
     return world(Rules(1, max_devices=3), *start)
 
 
+@cache
+def _proving() -> World:
+    """Limit 2: A is logged in; B is bound and has signed a challenge."""
+    return world(Rules(2), register("A"), pair("B", "A"), log_in("A"), be_challenged("B"))
+
+
 STARTS: Mapping[str, Start] = {
     "asked": Start(
         _asked,
@@ -133,6 +142,7 @@ STARTS: Mapping[str, Start] = {
             "forced device register": join("D", "B", force=True),
             "request pairing token": show_code("B"),
             "touch": touch("B"),
+            "revoke certificate": revoke_certificate("A", "B"),
         },
     ),
     "empty": Start(
@@ -178,6 +188,16 @@ STARTS: Mapping[str, Start] = {
             "force_logout": keep_first("B"),
         },
     ),
+    "proving": Start(
+        _proving,
+        {
+            "signed login": answer("B"),
+            "login": log_in("B"),
+            "unbind": unbind("A", "B"),
+            "force_logout": keep_first("A"),
+            "password change": change_password(),
+        },
+    ),
     "full": Start(
         _full,
         {
@@ -185,6 +205,7 @@ STARTS: Mapping[str, Start] = {
             "another pair": pair("D", "A2"),
             "device register": join("E", "A", force=True),
             "unbind": unbind("A", "B"),
+            "revoke certificate": revoke_certificate("A", "B"),
             "logout": log_out("A"),
         },
     ),

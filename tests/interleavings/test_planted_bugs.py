@@ -8,6 +8,7 @@ import pytest
 
 from tests.interleavings.bugs import (
     Caching,
+    Forgetting,
     HistoryApart,
     LosingAnswers,
     Minting,
@@ -19,6 +20,7 @@ from tests.interleavings.bugs import (
 )
 from tests.interleavings.judging import Found, Setting, crashing, violations
 from tests.interleavings.operations import (
+    answer,
     change_password,
     let_others_go_first,
     log_in,
@@ -75,6 +77,11 @@ def test_a_cache_in_verification_is_found(explored: Explored) -> None:
     bends = Bends(verifying=lambda keeper: Caching(keeper, clock_at(T0)))
     scripts = [[verify("A"), let_others_go_first, verify("A")], [take_over("B")]]
     assert "I2" in orders("asked", scripts, bends, explored)
+
+
+def test_a_challenge_that_outlives_its_commit_is_found(explored: Explored) -> None:
+    """B's signature is sent twice, and lets in twice."""
+    assert "challenge" in orders("proving", [[answer("B")], [answer("B")]], Bends(store=Forgetting), explored)
 
 
 def test_unbinding_in_two_writes_is_found(explored: Explored) -> None:

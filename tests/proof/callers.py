@@ -28,6 +28,7 @@ PATHS = {
     Operation.REVOKE: "/session/revoke",
     Operation.DEVICE_REGISTER: "/device/register",
     Operation.UNBIND: "/device/unbind",
+    Operation.REVOKE_CERTIFICATE: "/device/revoke_certificate",
     Operation.RENAME: "/device/rename",
     Operation.FORCE_LOGOUT: "/device/force_logout",
 }

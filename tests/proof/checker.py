@@ -81,9 +81,10 @@ def every_change_was_asked_for(case: Case) -> Iterator[Violation]:
 
 def every_success_is_recorded(case: Case) -> Iterator[Violation]:
     """I27: what was answered as done is in the history."""
-    doing = (*GRANTING, Operation.PAIR, Operation.REGISTER, Operation.UNBIND)
+    doing = (*GRANTING, Operation.PAIR, Operation.REGISTER, Operation.UNBIND, Operation.REVOKE_CERTIFICATE)
     for item in case.where(*doing):
-        if item.call.status == 200 and item.own is None:
+        recorded = item.own is not None or item.call.asked.get("target") in case.story.revoked_at  # it may be repeated
+        if item.call.status == 200 and not recorded:
             yield Violation("I27", f"{name(item.call)} succeeded and no change of the history tells of it")
 
 
@@ -459,15 +460,19 @@ def an_unbound_device_is_out(case: Case) -> Iterator[Violation]:
             yield Violation("I12", f"{name(call)} was refused device {device}, which was bound all the while")
         if call.status == 200 and device in story.bound_at and not any(device in bound for bound in states):
             yield Violation(
-                "I12", f"{name(call)} succeeded on device {device}, unbound by change {story.unbound_at.get(device)}"
+                "I12", f"{name(call)} succeeded on device {device}, out since change {_out_since(story, device)}"
             )
 
 
+def _out_since(story: Story, device: str) -> int | None:
+    return story.revoked_at.get(device, story.unbound_at.get(device))
+
+
 def the_last_device_stays(case: Case) -> Iterator[Violation]:
-    """An unbinding is refused as the last device's only where one device was bound."""
-    for item in case.where(Operation.UNBIND):
-        states = case.story.bound[item.first : item.last + 1]
-        if item.call.told.get("code") == "last-device" and not any(len(bound) == 1 for bound in states):
+    """A right is not taken away as the last device's only where no other device was bound with a good certificate."""
+    for item in case.where(Operation.UNBIND, Operation.REVOKE_CERTIFICATE):
+        states, target = case.story.bound[item.first : item.last + 1], item.call.asked.get("target")
+        if item.call.told.get("code") == "last-device" and not any(bound <= {target} for bound in states):
             yield Violation(
                 "I4", f"{name(item.call)} was refused as the last device's, and there were others all the while"
             )

@@ -106,6 +106,11 @@ class Actor:
         target, _ = self.rng.choice(devices)
         return self.signed_in(Operation.UNBIND, {"device_id": target, "password": PASSWORD})
 
+    def revoke_certificate(self) -> Reply:
+        """Revoke some device's certificate, one that joined late if there is any."""
+        target, _ = self.rng.choice(self.paired or self.person.devices)
+        return self.signed_in(Operation.REVOKE_CERTIFICATE, {"device_id": target, "password": PASSWORD})
+
     def revoke(self) -> Reply:
         """End one of the sessions that are listed."""
         listed = self.signed_in(Operation.LIST).body.get("sessions")
@@ -158,6 +163,7 @@ _DEEDS: Mapping[str, Callable[[Actor], Reply]] = {
     "keep-earliest": lambda actor: actor.signed_in(Operation.FORCE_LOGOUT),
     "revoke": Actor.revoke,
     "unbind": Actor.unbind,
+    "revoke certificate": Actor.revoke_certificate,
     "pair": Actor.pair,
     "register-device": lambda actor: actor.pair(enter=True),
 }

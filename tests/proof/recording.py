@@ -16,7 +16,7 @@ A run is one file of JSON lines. The first tells the settings, every other is a 
 | device_id    | the device that calls                               | the device of that session, or the new one |
 | generation   | of the refresh token                                | of the refresh token that was granted      |
 | consent      | what the takeover token says (`Consent`)            | the same of the 409's takeover token       |
-| target       | the session to revoke, the device to unbind, rename |                                            |
+| target       | the session to revoke, the device acted on          |                                            |
 | force        | true                                                |                                            |
 | pairing      | SHA-256 (hex) of the pairing token                  | the same of the token that was issued      |
 | password_no  | which password of the user's, counted from 0        | the new one's number (password change)     |
@@ -59,6 +59,7 @@ class Operation(StrEnum):
     REVOKE = "revoke"
     LIST = "list"
     UNBIND = "unbind"
+    REVOKE_CERTIFICATE = "revoke-certificate"
     RENAME = "rename"
     FORCE_LOGOUT = "force-logout"
     PAIR = "pair"
@@ -258,7 +259,7 @@ def refresh_token_facts(token: str) -> dict[str, Any]:
 def consent_of(token: str) -> dict[str, Any] | None:
     """Return what a takeover token says: user, subject, consent_id, session_ids, epoch, expires_at (ms since 1970)."""
     match _json(token.rpartition(".")[0]):
-        case [str(user), _, str(subject), _, _, list(shown), str(consent_id), int(expires_at), int(epoch)]:
+        case [str(user), _, str(subject), _, _, list(shown), str(consent_id), int(expires_at), int(epoch), *_]:
             facts = {"user": user, "subject": subject, "consent_id": consent_id, "session_ids": shown}
             return {**facts, "epoch": epoch, "expires_at": expires_at}
     return None

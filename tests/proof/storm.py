@@ -28,7 +28,7 @@ from tests.proof.callers import Caller
 from tests.proof.checker import check
 from tests.proof.people import Actor, Person, actors_of, register
 from tests.proof.recording import Call, Operation, Run, load_run, run_lines, whole_history
-from tests.proof.timeline import tell
+from tests.proof.timeline import GRANTING, tell
 from tests.servers import GENEROUS, Suite, serve_command, until
 
 CLIENTS = 8
@@ -48,6 +48,7 @@ EVERYTHING = {
     "force": 4,
     "revoke": 3,
     "unbind": 3,
+    "revoke certificate": 1,
     "pair": 3,
     "register-device": 2,
 }
@@ -125,6 +126,7 @@ class Weather:
     """What a storm was like from where the clients stood: seconds for a call, and calls in a second."""
 
     calls: int
+    entering: int
     middle: float
     late: float
     worst: float
@@ -281,7 +283,7 @@ def books_differ(store: Store, run: Run) -> Iterator[str]:
         book, story = keeper.read(user), tell(entries, run.limit)
         if book is None:
             yield f"{user} has no book"
-        elif (book.change_no, set(book.sessions), set(book.devices)) != (
+        elif (book.change_no, set(book.sessions), {key for key, each in book.devices.items() if not each.revoked}) != (
             len(entries),
             set(story.live[-1]),
             set(story.bound[-1]),
@@ -312,4 +314,5 @@ def weather(run: Run) -> Weather:
     span = max(call.end or 0 for call in calls) - min(call.start for call in calls)
     statuses = Counter(call.status for call in run.calls)
     at = [waits[int(len(waits) * part)] for part in (0.5, 0.99)]
-    return Weather(len(calls), at[0], at[1], waits[-1], len(calls) / span, statuses)
+    entering = sum(call.operation in GRANTING for call in calls)
+    return Weather(len(calls), entering, at[0], at[1], waits[-1], len(calls) / span, statuses)

@@ -20,7 +20,7 @@ from common.storage.sqlite import SqliteStore
 from common.storage.tables import ALL
 from tests.proof.callers import Caller
 from tests.proof.conftest import engine_in
-from tests.proof.figures import figure, rounds
+from tests.proof.figures import each_round, figure, is_long, rounds
 from tests.proof.people import Actor, actors_of, register
 from tests.proof.recording import Call, Operation, Run, whole_history
 from tests.proof.storm import Fleet, books_differ, caller_of, read, violations
@@ -80,8 +80,28 @@ def is_whole(file: Path) -> bool:
 @pytest.mark.pitfall("X48")
 def test_no_answer_is_lost(tmp_path: Path, chance: Random) -> None:
     """A random worker, a whole server or all of them, killed while six clients write; then all that they were told."""
-    fleet = Fleet(tmp_path, engine_in(tmp_path, "sqlite"), 2, 2)
-    records, up, wrong = tmp_path / "records", threading.Event(), list[str]()
+    kills, runs = (50, 20) if is_long() else (KILLS, rounds(1))
+    wrong, told, unanswered = list[str](), 0, 0
+    for number in each_round(f"{kills} kills each", runs):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        workers = 2 if number % 4 == 0 else 1  # one starts sooner: more kills in the same time
+        run, found = _killed_again_and_again(folder, chance, kills, workers)
+        wrong += found
+        told += sum(call.status is not None for call in run.calls)
+        unanswered += sum(call.status is None for call in run.calls)
+        if not found:
+            shutil.rmtree(folder)
+    what, size = "kill -9 of a worker, a server, all; restart; compare", f"{kills * runs:,} kills, {told:,} answers"
+    figure("F9", what, size, len(wrong), f"{unanswered:,} unanswered")
+    assert wrong == []
+    assert unanswered
+
+
+def _killed_again_and_again(folder: Path, chance: Random, kills: int, workers: int) -> tuple[Run, list[str]]:
+    """Kill servers of a fleet while clients write; return what these wrote down, and all that is wrong."""
+    fleet = Fleet(folder, engine_in(folder, "sqlite"), 2, workers)
+    records, up, wrong = folder / "records", threading.Event(), list[str]()
     records.mkdir()
     up.set()
     clients = [
@@ -91,7 +111,7 @@ def test_no_answer_is_lost(tmp_path: Path, chance: Random) -> None:
     for client in clients:
         client.start()
     try:
-        for _ in range(KILLS * rounds()):
+        for _ in range(kills):
             _let_them_live(clients, chance.randint(20, 80))
             _kill(fleet, chance)
             up.clear()
@@ -101,17 +121,12 @@ def test_no_answer_is_lost(tmp_path: Path, chance: Random) -> None:
     finally:
         for client in clients:
             client.over = True
+        up.set()  # or those who wait for servers that did not come back would be waited for without end
         for client in clients:
             client.join()
         fleet.suite.kill()
     run = read(fleet, records)
-    wrong += _all_wrong(fleet, run)
-    told = sum(call.status is not None for call in run.calls)
-    unanswered = len(run.calls) - told
-    size = f"{KILLS * rounds()} kills, {told:,} answers"
-    figure("F9", "kill -9 of a worker, a server, all; restart; compare", size, len(wrong), f"{unanswered} unanswered")
-    assert wrong == []
-    assert unanswered
+    return run, [*wrong, *_all_wrong(fleet, run)]
 
 
 def _let_them_live(clients: list[Client], answers: int) -> None:
@@ -174,7 +189,7 @@ def test_every_cut_of_the_log_is_whole(tmp_path: Path, chance: Random) -> None:
     fleet = Fleet(tmp_path / "fleet", engine_in(tmp_path, "sqlite"), 1, 1)
     caller = caller_of(0, fleet.ports, tmp_path, chance)
     actors = actors_of(caller, chance, [register(caller, chance, 2)])
-    for _ in range(15 * min(rounds(), 3)):  # not so much that SQLite starts the log anew
+    for _ in range(15 * min(rounds(3), 3)):  # not so much that SQLite starts the log anew
         chance.choice(actors).act({"force": 4, "refresh": 3, "logout": 2, "login": 2, "takeover": 2})
     fleet.suite.kill()
     caller.close()

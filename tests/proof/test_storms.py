@@ -5,11 +5,13 @@ Each test does its CI size, or `ICHIDAI_TEST_LONG` times that; every choice come
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -18,7 +20,7 @@ from tests.crowd import at_once
 from tests.engines import ENGINES
 from tests.proof.callers import Caller, Reply
 from tests.proof.conftest import FleetOf, engine_in
-from tests.proof.figures import figure, rounds
+from tests.proof.figures import each_round, figure, is_long, rounds
 from tests.proof.people import Actor, Person, actors_of, register
 from tests.proof.recording import Operation, Run
 from tests.proof.storm import (
@@ -27,6 +29,7 @@ from tests.proof.storm import (
     TAKEOVERS,
     Fleet,
     Storm,
+    Weather,
     accepted_after_eviction,
     books_differ,
     caller_of,
@@ -51,63 +54,80 @@ def judged(fleet: Fleet, run: Run) -> list[str]:
     return wrong
 
 
-def measured(runs: Sequence[Run]) -> str:
+def measured(seen: Sequence[Weather]) -> str:
     """Return in words what the waiting was like."""
-    seen = [weather(run) for run in runs]
     middle = sorted(each.middle for each in seen)[len(seen) // 2]
     late, worst = max(each.late for each in seen), max(each.worst for each in seen)
     speed = sum(each.throughput for each in seen) / len(seen)
     return f"{speed:.0f} calls/s; waits: median {middle * 1000:.0f} ms, 99 % {late:.2f} s, worst {worst:.2f} s"
 
 
-@pytest.mark.parametrize(("kind", "limit", "calls"), [("sqlite", 1, 2000), ("sqlite", 3, 2000), ("dynamodb", 1, 160)])
+@pytest.mark.parametrize(("kind", "limit"), [("sqlite", 1), ("sqlite", 3), ("dynamodb", 1)])
 def test_logins_and_takeovers_on_one_account(
-    fleet_of: FleetOf, tmp_path: Path, chance: Random, kind: str, limit: int, calls: int
+    fleet_of: FleetOf, tmp_path: Path, chance: Random, kind: str, limit: int
 ) -> None:
     """F1: eight devices in eight processes log in, consent, replay old consents and force each other out.
 
     On DynamoDB Local four: it takes some 15 such calls a second, and who waits past the deadline is told to come back.
     """
-    fleet, clients = fleet_of(kind, limit), CLIENTS if kind == "sqlite" else 4
-    runs, wrong = [], []
-    for number in range(rounds()):
-        folder, seed = tmp_path / str(number), chance.getrandbits(32)
-        size = {"calls": calls, "people": 1, "devices": clients, "clients": clients}
-        runs.append(rage(fleet, folder, seed, weights=TAKEOVERS, **size))
-        wrong += judged(fleet, runs[-1])
-    made = sum(weather(run).calls for run in runs)
+    clients = CLIENTS if kind == "sqlite" else 4
+    calls, times = _SIZES[kind, is_long()]
+    size = {"calls": calls, "people": 1, "devices": clients, "clients": clients, "weights": TAKEOVERS}
     what = f"login and takeover storm, one account, N = {limit}, {kind}"
-    figure("F1", what, f"{made:,} calls", len(wrong), measured(runs))
+    seen, wrong = storms(fleet_of(kind, limit), tmp_path, chance, what, rounds(times), size)
+    made, entering = sum(each.calls for each in seen), sum(each.entering for each in seen)
+    figure("F1", what, f"{made:,} calls, {entering:,} of them logins and takeovers", len(wrong), measured(seen))
     assert wrong == []
+
+
+_SIZES = {
+    ("sqlite", False): (2000, 1),
+    ("sqlite", True): (10_000, 11),
+    ("dynamodb", False): (160, 1),
+    ("dynamodb", True): (1000, 6),
+}
+"""Calls of a storm, and how many storms there are in the long size."""
+
+
+def storms(
+    fleet: Fleet, folder: Path, chance: Random, what: str, times: int, size: Mapping[str, Any]
+) -> tuple[list[Weather], list[str]]:
+    """Let storms rage one after the other; each is judged and then forgotten, so that any number fits in memory."""
+    seen, wrong = list[Weather](), list[str]()
+    for number in each_round(what, times):
+        run = rage(fleet, folder / str(number), chance.getrandbits(32), **size)
+        found = judged(fleet, run)
+        seen.append(weather(run))
+        wrong += found
+        if not found:  # the calls of a storm that went wrong are kept
+            shutil.rmtree(folder / str(number))
+    return seen, wrong
 
 
 def test_everything_on_fifty_accounts(fleet_of: FleetOf, tmp_path: Path, chance: Random) -> None:
     """F2: login, takeover, refresh, logout, revoke, unbind, pair, keep-earliest; each device has two clients."""
-    fleet = fleet_of("sqlite", 3)
-    runs, wrong = [], []
-    for number in range(rounds()):
-        folder, seed = tmp_path / str(number), chance.getrandbits(32)
-        runs.append(rage(fleet, folder, seed, calls=2000, people=50, devices=3, weights=EVERYTHING))
-        wrong += judged(fleet, runs[-1])
-    made = sum(len(run.calls) for run in runs)
-    figure("F2", "mixed storm, 50 accounts, N = 3, sqlite", f"{made:,} calls", len(wrong), measured(runs))
+    size = {"calls": 4000 if is_long() else 2000, "people": 50, "devices": 3, "weights": EVERYTHING}
+    what = "mixed storm, 50 accounts, N = 3, sqlite"
+    seen, wrong = storms(fleet_of("sqlite", 3), tmp_path, chance, what, rounds(10), size)
+    figure("F2", what, f"{sum(each.calls for each in seen):,} calls", len(wrong), measured(seen))
     assert wrong == []
 
 
 def test_an_evicted_token_is_refused_everywhere(fleet_of: FleetOf, tmp_path: Path, chance: Random) -> None:
     """F3: seven processes ask every server for one token without a pause while and after its session is taken over."""
     fleet = fleet_of("sqlite", 1)
-    asked, wrong = 0, list[str]()
-    for number in range(rounds()):
+    asked, wrong, times = 0, list[str](), rounds(20)
+    for number in each_round("an evicted token", times):
         folder = tmp_path / str(number)
         folder.mkdir()
         at_once(CLIENTS, hunt, Storm(fleet.ports, folder, chance.getrandbits(32), 36, 1, 2, {}), 8)
         run = read(fleet, folder)
         late, accepted = accepted_after_eviction(run)
         asked, wrong = asked + late, [*wrong, *judged(fleet, run), *accepted]
+        shutil.rmtree(folder)
     figure("F3", "an evicted token, asked at every process at once", f"{asked:,} asked after the 200", len(wrong))
     assert wrong == []
-    assert asked > 500 * rounds()
+    assert asked > 500 * times
 
 
 # ------------------------------------------------------------------------------------------------------------ refreshes
@@ -126,7 +146,7 @@ def crowd(fleet_of: FleetOf, tmp_path: Path, chance: Random) -> Iterator[list[Ca
 def test_refreshes(fleet_of: FleetOf, tmp_path: Path, chance: Random, crowd: list[Caller]) -> None:
     """F5: sixteen uses of one refresh token at once have one successor; a lost answer costs nothing; replay ends it."""
     fleet, faults = fleet_of("sqlite", 1), list[str]()
-    for _ in range(24 * rounds()):
+    for _ in each_round("refreshes", 24 * rounds(10)):
         person = register(crowd[0], chance, 1)
         (actor,) = actors_of(crowd[0], chance, [person])
         actor.login()
@@ -178,7 +198,8 @@ def _replayed(crowd: Sequence[Caller], actor: Actor) -> list[str]:
 def test_one_name_is_registered_once(fleet_of: FleetOf, chance: Random, crowd: list[Caller]) -> None:
     """F6: 32 registrations of one name (or mail) at once: one account, and of the others not a row."""
     fleet, wrong = fleet_of("sqlite", 1), list[str]()
-    for number in range(8 * rounds()):
+    tries = 8 * rounds(10)
+    for number in each_round("registrations of one name", tries):
         name, before = unique("Name"), fleet.suite.rows()
         names = [name.upper() if place % 2 else name for place in range(MANY)]
         mails = [f"{unique()}@b.test"] * MANY if number % 2 else [f"{unique()}@b.test" for _ in names]
@@ -186,14 +207,15 @@ def test_one_name_is_registered_once(fleet_of: FleetOf, chance: Random, crowd: l
         replies = all_at_once([partial(c.call, Operation.REGISTER, form) for c, form in zip(crowd, forms, strict=True)])
         wrong += _one_winner(replies, {(409, "username-taken"), (409, "email-taken")})
         wrong += _rows_are(Counter(_tables(before, fleet.suite.rows())), _AN_ACCOUNT)
-    figure("F6", "registration race, 32 at once, one name", f"{8 * rounds() * MANY:,} tries", len(wrong))
+    figure("F6", "registration race, 32 at once, one name", f"{tries * MANY:,} tries", len(wrong))
     assert wrong == []
 
 
 def test_one_pairing_token_makes_one_device(fleet_of: FleetOf, chance: Random, crowd: list[Caller]) -> None:
     """F7: a QR code redeemed 32 times at once, through both doors: one device, and of the others not a row."""
     fleet, wrong = fleet_of("sqlite", 1), list[str]()
-    for _ in range(8 * rounds()):
+    tries = 8 * rounds(10)
+    for _ in each_round("uses of one QR code", tries):
         person = register(crowd[0], chance, 1)
         asking = {**person.credentials, "client_cert_fp": person.devices[0][1]}
         qr_code = crowd[0].call(Operation.REQUEST_PAIRING_TOKEN, asking, user=person.uuid).body["qr_code"]
@@ -202,21 +224,21 @@ def test_one_pairing_token_makes_one_device(fleet_of: FleetOf, chance: Random, c
         wrong += _one_winner(replies, {(410, "pairing-token-spent")})
         entered = any(reply.ok and "access_token" in reply.body for reply in replies)
         wrong += _rows_are(Counter(_tables(before, fleet.suite.rows())), _A_DEVICE if entered else _A_DEVICE_WITH_QR)
-    figure("F7", "pairing race, 32 at once, one token", f"{8 * rounds() * MANY:,} tries", len(wrong))
+    figure("F7", "pairing race, 32 at once, one token", f"{tries * MANY:,} tries", len(wrong))
     assert wrong == []
 
 
 _AN_ACCOUNT = {
     "UsersTable": 1,
-    "NamesTable": 2,
+    "NamesTable": 3,
     "SessionsTable": 1,
     "DevicesTable": 1,
     "PairingTokensTable": 1,
     "LoginHistory": 1,
 }
-_A_DEVICE = {"SessionsTable": 1, "DevicesTable": 1, "PairingTokensTable": 1, "LoginHistory": 1}
+_A_DEVICE = {"NamesTable": 1, "SessionsTable": 1, "DevicesTable": 1, "PairingTokensTable": 1, "LoginHistory": 1}
 _A_DEVICE_WITH_QR = {**_A_DEVICE, "PairingTokensTable": 2}
-"""What changes when a device joins: the book, its row, the token (and the next one), and one entry in the history."""
+"""What changes when a device joins: book, row, the key's claim, token (and the next one), an entry in the history."""
 
 
 def _redeem(caller: Caller, person: Person, qr_code: str, place: int) -> Callable[[], Reply]:
@@ -249,8 +271,9 @@ _WHATEVER_THE_TIME = ("I1:", "I2:", "I3:", "I5:", "I27:", "the book", "call")
 
 def test_clocks_of_the_processes_apart(tmp_path: Path, chance: Random) -> None:
     """F18: three servers whose clocks differ by up to an hour: the limit and the evictions hold (I1 to I3, I27)."""
-    wrong, apart, runs = list[str](), 0, 0
-    for number in range(2 * rounds()):
+    what = "clocks of the processes apart by up to ± 1 h"
+    wrong, apart, sets = list[str](), 0, 2 * rounds(5)
+    for number in each_round(what, sets):
         folder = tmp_path / str(number)
         folder.mkdir()
         offsets = [*chance.sample((-3600, 3600), 2), chance.randint(-3600, 3600)]
@@ -262,11 +285,9 @@ def test_clocks_of_the_processes_apart(tmp_path: Path, chance: Random) -> None:
             asked, accepted = accepted_after_eviction(run)
         finally:
             fleet.stop()
-        wrong, apart, runs = [*wrong, *accepted], apart + asked, runs + 10
-    what = "clocks of the processes apart by up to ± 1 h"
-    figure(
-        "F18", what, f"{runs} accounts on {2 * rounds()} sets of clocks", len(wrong), f"{apart} evicted tokens asked"
-    )
+        wrong, apart = [*wrong, *accepted], apart + asked
+    size = f"{10 * sets} accounts on {sets} sets of clocks"
+    figure("F18", what, size, len(wrong), f"{apart:,} evicted tokens asked")
     assert wrong == []
 
 

@@ -26,6 +26,7 @@ SIGNED_IN = frozenset(
         Operation.LIST,
         Operation.REVOKE,
         Operation.UNBIND,
+        Operation.REVOKE_CERTIFICATE,
         Operation.RENAME,
         Operation.FORCE_LOGOUT,
     }
@@ -38,8 +39,15 @@ _NAMED = {
     Operation.LOGOUT: ("end", "session_id"),
     Operation.REVOKE: ("end", "target"),
     Operation.UNBIND: ("unbind", "target"),
+    Operation.REVOKE_CERTIFICATE: ("revoke-certificate", "target"),
     Operation.RENAME: ("rename", "target"),
     Operation.PASSWORD_CHANGE: ("password", "user"),
+}
+
+_DOING = {
+    Kind.DEVICE_REMOVED: "unbind",
+    Kind.CERTIFICATE_REVOKED: "revoke-certificate",
+    Kind.DEVICE_RENAMED: "rename",
 }
 
 Key = tuple[str, str | None]
@@ -60,8 +68,8 @@ class Violation:
 class Story:
     """The history of one account, told forwards: where each session and device begins and ends, and who lives when.
 
-    `live[k]` are the sessions of state k, earliest login first; `bound[k]` its devices. `faults` is what the history
-    itself breaks.
+    `live[k]` are the sessions of state k, earliest login first; `bound[k]` its devices whose
+    certificate is good. `faults` is what the history itself breaks.
     """
 
     limit: int
@@ -71,6 +79,7 @@ class Story:
     device_of: dict[str, str] = field(default_factory=dict)
     bound_at: dict[str, int] = field(default_factory=dict)
     unbound_at: dict[str, int] = field(default_factory=dict)
+    revoked_at: dict[str, int] = field(default_factory=dict)
     live: list[tuple[str, ...]] = field(default_factory=lambda: [()])
     bound: list[frozenset[str]] = field(default_factory=lambda: [frozenset()])
     events: list[tuple[Event, ...]] = field(default_factory=lambda: [()])
@@ -124,6 +133,9 @@ def _turn_page(story: Story, number: int, events: tuple[Event, ...]) -> None:
                 bound.add(event.device_id or "")
             case Kind.DEVICE_REMOVED:
                 story.unbound_at[event.device_id or ""] = number
+                bound.discard(event.device_id or "")
+            case Kind.CERTIFICATE_REVOKED:
+                story.revoked_at[event.device_id or ""] = number
                 bound.discard(event.device_id or "")
     story.events.append(events)
     story.live.append(tuple(live))
@@ -196,7 +208,7 @@ _OWN: Mapping[Operation, Callable[[Story, Call], int | None]] = {
 
 
 def own_change(story: Story, call: Call) -> int | None:
-    """Return the change that a success claims as its own, if the history has it. A logout may only repeat another."""
+    """Return the change that a success claims as its own, if the history has it. Some may only repeat another's."""
     find = _OWN.get(call.operation)
     return find(story, call) if find is not None and call.status == 200 else None
 
@@ -313,14 +325,11 @@ def _causes(events: tuple[Event, ...]) -> Iterator[Key]:
             yield "login", event.session_id
             yield "lost login", event.device_id
     for event in events:
-        match event.kind:
-            case Kind.DEVICE_ADDED:
-                yield "joining", event.device_id
-                yield "lost joining", None
-            case Kind.DEVICE_REMOVED:
-                yield "unbind", event.device_id
-            case Kind.DEVICE_RENAMED:
-                yield "rename", event.device_id
+        if event.kind is Kind.DEVICE_ADDED:
+            yield "joining", event.device_id
+            yield "lost joining", None
+        elif event.kind in _DOING:
+            yield _DOING[event.kind], event.device_id
     if Kind.LOGIN not in kinds:
         yield from (key for event in events for key in _causes_of_ending(event))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from common.crypto.keyring import open_keyring
+from common.crypto.keylist import open_keyring
 from common.storage.sqlite import SqliteStore
 from common.storage.tables import ALL
 from tests.unit.making import T0
@@ -15,6 +15,6 @@ def start(_number: int, gate: Callable[[], object], folder: str) -> str:
     """Start as a worker of a server does, at the same moment as the others, and return the digest of its keys."""
     store = SqliteStore(Path(folder) / "store.db", ALL, lambda: T0, wait=30)
     gate()
-    ring = open_keyring(Path(folder) / "keys", store, T0)
+    ring, _ = open_keyring(Path(folder) / "keys", store, T0)
     store.close()
     return ring.digest()

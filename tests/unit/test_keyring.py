@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import stat
@@ -11,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from common.crypto.keyring import FILE_NAME, MAC_PURPOSES, KeyRing, KeyRingError, open_keyring
+from common.crypto.keylist import open_keyring
+from common.crypto.keyring import FILE_NAME, KeyRing, KeyRingError, Purpose
+from common.crypto.signing import SigningKey
 from common.storage.sqlite import SqliteStore
 from common.storage.tables import ALL, KEY_RING
 from tests.crowd import at_once
@@ -35,25 +38,27 @@ def folder(tmp_path: Path) -> Path:
 
 def opened(folder: Path, store: SqliteStore) -> KeyRing:
     """Open the ring."""
-    return open_keyring(folder, store, T0)
+    ring, _ = open_keyring(folder, store, T0)
+    return ring
 
 
 def test_a_ring_is_made_at_the_first_start_and_read_at_the_next(folder: Path, store: SqliteStore) -> None:
     """The same keys, the same name, the same authority."""
     made = opened(folder, store)
-    read = open_keyring(folder, store, T0 + DAY)
+    read, _ = open_keyring(folder, store, T0 + DAY)
     assert made.digest() == read.digest()
-    assert made.signing.kid == read.signing.kid
+    assert [key.kid for key in made.keys] == [key.kid for key in read.keys]
     assert made.authority.certificate == read.authority.certificate
     assert made.macs == read.macs
 
 
 def test_each_purpose_has_a_key_of_its_own(folder: Path, store: SqliteStore) -> None:
-    """256 bits each."""
-    macs = opened(folder, store).macs
-    assert set(macs) == set(MAC_PURPOSES)
-    assert len(set(macs.values())) == len(MAC_PURPOSES)
-    assert {len(key) for key in macs.values()} == {32}
+    """256 bits each, and one that signs access tokens."""
+    ring = opened(folder, store)
+    assert [key.purpose for key in ring.keys] == list(Purpose)
+    macs = [ring.macs["names"], *(key.secret for key in ring.keys if isinstance(key.secret, bytes))]
+    assert len(set(macs)) == len(Purpose)
+    assert {len(key) for key in macs} == {32}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="only on POSIX: Windows has no such modes")
@@ -92,7 +97,20 @@ def test_two_rings_have_two_digests_that_tell_nothing(tmp_path: Path) -> None:
 def test_the_store_keeps_the_digest_and_no_key(folder: Path, store: SqliteStore) -> None:
     """A copied database signs nothing."""
     ring = opened(folder, store)
-    assert store.get(KEY_RING.key("ring")) == {"id": "ring", "digest": ring.digest()}
+    item = store.get(KEY_RING.key("ring"))
+    assert item is not None
+    assert item["digest"] == ring.digest()
+    assert_no_secret(ring, repr(item))
+
+
+def assert_no_secret(ring: KeyRing, text: str) -> None:
+    """No secret is there, however it is written."""
+    secrets = [key.secret for key in ring.keys] + [ring.macs["names"]]
+    for secret in secrets:
+        raw = secret.private.private_numbers().private_value.to_bytes(32) if isinstance(secret, SigningKey) else secret  # type: ignore[union-attr]
+        assert raw is not None
+        assert not any(form in text for form in (repr(raw)[2:-1], raw.hex(), base64.b64encode(raw).decode()[:40]))
+        assert base64.urlsafe_b64encode(raw).decode()[:40] not in text
 
 
 def test_a_host_with_other_keys_does_not_start(tmp_path: Path, store: SqliteStore) -> None:
@@ -103,7 +121,9 @@ def test_a_host_with_other_keys_does_not_start(tmp_path: Path, store: SqliteStor
     elsewhere.close()
     with pytest.raises(KeyRingError, match="copy it from the host that was there first"):
         opened(tmp_path / "second host", store)
-    assert store.get(KEY_RING.key("ring")) == {"id": "ring", "digest": first.digest()}
+    item = store.get(KEY_RING.key("ring"))
+    assert item is not None
+    assert item["digest"] == first.digest()
 
 
 def test_lost_keys_are_not_made_anew_for_a_store_that_knew_some(folder: Path, store: SqliteStore) -> None:
@@ -124,8 +144,8 @@ def test_restored_keys_are_taken_again(folder: Path, store: SqliteStore) -> None
     assert opened(folder, store).digest() == kept.digest()
 
 
-def _damaged(content: dict[str, Any], path: list[str], value: Any) -> str:
-    place = content
+def _damaged(content: dict[str, Any], path: list[Any], value: Any) -> str:
+    place: Any = content
     for name in path[:-1]:
         place = place[name]
     if value is None:
@@ -138,31 +158,43 @@ def _damaged(content: dict[str, Any], path: list[str], value: Any) -> str:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (["format"], 2),
+        (["format"], 3),
         (["format"], None),
-        (["signing"], "no PEM"),
-        (["signing"], None),
+        (["keys"], None),
+        (["keys"], []),
+        (["keys", 0, "secret"], "no PEM"),
+        (["keys", 0, "secret"], "the authority's key"),
+        (["keys", 0, "kid"], "another"),
+        (["keys", 0, "purpose"], "refresh"),
+        (["keys", 0, "purpose"], "unknown"),
+        (["keys", 0, "signs_from"], "soon"),
+        (["keys", 0, "signs_from"], 10**30),
+        (["keys", 1, "secret"], "?"),
+        (["keys", 1, "secret"], ""),
+        (["keys", 1, "secret"], "c2hvcnQ="),
         (["authority", "key"], "the signing key"),
         (["authority", "certificate"], "no PEM"),
         (["authority"], []),
         (["authority", "certificate"], 5),
         (["macs"], None),
-        (["macs", "refresh"], None),
-        (["macs", "refresh"], "?"),
-        (["macs", "refresh"], ""),
-        (["macs", "refresh"], "c2hvcnQ="),
+        (["macs", "names"], None),
+        (["macs", "names"], "?"),
+        (["macs", "names"], ""),
+        (["macs", "names"], "c2hvcnQ="),
     ],
 )
 def test_a_damaged_ring_is_named_and_never_mended(
-    folder: Path, store: SqliteStore, path: list[str], value: Any
+    folder: Path, store: SqliteStore, path: list[Any], value: Any
 ) -> None:
     """The operator restores it from a backup; what the file holds is not quoted."""
     opened(folder, store)
     file = folder / FILE_NAME
     content = json.loads(file.read_text(encoding="ascii"))
-    damaged = _damaged(content, path, content["signing"] if value == "the signing key" else value)
+    meant = {"the signing key": content["keys"][0]["secret"], "the authority's key": content["authority"]["key"]}
+    damaged = _damaged(content, path, meant.get(value, value) if isinstance(value, str) else value)
     file.write_text(damaged, encoding="ascii")
-    with pytest.raises(KeyRingError, match="cannot be read") as error:
+    said = "No key for access tokens" if value == [] and path == ["keys"] else "cannot be read"
+    with pytest.raises(KeyRingError, match=said) as error:
         opened(folder, store)
     assert "PRIVATE KEY" not in str(error.value)
     assert file.read_text(encoding="ascii") == damaged

@@ -20,6 +20,8 @@ PROMISED = {
     ("post", "/login"),
     ("post", "/login/force"),
     ("post", "/login/takeover"),
+    ("post", "/login/challenge"),
+    ("post", "/login/verify"),
     ("post", "/session/create"),
     ("get", "/session/verify"),
     ("post", "/session/refresh"),
@@ -27,6 +29,7 @@ PROMISED = {
     ("get", "/session/list"),
     ("post", "/session/revoke"),
     ("get", "/session/history"),
+    ("get", "/session/events"),
     ("get", "/.well-known/jwks.json"),
     ("get", "/.well-known/ichidai.json"),
     ("post", "/device/register"),
@@ -34,9 +37,12 @@ PROMISED = {
     ("post", "/device/unbind"),
     ("post", "/device/force_logout"),
     ("post", "/device/rename"),
+    ("post", "/device/revoke_certificate"),
+    ("post", "/device/renew"),
     ("get", "/device/ca"),
+    ("get", "/device/crl"),
 }
-"""The routes of the wire contract that carry no letter of a later issue."""
+"""The routes of the wire contract that are built."""
 
 FORMS = {"/registration/", "/login", "/device/register"}
 

@@ -66,21 +66,21 @@ class TestIssue:
     @pytest.mark.row("R47", "R60", "R62")
     def test_the_code_holds_the_user_and_the_token_and_no_password(self) -> None:
         """Nothing else, and the token is worth at least 128 bits."""
-        pairing = issue(BOOK, PHONE, T0)
+        pairing = issue(BOOK, PHONE, RULES, T0)
         assert shown_by(pairing.qr_code) == {"uuid": ANNA, "token": pairing.token}
         assert len(base64.urlsafe_b64decode(pairing.token + "=")) * 8 >= 128
-        assert issue(BOOK, PHONE, T0).token != pairing.token
+        assert issue(BOOK, PHONE, RULES, T0).token != pairing.token
 
     @pytest.mark.row("R48", "R52", "D12")
     def test_at_registration_it_names_the_certificate_too(self) -> None:
         """Fingerprint and validity."""
-        shown = shown_by(issue(BOOK, PHONE, T0, name_certificate=True).qr_code)
+        shown = shown_by(issue(BOOK, PHONE, RULES, T0, name_certificate=True).qr_code)
         assert shown["fingerprint"] == PHONE.fingerprint
         assert shown["not_after"] == to_rfc3339(PHONE.not_after)
 
     def test_only_its_hash_is_stored(self) -> None:
         """A copied database opens nothing."""
-        pairing = issue(BOOK, PHONE, T0)
+        pairing = issue(BOOK, PHONE, RULES, T0)
         assert pairing.token not in repr(pairing.row)
         assert pairing.row.when == Absent()
 
@@ -88,7 +88,7 @@ class TestIssue:
     @pytest.mark.pitfall("X37")
     def test_it_expires_after_ten_minutes(self) -> None:
         """And the store may then purge it."""
-        pairing = issue(BOOK, PHONE, T0)
+        pairing = issue(BOOK, PHONE, RULES, T0)
         assert pairing.expires_at == T0 + 10 * MINUTE
         assert pairing.row.item["expires_at"] == to_millis(T0 + 10 * MINUTE)
         assert PAIRING_TOKENS.expires
@@ -103,19 +103,19 @@ class TestRead:
     )
     def test_either_alphabet_and_any_padding_will_do(self, rewrite: Any) -> None:
         """A scanner may have changed it so."""
-        pairing = issue(BOOK, PHONE, T0)
+        pairing = issue(BOOK, PHONE, RULES, T0)
         assert read(rewrite(pairing.qr_code), ANNA).key == pairing.row.key
 
     def test_the_certificate_it_names_is_kept_for_the_check(self) -> None:
         """A code without one has none to check."""
-        assert read(issue(BOOK, PHONE, T0).qr_code, ANNA).fingerprint is None
-        ticket = read(issue(BOOK, PHONE, T0, name_certificate=True).qr_code, ANNA)
+        assert read(issue(BOOK, PHONE, RULES, T0).qr_code, ANNA).fingerprint is None
+        ticket = read(issue(BOOK, PHONE, RULES, T0, name_certificate=True).qr_code, ANNA)
         assert (ticket.fingerprint, ticket.not_after) == (PHONE.fingerprint, PHONE.not_after)
 
     def test_a_code_of_another_user_is_foreign(self) -> None:
         """Whoever brings it."""
         with pytest.raises(Refusal) as refused:
-            read(issue(BOOK, PHONE, T0).qr_code, BERT)
+            read(issue(BOOK, PHONE, RULES, T0).qr_code, BERT)
         assert refused.value.code is Code.PAIRING_TOKEN_FOREIGN
 
     @pytest.mark.pitfall("X02")
@@ -195,56 +195,56 @@ class TestRedeem:
         self, book: Book, *, name_certificate: bool
     ) -> None:
         """It tells which device came of it."""
-        write = redeemed(issue(book, PHONE, T0, name_certificate=name_certificate), book)
+        write = redeemed(issue(book, PHONE, RULES, T0, name_certificate=name_certificate), book)
         assert write.when == Equals("state", "open")
         assert (write.item["state"], write.item["used_by"]) == ("used", "laptop")
 
     def test_an_unknown_token_is_spent(self) -> None:
         """Whether it never was or is long gone nobody can say."""
-        assert refusal_of(issue(BOOK, PHONE, T0), BOOK, item=None) is Code.PAIRING_TOKEN_SPENT
+        assert refusal_of(issue(BOOK, PHONE, RULES, T0), BOOK, item=None) is Code.PAIRING_TOKEN_SPENT
 
     @pytest.mark.pitfall("X35")
     def test_a_used_token_is_spent(self) -> None:
         """It works once."""
-        pairing = issue(BOOK, PHONE, T0)
+        pairing = issue(BOOK, PHONE, RULES, T0)
         assert refusal_of(pairing, BOOK, item=redeemed(pairing, BOOK).item) is Code.PAIRING_TOKEN_SPENT
 
     @pytest.mark.pitfall("X37")
     def test_at_exactly_ten_minutes_a_token_is_spent(self) -> None:
         """A millisecond earlier it is good."""
-        pairing = issue(BOOK, PHONE, T0)
+        pairing = issue(BOOK, PHONE, RULES, T0)
         assert redeemed(pairing, BOOK, now=T0 + 10 * MINUTE - MILLISECOND)
         assert refusal_of(pairing, BOOK, now=T0 + 10 * MINUTE) is Code.PAIRING_TOKEN_SPENT
 
     def test_a_token_of_an_old_password_is_spent(self) -> None:
         """The epoch is that of the book at its issue."""
-        pairing = issue(BOOK, PHONE, T0)
+        pairing = issue(BOOK, PHONE, RULES, T0)
         assert refusal_of(pairing, replace(BOOK, epoch=1)) is Code.PAIRING_TOKEN_SPENT
 
     def test_a_token_whose_device_was_unbound_is_spent(self) -> None:
         """A thief's device cannot bring in another after it was thrown out."""
-        assert refusal_of(issue(BOOK, PHONE, T0), BOOK.unbound("phone")) is Code.PAIRING_TOKEN_SPENT
+        assert refusal_of(issue(BOOK, PHONE, RULES, T0), BOOK.unbound("phone")) is Code.PAIRING_TOKEN_SPENT
 
     def test_a_token_whose_session_was_ended_is_spent(self) -> None:
         """Logged out or evicted, and also when the device has logged in again since."""
-        pairing = issue(LOGGED_IN, PHONE, T0)
+        pairing = issue(LOGGED_IN, PHONE, RULES, T0)
         assert refusal_of(pairing, BOOK) is Code.PAIRING_TOKEN_SPENT
         assert refusal_of(pairing, BOOK.opened(a_session("t", 2, device="phone"))) is Code.PAIRING_TOKEN_SPENT
 
     def test_a_token_whose_session_has_expired_is_spent(self) -> None:
         """Though the book still has it."""
         book = BOOK.opened(a_session("s", 1, device="phone", at=T0 - DAY + MINUTE))
-        pairing = issue(book, PHONE, T0)
+        pairing = issue(book, PHONE, RULES, T0)
         assert redeemed(pairing, book, now=T0 + MINUTE - MILLISECOND)
         assert refusal_of(pairing, book, now=T0 + MINUTE) is Code.PAIRING_TOKEN_SPENT
 
     def test_a_token_issued_by_a_logged_out_device_is_good_while_it_stays_bound(self) -> None:
         """There was no session that could have ended."""
-        assert redeemed(issue(BOOK, PHONE, T0), LOGGED_IN)
+        assert redeemed(issue(BOOK, PHONE, RULES, T0), LOGGED_IN)
 
     def test_a_token_that_lies_there_for_another_user_is_foreign(self) -> None:
         """The code may have been altered to name me."""
-        pairing = issue(Book(BERT).bound(PHONE), PHONE, T0)
+        pairing = issue(Book(BERT).bound(PHONE), PHONE, RULES, T0)
         mine = code_of({"uuid": ANNA, "token": pairing.token})
         assert refusal_of(pairing, BOOK, ticket=read(mine, ANNA)) is Code.PAIRING_TOKEN_FOREIGN
 
@@ -254,6 +254,6 @@ class TestRedeem:
     )
     def test_a_code_that_names_another_certificate_is_invalid(self, fingerprint: str, not_after: Any) -> None:
         """Fingerprint and validity are both compared."""
-        pairing = issue(BOOK, PHONE, T0)
+        pairing = issue(BOOK, PHONE, RULES, T0)
         ticket = PairingTicket(pairing.row.key, fingerprint, not_after)
         assert refusal_of(pairing, BOOK, ticket=ticket) is Code.QR_INVALID

@@ -20,14 +20,15 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.crypto.tokens import AccessTokens, Claims, ForgedToken, MacTokens, SigningKey
+from common.crypto.signing import SigningKey
+from common.crypto.tokens import AccessTokens, Claims, ForgedToken, MacTokens, OneKey
 from tests.unit.making import MINUTE, SECOND, T0
 
 KEY, OTHER_KEY = (SigningKey(ec.generate_private_key(ec.SECP256R1())) for _ in range(2))
 ISSUER = "https://accounts.example.test"
 CLAIMS = Claims("anna", "session", "phone", "Ａnna 安", "token", T0, T0 + 10 * MINUTE)
-TOKENS = AccessTokens(KEY, ISSUER, ISSUER)
-SPKI = KEY.public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+TOKENS = AccessTokens(OneKey(KEY), ISSUER, ISSUER)
+SPKI = KEY.verifying.public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 HEADER = {"alg": "ES256", "typ": "at+jwt", "kid": KEY.kid}
 PAYLOAD = {
@@ -180,7 +181,7 @@ def forgeries() -> Iterator[Any]:
         f"a header {name}": forged({**HEADER, name: value})
         for name, value in {
             "jku": "https://evil.test/jwks",
-            "jwk": OTHER_KEY.jwk(),
+            "jwk": OTHER_KEY.verifying.jwk(),
             "x5u": "https://evil.test/cert",
             "x5c": ["AAAA"],
             "crit": ["exp"],
@@ -199,7 +200,7 @@ def forgeries() -> Iterator[Any]:
         if not (value == "" and name in ("sub", "sid", "device_id", "preferred_username", "jti"))
     }
     kinds |= {
-        "its own key in jwk": forged({**HEADER, "jwk": OTHER_KEY.jwk()}, sign=lambda m: es256(m, OTHER_KEY)),
+        "its own key in jwk": forged({**HEADER, "jwk": OTHER_KEY.verifying.jwk()}, sign=lambda m: es256(m, OTHER_KEY)),
         "another issuer": forged(payload={**PAYLOAD, "iss": "https://evil.test"}),
         "another audience": forged(payload={**PAYLOAD, "aud": "https://evil.test"}),
         "a list of other audiences": forged(payload={**PAYLOAD, "aud": ["https://evil.test"]}),
@@ -208,9 +209,9 @@ def forgeries() -> Iterator[Any]:
         "a token in a token": forged(payload=forged().encode()),
         "a refresh token": MACS.seal(["anna", "session", 0, "anna"]),
         "a takeover token": MacTokens(b"k" * 32, "takeover").seal(["anna", "anna", "phone", 0, None, [], "c", 0, 0]),
-        "another issuer's token of the same key": AccessTokens(KEY, "https://evil.test", "https://evil.test").sign(
-            CLAIMS
-        ),
+        "another issuer's token of the same key": AccessTokens(
+            OneKey(KEY), "https://evil.test", "https://evil.test"
+        ).sign(CLAIMS),
     }
     for name, token in kinds.items():
         yield pytest.param(token, id=name)

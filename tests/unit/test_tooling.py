@@ -57,14 +57,14 @@ class TestRows:
         ]
 
     def test_only_a_fault_fails_unless_strict(self, tmp_path: Path) -> None:
-        """The report of an incomplete suite succeeds; `--strict` fails, if not for want of a browser; a typo fails."""
+        """The report of an incomplete suite succeeds; `--strict` fails, a page's row included; a typo fails."""
         for name in ("rows.py", "requirements_rows.txt"):
             (tmp_path / name).write_bytes((TESTS / name).read_bytes())
         assert run_in(tmp_path, "rows.py").returncode == 0
         assert run_in(tmp_path, "rows.py", "--strict").returncode == 1
         (tmp_path / "requirements_rows.txt").write_text("B18  asked  screen  a page shows it\n", encoding="utf-8")
         pages = run_in(tmp_path, "rows.py", "--strict")
-        assert (pages.returncode, "B18" in pages.stdout) == (0, True)
+        assert (pages.returncode, "B18" in pages.stdout) == (1, True)
         (tmp_path / "test_typo.py").write_text('@pytest.mark.row("D444")\ndef test(): ...\n', encoding="utf-8")
         typo = run_in(tmp_path, "rows.py")
         assert typo.returncode == 1

@@ -15,6 +15,7 @@ def test_each_app_has_its_dev_port() -> None:
         Part.LOGIN: 6010,
         Part.SESSION: 5001,
         Part.DEVICE: 5002,
+        Part.EVENTS: 8100,
     }
 
 

@@ -16,7 +16,7 @@ from common.book import Book
 from common.crypto.passwords import CHEAP_FOR_TESTS, new_password_hash
 from common.history import Entry, Reason, read_entries
 from common.ids import new_id
-from common.storage.port import Put
+from common.storage.port import Put, Store
 from common.storage.sqlite import SqliteStore
 from common.storage.tables import ALL, SESSIONS, THROTTLE, USERS
 from ichidai.apps import app_for
@@ -26,7 +26,7 @@ from ichidai.wiring import build
 from registration.account_model import Account
 from tests.usecases.watched_store import WatchedStore
 
-T0 = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
+T0 = datetime(2036, 11, 21, 9, 0, tzinfo=UTC)  # in the future: DynamoDB deletes what expired by its own clock
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 MILLISECOND = timedelta(milliseconds=1)
 PASSWORD = "correct horse battery"
@@ -82,12 +82,14 @@ class Login:
 class House:
     """One process of the suite. Several may stand on the same file, each with a clock and settings of its own."""
 
-    def __init__(self, folder: Path, keys: Path, clock: HandClock, **settings: str) -> None:
+    def __init__(self, folder: Path, keys: Path, clock: HandClock, store: Store | None = None, **settings: str) -> None:
+        """`store`: one that stands in for the file."""
         self.file = folder / "store.db"
         self.clock = clock
-        self.store = WatchedStore(SqliteStore(self.file, ALL, clock))
+        self.store = WatchedStore(store or SqliteStore(self.file, ALL, clock))
         read = read_settings({"ICHIDAI_KEYS_DIR": str(keys), **settings})
         suite = build(read, Part.ALL, DEV_PORTS[Part.ALL], clock=clock, cost=CHEAP_FOR_TESTS, store=self.store)
+        self.suite = suite
         self.client = app_for(Part.ALL, suite).test_client()
         self.store.watch()
 

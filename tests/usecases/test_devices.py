@@ -55,7 +55,8 @@ class TestUnbind:
         house.store.watch()
         assert unbind(house, phone, laptop).status_code == 200
         (commit,) = house.store.commits
-        assert sorted(commit.tables) == ["DevicesTable", "LoginHistory", "SessionsTable"]
+        revocation = ["RevocationsTable", "RevocationsTable"]
+        assert sorted(commit.tables) == ["DevicesTable", "FeedTable", "LoginHistory", *revocation, "SessionsTable"]
         assert ended(house.verify(on_laptop)) == "device-unbound"
         assert ended(house.refresh(on_laptop.refresh)) == "device-unbound"
         assert code_of(house.login(anna, laptop)) == (401, "certificate-revoked")

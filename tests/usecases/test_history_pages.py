@@ -42,7 +42,7 @@ def test_it_tells_when_and_from_where(house: House, clock: HandClock, anna: Pers
         ("registered", None, None),
     ]
     newest = events[0]
-    assert (newest["at"], newest["ip"], newest["user_agent"]) == ("2026-11-21T09:01:00.000Z", "127.0.0.1", "curl/8.5x")
+    assert (newest["at"], newest["ip"], newest["user_agent"]) == ("2036-11-21T09:01:00.000Z", "127.0.0.1", "curl/8.5x")
     assert [event["change_no"] for event in events] == [4, 4, 3, 2, 1, 1]
 
 

@@ -24,7 +24,7 @@ class Clock:
     """A clock that a test moves."""
 
     def __init__(self) -> None:
-        self.now = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
+        self.now = datetime(2036, 11, 21, 9, 0, tzinfo=UTC)
 
     def __call__(self) -> datetime:
         """Return where the hand stands."""

@@ -17,7 +17,9 @@ import orjson
 import pytest
 from werkzeug.test import TestResponse
 
+from tests.signing import Keys, given_keys, p256_keys, requesting
 from tests.usecases.house import MINUTE, Device, HandClock, House, Login, Person
+from tests.usecases.signers import Signer
 from tests.usecases.watched_store import StoreCall, Watch, away_at, away_from, unknown_at
 
 Outcome = tuple[int, str | None]
@@ -27,7 +29,7 @@ Outcome = tuple[int, str | None]
 class Scene:
     """Anna is logged in on her phone; her laptop and her tablet are registered, and the tablet is too where two may be.
 
-    Bert has an account of his own.
+    Her phone has signed challenges. Bert has an account of his own; `keys` are nobody's yet.
     """
 
     house: House
@@ -39,6 +41,8 @@ class Scene:
     on_tablet: Login | None
     question: TestResponse | None
     qr_code: str
+    proofs: dict[str, dict[str, str]]
+    keys: Keys
     copy: Path = field(default=Path())
 
     def keep(self) -> None:
@@ -66,7 +70,10 @@ def scene_in(house: House, clock: HandClock, *, two_may: bool) -> Scene:
     on_tablet = house.log_in(anna, tablet) if two_may else None
     clock.move(2 * MINUTE)
     question = None if two_may else house.login(anna, laptop)
-    scene = Scene(house, anna, laptop, tablet, replaced, phone, on_tablet, question, house.qr_code(anna))
+    signer = Signer(house, anna, anna.first, given_keys(anna.first.answer))
+    proofs = {purpose: signer.prove(purpose) for purpose in ("login", "pair-issue")}
+    qr_code, keys = house.qr_code(anna), p256_keys()
+    scene = Scene(house, anna, laptop, tablet, replaced, phone, on_tablet, question, qr_code, proofs, keys)
     scene.keep()
     return scene
 
@@ -117,6 +124,25 @@ OPERATIONS: dict[str, Operation] = {
             "/registration/request_pairing_token", credentials(s, client_cert_fp=s.anna.first.fingerprint)
         )
     ),
+    "join with a key of its own": Operation(
+        lambda s: s.house.post("/registration/", credentials(s, qr_code=s.qr_code, csr=requesting(s.keys)))
+    ),
+    "ask for a pairing token with a proof": Operation(
+        lambda s: s.house.post(
+            "/registration/request_pairing_token",
+            credentials(s, client_cert_fp=s.anna.first.fingerprint, proof=s.proofs["pair-issue"]),
+        )
+    ),
+    "ask for a challenge": Operation(
+        lambda s: s.house.post("/login/challenge", credentials(s, client_cert_fp=s.anna.first.fingerprint))
+    ),
+    "log in by a signature": Operation(lambda s: s.house.post("/login/verify", s.proofs["login"])),
+    "log in by a wrong signature": Operation(
+        lambda s: s.house.post("/login/verify", {**s.proofs["login"], "signature": "AAAA"}),
+        (401, "proof-invalid"),
+        dispensable=NOTHING,
+    ),
+    "log in with a proof": Operation(lambda s: s.house.login(s.anna, proof=s.proofs["login"])),
     "log in": Operation(lambda s: s.house.login(s.anna)),
     "log in with a wrong password": Operation(
         lambda s: s.house.login(s.anna, password="wrong password"),
@@ -226,6 +252,7 @@ def shape(house: House) -> dict[str, Any]:
         "books": sorted(books),
         "history": sorted(told),
         "pairing tokens": sorted(token["state"] for token in rows["PairingTokensTable"]),
+        "challenges": sorted((row["purpose"], row["bad"]) for row in rows["ChallengesTable"]),
         "devices": sorted((row["device_name"], row["revoked_at"] is None) for row in rows["DevicesTable"]),
     }
 

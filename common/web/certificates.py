@@ -1,0 +1,86 @@
+"""Which device calls, as a request shows it: by a body's fields, or by the client certificate that a proxy forwards.
+
+`Client-Cert` (RFC 9440) is believed from a listed proxy alone, which then must overwrite or remove what clients send.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from uuid import UUID
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from common.admission import DeviceProof
+from common.crypto.certificates import fingerprint_of, read_certificate
+from common.devices import HeldCertificate
+from common.errors import Code, Refusal
+from common.web.bodies import Body, Fingerprint, Opaque
+
+HEADER = "Client-Cert"
+_LONGEST = 16_384
+_URN = re.compile(r"urn:uuid:([0-9a-f-]{36})")
+
+
+def held_certificate(forwarded: str | None) -> HeldCertificate | None:
+    """Return the certificate of a `Client-Cert` header that a listed proxy sent; None when it sent none.
+
+    Raises Refusal(INVALID_REQUEST) for what is not the DER of one certificate in base64 between colons.
+    """
+    if not forwarded:
+        return None
+    try:
+        if len(forwarded) > _LONGEST or not re.fullmatch(r":[A-Za-z0-9+/]+={0,2}:", forwarded):
+            raise ValueError("form")
+        certificate = x509.load_der_x509_certificate(base64.b64decode(forwarded[1:-1], validate=True))
+        der = certificate.public_bytes(Encoding.DER)
+    except (ValueError, binascii.Error, x509.InvalidVersion):
+        problem = f"{HEADER} is not one certificate as RFC 9440 writes it"
+        raise Refusal(Code.INVALID_REQUEST, problem=problem, field=HEADER) from None
+    return HeldCertificate(fingerprint_of(der), *_named_in(certificate))
+
+
+class DeviceBody(Body):
+    """What shows which device calls: the certificate, or its fingerprint."""
+
+    client_cert_fp: Fingerprint | None = None
+    client_cert: Opaque | None = None
+
+    def fingerprint(self, proof: DeviceProof, held: HeldCertificate | None = None) -> str | None:
+        """Return the fingerprint; None only where no device proof is asked. What is shown twice must be the same.
+
+        `held`: the certificate that a proxy forwarded. Raises Refusal: MISSING_FIELDS, INVALID_REQUEST.
+        """
+        shown = {
+            "client_cert": None if self.client_cert is None else self._computed(self.client_cert),
+            HEADER: None if held is None else held.fingerprint,
+            "client_cert_fp": self.client_cert_fp,
+        }
+        fingerprints = {fingerprint for fingerprint in shown.values() if fingerprint is not None}
+        if len(fingerprints) > 1:
+            named = [name for name, fingerprint in shown.items() if fingerprint is not None]
+            problem = f"{' and '.join(named)} are not of one certificate"
+            raise Refusal(Code.INVALID_REQUEST, problem=problem, field=named[-1])
+        if not fingerprints and proof is not DeviceProof.NONE:
+            raise Refusal(Code.MISSING_FIELDS, names="client_cert_fp", fields=["client_cert_fp"])
+        return next(iter(fingerprints), None)
+
+    @staticmethod
+    def _computed(text: str) -> str:
+        try:
+            return fingerprint_of(read_certificate(text))
+        except ValueError:
+            raise Refusal(Code.INVALID_REQUEST, problem="client_cert is no certificate", field="client_cert") from None
+
+
+def _named_in(certificate: x509.Certificate) -> tuple[str | None, str | None]:
+    """Return the user and the device that a certificate names as ours do, or nothing."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        found = [_URN.fullmatch(uri) for uri in names.get_values_for_type(x509.UniformResourceIdentifier)]
+        user_uuid, device_id = (str(UUID(uri[1])) for uri in found if uri)
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        return None, None
+    return user_uuid, device_id

@@ -1,0 +1,69 @@
+"""Revoked certificates in the store: RevocationsTable, spread over shards so that no partition has to bear them all.
+
+Beside an authority's shards lies one mark for each, which every revocation changes: one read of the marks tells whether
+anything was revoked since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from common.clock import from_millis, to_millis
+from common.crypto.revocation_lists import LIST_LIFETIME, RevocationReason, Revoked
+from common.storage.port import Item, Put, Store
+from common.storage.tables import REVOCATIONS
+
+_SHARDS = "0123456789abcdef"
+_PAGE = 1000
+_KEPT = LIST_LIFETIME + timedelta(days=1)
+"""How long past its own end a certificate stays on the list: RFC 5280, 3.3 wants it on one list that begins then."""
+
+
+class RevocationDb:
+    """Reads what is revoked; every method raises StoreUnavailable."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def of_issuer(self, issuer: str, now: datetime) -> Iterator[Revoked]:
+        """Yield an authority's revoked certificates, those that have long expired by themselves left out."""
+        for shard in _SHARDS:
+            after, more = None, True
+            while more:
+                page = self._store.query(REVOCATIONS, f"{issuer}#{shard}", after=after, limit=_PAGE)
+                found: list[Any] = list(page.items)
+                after = found[-1]["serial"] if found else None
+                yield from (_from_item(issuer, item) for item in found if from_millis(item["expires_at"]) > now)
+                more = page.more
+
+    def marks(self, issuer: str) -> Mapping[str, str]:
+        """Return the marks: other ones than before mean that something was revoked since."""
+        page = self._store.query(REVOCATIONS, issuer)
+        return {str(item["serial"]): str(item["mark"]) for item in page.items}
+
+
+def revocation_puts(revoked: Revoked) -> tuple[Put, Put]:
+    """Return the writes that put a certificate on its authority's list. They go with the book, so need no condition."""
+    shard = revoked.serial[-1]
+    item: Item = {
+        "issuer_shard": f"{revoked.issuer}#{shard}",
+        "serial": revoked.serial,
+        "reason": str(revoked.reason),
+        "revoked_at": to_millis(revoked.revoked_at),
+        "not_after": to_millis(revoked.not_after),
+        "expires_at": to_millis(revoked.not_after + _KEPT),
+    }
+    mark: Item = {"issuer_shard": revoked.issuer, "serial": shard, "mark": revoked.serial}
+    return Put(REVOCATIONS, item), Put(REVOCATIONS, mark)
+
+
+def _from_item(issuer: str, item: Any) -> Revoked:
+    return Revoked(
+        issuer=issuer,
+        serial=item["serial"],
+        reason=RevocationReason(item["reason"]),
+        revoked_at=from_millis(item["revoked_at"]),
+        not_after=from_millis(item["not_after"]),
+    )

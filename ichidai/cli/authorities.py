@@ -1,0 +1,79 @@
+"""`ichidai ca …`: the authorities that issue devices' certificates, shown and rotated."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timedelta
+from typing import Annotated, NoReturn
+
+import typer
+from cryptography.hazmat.primitives.serialization import Encoding
+from rich.console import Console
+
+from common.clock import system_clock, to_rfc3339
+from common.config import SettingsError
+from common.crypto.authorities import Authorities, open_authorities
+from common.crypto.certificates import CertificateAuthority, KeyKind, fingerprint_of
+from common.crypto.keylist import open_keyring
+from common.crypto.keyring import KeyRingError
+from common.storage.opening import StoreUrlError, open_store
+from common.storage.port import StoreUnavailable
+from ichidai.settings import read_settings
+
+app = typer.Typer(no_args_is_help=True, help="Show or rotate the authorities that issue devices' certificates.")
+_out = Console(soft_wrap=True, highlight=False, markup=False)
+_error = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, style="red")
+
+_FAULTS = (SettingsError, StoreUrlError, StoreUnavailable, KeyRingError, OSError)
+
+
+@app.command("show")
+def show(
+    pem: Annotated[bool, typer.Option("--pem", help="Print the certificates themselves.")] = False,  # noqa: FBT002 - a switch
+) -> None:
+    """List the authorities in force; a fresh suite's are made by this."""
+    try:
+        authorities, now = _open(), system_clock()
+    except _FAULTS as error:
+        _fail(str(error))
+    for authority in authorities.in_force(now):
+        _out.print(authority.pem() if pem else _described(authorities, authority, now), end="" if pem else "\n")
+
+
+@app.command("rotate")
+def rotate(
+    kind: Annotated[KeyKind, typer.Argument(help="Which of the two.")],
+    hours: Annotated[int, typer.Option("--after-hours", min=0, max=720, help="When the new one begins to issue.")] = 24,
+) -> None:
+    """Make a new authority. It is published at once and issues later; the one before it verifies for a year longer."""
+    try:
+        authorities, since = _open(), system_clock() + timedelta(hours=hours)
+        new = authorities.rotate(kind, since)
+    except _FAULTS as error:
+        _fail(str(error))
+    _out.print(f"{kind}  {new.name}  issues from {to_rfc3339(since)}")
+    _out.print("Copy authorities.json to the other hosts of this store now: they issue nothing without it.")
+
+
+def _described(authorities: Authorities, authority: CertificateAuthority, now: datetime) -> str:
+    """Return two lines: what it does and until when, and what its certificate is known by."""
+    entry = next(entry for entry in authorities.entries() if entry.name == authority.name)
+    doing = "issues" if authorities.issuing(authority.kind, now) == authority else "verifies"
+    state = f"issues from {to_rfc3339(entry.since)}" if entry.since > now else doing
+    until = f", verifies until {to_rfc3339(entry.until)}" if entry.until else ""
+    certificate = authority.certificate
+    fingerprint = fingerprint_of(certificate.public_bytes(Encoding.DER))
+    end = to_rfc3339(certificate.not_valid_after_utc)
+    return f"{authority.kind}  {authority.name}  {state}{until}\n  SHA-256 {fingerprint}, ends {end}"
+
+
+def _open() -> Authorities:
+    settings = read_settings(os.environ)
+    store = open_store(settings.store_url, system_clock, settings.registration.aws_region or None)
+    ring, _ = open_keyring(settings.keys_dir, store, system_clock(), settings.session.token_algorithm)
+    return open_authorities(settings.keys_dir, store, system_clock, ring.authority)
+
+
+def _fail(text: str) -> NoReturn:
+    _error.print(text)
+    raise typer.Exit(2)

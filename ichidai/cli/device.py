@@ -1,0 +1,266 @@
+"""`ichidai device …`: this machine as a device of somebody's account, by the reference client."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Column, Table
+
+from ichidai.cli.qr import qr_picture
+from ichidai.client import (
+    ClientError,
+    Device,
+    DeviceActive,
+    HasDevice,
+    KeyKind,
+    NoDevice,
+    NotLoggedIn,
+    PairingCode,
+    Problem,
+    SessionEnded,
+    Unreachable,
+    open_device,
+)
+
+
+class Exit(IntEnum):
+    """How a command ended, for scripts."""
+
+    REFUSED = 1
+    UNUSABLE = 2
+    IN_USE = 3
+    NOT_LOGGED_IN = 4
+    UNREACHABLE = 5
+
+
+_EPILOG = (
+    "Exit status: 0 done; 1 refused; 2 the file or what was typed cannot be used; 3 the account is in use elsewhere; "
+    "4 not logged in, or not any more; 5 the suite does not answer. "
+    "Passwords are asked for, or read from standard input, a line each."
+)
+_TRY_LATER = (429, 503)
+_OTHERS: Mapping[type[Exception], tuple[str, Exit]] = {
+    HasDevice: (" Choose another --file.", Exit.UNUSABLE),
+    NoDevice: (" `ichidai device register` or `join` makes one.", Exit.UNUSABLE),
+    NotLoggedIn: (" `ichidai device login` logs in.", Exit.NOT_LOGGED_IN),
+    Unreachable: ("", Exit.UNREACHABLE),
+}
+
+app = typer.Typer(no_args_is_help=True, help="Be a device of somebody's account.", epilog=_EPILOG)
+_out = Console(soft_wrap=True, highlight=False, markup=False)
+_error = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, style="red")
+
+_DEFAULT_FILE = Path(typer.get_app_dir("ichidai")) / "device.json"
+File = Annotated[Path, typer.Option("--file", help="Where the device's keys and session are kept.")]
+Url = Annotated[str | None, typer.Option("--url", help="The suite's address; by default where the device joined.")]
+Keys = Annotated[KeyKind, typer.Option(help="What keys the device makes.")]
+Name = Annotated[str | None, typer.Option("--device-name", help="What the device is called.")]
+Username = Annotated[str, typer.Option(prompt=True)]
+
+
+@app.command("register")
+def register(
+    username: Username,
+    email: Annotated[str, typer.Option(prompt=True)],
+    device_name: Name = None,
+    keys: Keys = KeyKind.POST_QUANTUM,
+    url: Url = None,
+    file: File = _DEFAULT_FILE,
+) -> None:
+    """Make an account with this device as its first."""
+    with _device(file, url) as device:
+        password = _secret("New password: ", twice=True)
+        code = device.register(username, email, password, device_name=device_name, keys=keys)
+        _told(device, file)
+        _show(code)
+
+
+@app.command("join")
+def join(
+    username: Username,
+    code: Annotated[str, typer.Argument(help="What another device shows, or its address.", show_default=False)] = "",
+    device_name: Name = None,
+    keys: Keys = KeyKind.POST_QUANTUM,
+    url: Url = None,
+    file: File = _DEFAULT_FILE,
+) -> None:
+    """Make this a further device of an account; log it in afterwards."""
+    with _device(file, url) as device:
+        device.join(code or _line("Code: "), username, _secret(), device_name=device_name, keys=keys)
+        _told(device, file)
+
+
+@app.command("login")
+def login(url: Url = None, file: File = _DEFAULT_FILE) -> None:
+    """Log in. Where somebody sits at a terminal, they are asked if the account is in use elsewhere."""
+    _log_in(file, url, asks=sys.stdin.isatty())
+
+
+@app.command("takeover")
+def takeover(url: Url = None, file: File = _DEFAULT_FILE) -> None:
+    """Log in; if the account is in use elsewhere, ask, and end just the sessions that were shown."""
+    _log_in(file, url, asks=True)
+
+
+@app.command("status")
+def status(file: File = _DEFAULT_FILE) -> None:
+    """Tell which device this is, and whether it is logged in."""
+    with _device(file) as device:
+        me = device.identity
+        _out.print(f"{me.device_name or 'A device'} ({me.device_id}) of {me.username}, {me.issuer}")
+        _out.print(f"certificate {me.fingerprint}")
+        session = device.verify()
+        _out.print(f"Logged in since {session['login_at']}.")
+
+
+@app.command("verify")
+def verify(file: File = _DEFAULT_FILE) -> None:
+    """Print the session as the suite sees it, as JSON."""
+    with _device(file) as device:
+        _out.print(json.dumps(dict(device.verify()), indent=1, ensure_ascii=False))
+
+
+@app.command("pair")
+def pair(file: File = _DEFAULT_FILE) -> None:
+    """Show a code for another device: good for ten minutes, and once."""
+    with _device(file) as device:
+        _show(device.pairing_code(_secret()))
+
+
+@app.command("list")
+def list_devices(file: File = _DEFAULT_FILE) -> None:
+    """List the account's devices."""
+    with _device(file) as device:
+        table = Table(Column("device_id", no_wrap=True), "name", "registered", "last seen", "")
+        for each in device.devices():
+            said = (each["device_id"], each["device_name"], each["registered_at"], each["last_seen_at"] or "")
+            table.add_row(*said, _marks(each))
+        _out.print(table)
+
+
+@app.command("unbind")
+def unbind(device_id: Annotated[str, typer.Argument(help="As `list` shows it.")], file: File = _DEFAULT_FILE) -> None:
+    """Take a device off the account: its session ends, its certificate is revoked."""
+    with _device(file) as device:
+        try:
+            device.unbind(device_id)
+        except Problem as problem:
+            if problem.code != "reauthenticate":
+                raise
+            device.unbind(device_id, _secret())
+        _out.print("It is off the account.")
+
+
+@app.command("renew")
+def renew(file: File = _DEFAULT_FILE) -> None:
+    """Get a new certificate over the same key."""
+    with _device(file) as device:
+        _out.print(f"certificate {device.renew(_secret()).fingerprint}")
+
+
+@app.command("logout")
+def logout(file: File = _DEFAULT_FILE) -> None:
+    """End this device's session."""
+    with _device(file) as device:
+        device.log_out()
+        _out.print("Logged out.")
+
+
+def _log_in(file: Path, url: str | None, *, asks: bool) -> None:
+    with _device(file, url) as device:
+        entered = device.log_in(_secret(), ask=_asked if asks else None)
+        _out.print(f"Logged in since {entered.login_at}.")
+        for name in entered.ended:
+            _out.print(f"{name or 'A device'} is logged out.")
+
+
+def _asked(question: DeviceActive) -> bool:
+    """Show who is active and ask, as the console does; only a yes is one."""
+    _out.print(question.message)
+    _show_active(question, _out)
+    return _line("[y/N] ").strip().casefold() in ("y", "yes")
+
+
+def _show_active(question: DeviceActive, where: Console) -> None:
+    for each in question.active:
+        name = each.device_name or "A device"
+        where.print(f"  {name}, logged in {each.login_at}, last seen {each.last_seen_at}")
+
+
+def _told(device: Device, file: Path) -> None:
+    me = device.identity
+    _out.print(f"This is device {me.device_id} of {me.username} now. Its keys are in {file}; nobody else has them.")
+
+
+def _show(code: PairingCode) -> None:
+    _out.print(f"For another device, once, until {code.expires_at}:")
+    _out.print(qr_picture(code.qr_code))
+    _out.print(code.qr_code)
+
+
+def _marks(device: Mapping[str, object]) -> str:
+    names = {"current": "this one", "is_active": "active", "certificate_revoked": "revoked"}
+    return ", ".join(said for name, said in names.items() if device.get(name))
+
+
+def _secret(prompt: str = "Password: ", *, twice: bool = False) -> str:
+    """Return a password: typed unseen, or a line of standard input. An argument could be read by others."""
+    if not sys.stdin.isatty():
+        return _line("")
+    first = getpass.getpass(prompt)
+    if twice and getpass.getpass("Once more: ") != first:
+        _fail("These are two passwords.", Exit.UNUSABLE)
+    return first
+
+
+def _line(prompt: str) -> str:
+    """Return a line of standard input."""
+    if sys.stdin.isatty():
+        return input(prompt)
+    line = sys.stdin.readline()
+    if not line:
+        _fail("Standard input has ended.", Exit.UNUSABLE)
+    return line.rstrip("\r\n")
+
+
+@contextmanager
+def _device(file: Path, url: str | None = None) -> Iterator[Device]:
+    """Open the device of a file; what keeps a command from its end ends it with a sentence and a status."""
+    try:
+        with open_device(file, url, language="en") as device:
+            yield device
+    except (ClientError, EOFError) as error:
+        _fail(*_ending(error))
+
+
+def _ending(error: ClientError | EOFError) -> tuple[str, Exit]:
+    """Return the sentence and the status with which a command ends."""
+    match error:
+        case DeviceActive():
+            _show_active(error, _error)
+            hint = " `ichidai device takeover` asks and takes over." if error.takeover else ""
+            return f"{error} Nothing has changed.{hint}", Exit.IN_USE
+        case SessionEnded():
+            said = "You were logged out elsewhere. " if error.elsewhere else ""
+            return f"{said}{error} ({error.reason})", Exit.NOT_LOGGED_IN
+        case Problem():
+            return f"{error} ({error.code})", Exit.UNREACHABLE if error.status in _TRY_LATER else Exit.REFUSED
+        case EOFError():
+            return "Standard input has ended.", Exit.UNUSABLE
+        case _:
+            hint, status = _OTHERS.get(type(error), ("", Exit.UNUSABLE))
+            return f"{error}{hint}", status
+
+
+def _fail(text: str, status: Exit) -> NoReturn:
+    _error.print(text)
+    raise typer.Exit(status)

@@ -1,0 +1,156 @@
+"""Calls over HTTP: JSON in and out, every failure an exception, and patience with a server that asks for it."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections.abc import Callable, Mapping
+from typing import Final, TypeAlias
+from urllib.parse import urlsplit
+
+import requests
+
+from ichidai.client.failures import Answer, Problem, Unreachable, problem_of
+
+PATIENCE_SECONDS: Final = 10.0
+"""How long a call waits in all, where nobody says otherwise."""
+
+Auth: TypeAlias = Callable[[requests.PreparedRequest], requests.PreparedRequest]
+"""Gives a request its authority."""
+
+_CONNECT_SECONDS, _ANSWER_SECONDS = 5.0, 30.0
+_LEAST_WAIT = 0.2
+_LONGEST_RETRY_AFTER = 5  # digits
+_NONCE_WANTED = "use-dpop-nonce"
+_OK, _TOO_MANY, _UNAVAILABLE = 200, 429, 503
+
+
+def anonymous(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Leave a request as it is. It stands where requests would otherwise take a password out of a `.netrc`."""
+    return request
+
+
+def bearer(token: str) -> Auth:
+    """Return what puts an access token into a request's header (RFC 6750)."""
+
+    def authorise(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {token}"
+        return request
+
+    return authorise
+
+
+class Wire:
+    """Calls to the suite at `base`. Its sentences come in `language` (`en`, `ja`; None: as it likes).
+
+    Where it says `Retry-After` with 429 or 503, the call is repeated, as long as all waits together stay within
+    `patience` seconds; a longer one is not waited for. `pause` waits.
+    """
+
+    def __init__(
+        self,
+        base: str,
+        *,
+        language: str | None = None,
+        patience: float = PATIENCE_SECONDS,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.base = base.rstrip("/")
+        self._patience = patience
+        self._pause = pause
+        self._http = requests.Session()
+        self._http.trust_env = not _is_this_machine(self.base)  # a proxy has no business with its own addresses
+        self._http.auth = anonymous
+        if language:
+            self._http.headers["Accept-Language"] = language
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Answer | None = None,
+        *,
+        auth: Auth | None = None,
+        headers: Mapping[str, str] | None = None,
+        repeatable: bool = False,
+    ) -> Answer:
+        """Return what a call answers. Raises Problem, Unreachable.
+
+        `repeatable`: doing it twice does no harm, so that it is repeated when no answer came.
+        """
+        left = self._patience
+        while True:
+            try:
+                return self._once(method, path, body, auth, headers)
+            except (Problem, Unreachable) as failure:
+                wait = _wait(failure, repeatable=repeatable)
+                if wait is None or wait > left:
+                    raise
+            left -= wait
+            self._pause(wait)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def _once(
+        self, method: str, path: str, body: Answer | None, auth: Auth | None, headers: Mapping[str, str] | None
+    ) -> Answer:
+        try:
+            return _read(self._sent(method, path, body, auth, headers))
+        except Problem as problem:
+            if problem.code != _NONCE_WANTED:
+                raise
+        return _read(self._sent(method, path, body, auth, headers))  # whose proof names the nonce that was told
+
+    def _sent(
+        self, method: str, path: str, body: Answer | None, auth: Auth | None, headers: Mapping[str, str] | None
+    ) -> requests.Response:
+        try:
+            return self._http.request(
+                method,
+                self.base + path,
+                json=body,
+                auth=auth,
+                headers=headers,
+                timeout=(_CONNECT_SECONDS, _ANSWER_SECONDS),
+                allow_redirects=False,  # to wherever: what is sent here is for this server
+            )
+        except requests.RequestException as error:
+            raise Unreachable(f"{self.base} does not answer ({type(error).__name__}).") from error
+
+
+def _read(reply: requests.Response) -> Answer:
+    try:
+        document = reply.json()
+    except requests.JSONDecodeError:
+        document = None
+    if not isinstance(document, dict):
+        detail = f"The answer ({reply.status_code}) cannot be read: is this the suite's address?"
+        document = {"code": "unreadable", "detail": detail}
+    elif reply.status_code == _OK:
+        return document
+    raise problem_of(reply.status_code, document, _retry_after(reply))
+
+
+def _retry_after(reply: requests.Response) -> int | None:
+    """Return the header's seconds; None for none, for a date, and for what is too long to be meant."""
+    text = reply.headers.get("Retry-After", "").strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_RETRY_AFTER else None
+
+
+def _wait(failure: Problem | Unreachable, *, repeatable: bool) -> float | None:
+    """Return how long to wait before a call is repeated; None when it is not."""
+    if isinstance(failure, Unreachable):
+        return 1.0 if repeatable else None
+    if failure.status in (_TOO_MANY, _UNAVAILABLE) and failure.retry_after is not None:
+        return max(float(failure.retry_after), _LEAST_WAIT)
+    return None
+
+
+def _is_this_machine(base: str) -> bool:
+    host = urlsplit(base).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,93 @@
+/**
+ * Speaking with the suite: JSON in and out, and every failure as a Problem.
+ * No token is ever part of an address, and no cookie is sent or kept.
+ */
+
+/** A refusal of the server (`code` and `document` as its problem document has them), or no answer at all (status 0). */
+export class Problem extends Error {
+  /**
+   * @param {number} status
+   * @param {Record<string, any>} document
+   */
+  constructor(status, document) {
+    super(document.detail);
+    this.name = "Problem";
+    this.status = status;
+    this.code = document.code;
+    this.document = document;
+  }
+}
+
+/** How one suite is reached, and in which language its sentences are wanted. */
+export class Wire {
+  /**
+   * @param {string} base "" for the page's own origin
+   * @param {string} language "en" or "ja"
+   */
+  constructor(base, language) {
+    this.base = base;
+    this.language = language;
+  }
+
+  /**
+   * Send a request as it is, whatever the answer. Throws a Problem `unreachable` where none comes.
+   * @param {string} path
+   * @param {RequestInit} [init]
+   * @param {string} [token] an access token
+   * @returns {Promise<Response>}
+   */
+  async send(path, init = {}, token = undefined) {
+    const headers = new Headers(init.headers);
+    if (!headers.has("Accept-Language")) headers.set("Accept-Language", this.language);
+    if (token) headers.set("Authorization", `Bearer ${token}`);
+    const sure = { cache: "no-store", credentials: "omit", redirect: "error" };
+    try {
+      return await fetch(this.base + path, { ...init, ...sure, headers });
+    } catch (failure) {
+      if (init.signal?.aborted) throw failure;
+      throw new Problem(0, { code: "unreachable", detail: "The server cannot be reached." });
+    }
+  }
+
+  /**
+   * POST a JSON body and return the answer. Throws Problem.
+   * @param {string} path
+   * @param {object} [body]
+   * @param {string} [token]
+   */
+  async post(path, body = {}, token = undefined) {
+    return answerOf(await this.send(path, posting(body), token));
+  }
+
+  /**
+   * GET an answer. Throws Problem.
+   * @param {string} path
+   */
+  async get(path) {
+    return answerOf(await this.send(path));
+  }
+}
+
+/**
+ * What makes a request a POST of a JSON body.
+ * @param {object} body
+ * @returns {RequestInit}
+ */
+export const posting = (body) => ({
+  method: "POST",
+  headers: { "Content-Type": "application/json" },
+  body: JSON.stringify(body),
+});
+
+/**
+ * Return the answer of a response. Throws Problem for a refusal, and for what is no JSON.
+ * @param {Response} response
+ * @returns {Promise<Record<string, any>>}
+ */
+export async function answerOf(response) {
+  const answer = await response.json().catch(() => {
+    throw new Problem(response.status, { code: "unreadable", detail: "The answer cannot be read." });
+  });
+  if (!response.ok) throw new Problem(response.status, answer);
+  return answer;
+}

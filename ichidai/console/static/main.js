@@ -1,0 +1,17 @@
+/** The console: one client, the views that this app's pages have, and the address that says which is first. */
+import { ichidai } from "./suite.js";
+import * as ended from "./pages/ended.js";
+import { loadInside } from "./pages/inside.js";
+import * as join from "./pages/join.js";
+import * as login from "./pages/login.js";
+import * as register from "./pages/register.js";
+import * as shell from "./pages/shell.js";
+import { start } from "./router.js";
+import { view } from "./views.js";
+
+const PAGES = { register, join, login, ended };
+
+shell.mount();
+for (const [name, page] of Object.entries(PAGES)) if (view(name)) page.mount(view(name));
+if (view("home") && (await ichidai.resume())) await loadInside();
+start(() => ichidai.session !== null);

@@ -1,0 +1,26 @@
+/** Home: who and which device I am, and my devices at a glance. */
+import { ichidai } from "../suite.js";
+import { onEnter } from "../router.js";
+import { fill, fillList, nameOf, part, say } from "../views.js";
+import { signed, wireButtons } from "./account.js";
+
+export function mount(root) {
+  const refresh = async () => display(root, (await ichidai.get("/device/list")).devices);
+  wireButtons(root, refresh);
+  onEnter("home", () => {
+    say(root, null);
+    fill(root, ichidai.session);
+    signed(root, refresh);
+  });
+}
+
+function display(root, devices) {
+  const current = devices.find((device) => device.current);
+  if (current) fill(root, { ...current, login_at: ichidai.session?.login_at, device_name: nameOf(current) });
+  const named = devices.map((device) => ({ ...device, device_name: nameOf(device) }));
+  fillList(root, "devices", named, (row, device) => {
+    part(row, "is_active").classList.toggle("on", device.is_active);
+    part(row, "current").hidden = !device.current;
+    part(row, "active").hidden = !device.is_active || device.current;
+  });
+}

@@ -1,0 +1,55 @@
+/** Join as a new device: by the camera, by a picture, or by the text of a code that a registered device shows. */
+import { ichidai } from "../suite.js";
+import { onEnter } from "../router.js";
+import { onSubmit, part, say, text } from "../views.js";
+import { showDone } from "./done.js";
+import { readPicture, scan } from "./scanner.js";
+
+export function mount(root) {
+  const form = root.querySelector("form");
+  let scanning = null;
+
+  const stop = () => {
+    scanning?.abort();
+    scanning = null;
+    show(false);
+  };
+  const show = (on) => {
+    part(root, "frame").hidden = !on;
+    part(root, "scan").hidden = on;
+    part(root, "stop").hidden = !on;
+  };
+  const take = (code) => {
+    form.elements.qr_code.value = code;
+    say(root, text("scanned"), { name: "scanned" });
+    form.elements.username.focus();
+  };
+  const tell = (name) => say(root, text(name), { bad: true, name: "scanned" });
+
+  part(root, "scan").addEventListener("click", async () => {
+    stop();
+    scanning = new AbortController();
+    const { signal } = scanning;
+    say(root, null, { name: "scanned" });
+    show(true);
+    const code = await scan(part(root, "video"), signal).catch(() => tell("no_camera"));
+    if (signal.aborted) return;
+    stop();
+    if (code) take(code);
+  });
+  part(root, "stop").addEventListener("click", stop);
+  part(root, "picture").addEventListener("change", async ({ target }) => {
+    const code = await readPicture(target.files[0]).catch(() => null);
+    target.value = "";
+    if (code) take(code);
+    else tell("no_code");
+  });
+  onSubmit(root, form, async (fields) => {
+    const answer = await ichidai.pair(fields);
+    stop();
+    form.reset();
+    showDone(fields, answer);
+  });
+  addEventListener("popstate", stop);
+  onEnter("join", () => say(root, null, { name: "scanned" }));
+}

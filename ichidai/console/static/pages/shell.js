@@ -1,0 +1,32 @@
+/** What surrounds the views: the language switch and the way out. */
+import { ichidai } from "../suite.js";
+import { go } from "../router.js";
+import { part, say, text, view } from "../views.js";
+
+const YEAR_SECONDS = 31_536_000;
+
+export function mount() {
+  const bar = document.querySelector(".bar");
+  part(bar, "language").addEventListener("click", ({ currentTarget }) => {
+    document.cookie = `ichidai_language=${currentTarget.dataset.language}; Path=/; Max-Age=${YEAR_SECONDS}; SameSite=Lax`;
+    location.reload();
+  });
+  part(bar, "out")?.addEventListener("click", ({ currentTarget }) => logOut(currentTarget));
+}
+
+async function logOut(button) {
+  button.disabled = true;
+  try {
+    await ichidai.logOut();
+  } catch (problem) {
+    if (ichidai.session) say(document.querySelector("main > [data-view]"), text(problem.code) ?? problem.message, { bad: true });
+  } finally {
+    button.disabled = false;
+  }
+}
+
+/** Be at the login after a logout here. */
+export function afterLogout() {
+  go("/login");
+  say(view("login"), text("logged_out"));
+}

@@ -1,0 +1,59 @@
+"""What an event stream says, and how many may be open. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from common.clock import to_rfc3339
+
+REVOKED = "session-revoked"
+
+OPENING = b"retry: 2000\n: open\n\n"
+"""The first bytes of a stream: the client knows that it is on, and reconnects two seconds after it breaks."""
+
+HEARTBEAT = b": still here\n\n"
+"""A comment, which clients pass over: it keeps proxies from closing a quiet stream."""
+
+CLOSING = b": this server ends\n\n"
+"""The last bytes of a stream whose server stops; the session lives, the client connects anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLimits:
+    """How many streams may be open at once: of one session, of one user, from one source, and in one process."""
+
+    session: int = 20
+    user: int = 100
+    source: int = 5_000
+    total: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """That a session has ended: why, when, and the name of the device that brought it about, where one did."""
+
+    reason: str
+    at: datetime
+    by_device: str | None = None
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What the client is told."""
+        return {"reason": self.reason, "event_timestamp": to_rfc3339(self.at), "by_device": self.by_device}
+
+    def as_event(self) -> bytes:
+        """Write it as a Server-Sent Event (HTML Living Standard, section 9.2)."""
+        return b"event: %s\ndata: %s\n\n" % (REVOKED.encode(), orjson.dumps(self.fields))
+
+    def as_message(self) -> str:
+        """Write it as a WebSocket message."""
+        return message(REVOKED, self.fields)
+
+
+def message(event: str, data: object = None) -> str:
+    """Write a WebSocket message: the event's name and its data."""
+    return orjson.dumps({"event": event, "data": data}).decode()

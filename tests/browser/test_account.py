@@ -1,0 +1,105 @@
+"""What a person does with devices and sessions once logged in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from tests.browser.conftest import CHEAP
+from tests.browser.window import Person, Window, somebody
+from tests.servers import Suite, combined
+
+Windows = Callable[..., Window]
+
+
+@pytest.fixture
+def two(open_window: Windows, pool: Callable[..., Suite]) -> tuple[Person, Window, Window]:
+    """Return a person with a phone and a laptop, both logged in: two may be."""
+    base = pool(MAX_CONCURRENT_DEVICES="2").servers[0].base
+    person, phone, laptop = somebody(), open_window(base), open_window(base)
+    laptop.join(person, phone.register(person))
+    phone.log_in(person)
+    laptop.log_in(person)
+    return person, phone, laptop
+
+
+def row(window: Window, name: str) -> Locator:
+    """Find the card of a device."""
+    return window.page.get_by_role("listitem").filter(has_text=name)
+
+
+def test_devices(two: tuple[Person, Window, Window]) -> None:
+    """Rename one, log the others out, remove one; the removed one is told, and cannot log in again."""
+    person, phone, laptop = two
+    phone.page.get_by_role("link", name="Devices", exact=True).click()
+    for mark, of_phone, of_laptop in (("This device", 1, 0), ("first device", 1, 0), ("active", 1, 1)):
+        for name, times in (("Phone", of_phone), ("Laptop", of_laptop)):
+            expect(row(phone, name).get_by_text(mark, exact=True).locator("visible=true")).to_have_count(times)
+    phone.button("Rename: Laptop").click()
+    expect(phone.page.get_by_role("textbox", name="Device name")).to_have_value("Laptop")
+    phone.fill({"Device name": "作業用PC"})
+    phone.button("Save").click()
+    expect(phone.page.get_by_text("The device has a new name.")).to_be_visible()
+
+    phone.button("Log out other devices").click()
+    expect(phone.page.get_by_text("The other devices are logged out.")).to_be_visible()
+    expect(row(phone, "作業用PC").get_by_text("active")).to_be_hidden()
+    expect(laptop.heading("Signed out elsewhere")).to_be_visible(timeout=10_000)
+
+    phone.button("Remove: 作業用PC").click()
+    expect(phone.button("Cancel")).to_be_focused()
+    phone.button("Remove").click()
+    expect(phone.page.get_by_text("The device was removed.")).to_be_visible()
+    expect(row(phone, "作業用PC")).to_be_hidden()
+    laptop.send_login(person)
+    expect(laptop.page.get_by_role("alert")).to_have_text("The device was removed and its certificate revoked.")
+    phone.button("Remove: Phone").click()
+    phone.button("Remove").click()
+    expect(phone.page.get_by_role("alert")).to_have_text("The last device of an account cannot be removed.")
+
+
+def test_sessions_and_history(two: tuple[Person, Window, Window]) -> None:
+    """End a session; the history tells of it and of a wrong password."""
+    _, phone, laptop = two
+    phone.page.get_by_role("link", name="Sessions").click()
+    expect(row(phone, "Phone")).to_contain_text("this one")
+    expect(row(phone, "Phone").get_by_role("button")).to_have_count(0)
+    phone.button("End this session: Laptop").click()
+    expect(phone.page.get_by_text("The session was ended.")).to_be_visible()
+    expect(row(phone, "Laptop")).to_be_hidden()
+    expect(laptop.heading("Signed out elsewhere")).to_be_visible(timeout=10_000)
+    phone.page.get_by_role("link", name="History").click()
+    events = phone.page.get_by_role("listitem")
+    expect(events).to_have_count(6)
+    expect(events.first).to_contain_text("Session ended")
+    expect(events.first).to_contain_text("Laptop")
+    expect(events.first).to_contain_text("Ended from another session.")
+    expect(events.last).to_contain_text("Account registered")
+
+
+def test_the_password_is_asked_for_again(
+    open_window: Windows, started: Callable[[Suite], Suite], tmp_path: Path
+) -> None:
+    """When its last check is more than ten minutes ago, the dialog asks; a wrong one removes nothing."""
+    later = started(combined(tmp_path / "later", **CHEAP))
+    person, phone, laptop = somebody(), open_window(later.servers[0].base), open_window(later.servers[0].base)
+    laptop.join(person, phone.register(person))
+    phone.log_in(person)
+    phone.page.goto("about:blank")
+    later.stop()
+    later.start(ICHIDAI_TEST_CLOCK_OFFSET_SECONDS="700")
+    phone.page.goto("/#devices")
+    phone.button("Remove: Laptop").click()
+    expect(phone.page.get_by_label("Password", exact=True)).to_be_hidden()
+    phone.button("Remove").click()
+    expect(phone.page.get_by_label("Password", exact=True)).to_be_focused()
+    phone.fill({"Password": "not the password"})
+    phone.button("Remove").click()
+    expect(phone.page.get_by_role("alert")).to_be_visible()
+    phone.fill({"Password": person.password})
+    phone.button("Remove").click()
+    expect(phone.page.get_by_text("The device was removed.")).to_be_visible()
+    expect(row(phone, "Laptop")).to_be_hidden()

@@ -1,0 +1,48 @@
+"""A walk through all pages and dialogs, for whoever wants to look at each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.window import SMALL, WIDE, Person, Window
+
+LOOKS: tuple[tuple[Any, str], ...] = ((WIDE, "light"), (WIDE, "dark"), (SMALL, "light"), (SMALL, "dark"))
+"""How each page is looked at: the size of the window, and what the person likes."""
+
+
+def walk(phone: Window, laptop: Window, person: Person) -> Iterator[tuple[str, Page]]:
+    """Lead through all pages and dialogs, one after another; yield the name of each, and where it is to be seen."""
+    page = phone.page
+    for name, path in {"landing": "/", "login": "/login", "join": "/registration/#join"}.items():
+        page.goto(path)
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        yield name, page
+    page.goto("/registration/")
+    phone.button("Register").wait_for()
+    yield "register", page
+    code = phone.register(person)
+    yield "registered", page
+    laptop.join(person, code)
+    phone.log_in(person)
+    yield "home", page
+    for name in ("Sessions", "History", "Devices"):
+        page.get_by_role("navigation").get_by_role("link", name=name).click()
+        expect(page.get_by_role("listitem").first).to_be_visible()
+        yield name.lower(), page
+    phone.button("Rename: Laptop").click()
+    yield "rename", page
+    page.keyboard.press("Escape")
+    phone.button("Remove: Laptop").click()
+    yield "remove", page
+    page.keyboard.press("Escape")
+    phone.show_code(person)
+    yield "add", page
+    laptop.send_login(person)
+    expect(laptop.question).to_be_visible()
+    yield "question", laptop.page
+    laptop.button("Continue").click()
+    expect(phone.heading("Signed out elsewhere")).to_be_visible(timeout=10_000)
+    yield "ended", page

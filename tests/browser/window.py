@@ -1,0 +1,139 @@
+"""A window of a browser, as a person uses it; it notes all that a page of ours must never do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, Response, expect
+
+from tests.client import PASSWORD, unique
+
+WIDE = {"width": 1280, "height": 800}
+SMALL = {"width": 320, "height": 640}
+
+_REPORT = (
+    "addEventListener('securitypolicyviolation', (e) => console.error(`CSP ${e.violatedDirective} ${e.blockedURI}`))"
+)
+_REFUSED = "Failed to load resource: the server responded with a status of 4"
+"""What Chromium writes of an answer that the contract promises, such as a 409."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who sits before a window."""
+
+    username: str
+    email: str
+    password: str = PASSWORD
+
+
+def somebody() -> Person:
+    """Return a person whom no other test knows."""
+    return Person(unique("alice"), f"{unique('mail')}@b.test")
+
+
+class Window:
+    """A browser context of its own (so, another device) with one tab, or more."""
+
+    def __init__(self, browser: Browser, base: str, **options: Any) -> None:
+        self.base = base
+        known = requests.get(f"{base}/.well-known/ichidai.json", timeout=10)
+        self._hosts = (f"{base}/", *filter(None, [known.json().get("events_endpoint")]))
+        self.complaints: list[str] = []
+        self.tokens: dict[str, str] = {}
+        self.calls: list[str] = []
+        self.streams = 0
+        self.context = browser.new_context(**{"locale": "en-GB", "viewport": WIDE, "base_url": base} | options)
+        self.context.add_init_script(_REPORT)
+        self.context.on("console", self._note_console)
+        self.context.on("weberror", lambda error: self.complaints.append(f"error: {error.error}"))
+        self.context.on("request", self._note_request)
+        self.context.on("response", self._note_response)
+        self.page = self.context.new_page()
+
+    def tab(self, path: str) -> Page:
+        """Open another tab at a path."""
+        page = self.context.new_page()
+        page.goto(path)
+        return page
+
+    def button(self, name: str) -> Locator:
+        """Find a button by its name."""
+        return self.page.get_by_role("button", name=name, exact=True)
+
+    def heading(self, name: str) -> Locator:
+        """Find a heading by its name."""
+        return self.page.get_by_role("heading", name=name, exact=True)
+
+    @property
+    def question(self) -> Locator:
+        """The dialog that asks."""
+        return self.page.get_by_role("dialog", name="Already in use")
+
+    def fill(self, fields: Mapping[str, str]) -> None:
+        """Fill fields by their labels."""
+        for label, value in fields.items():
+            self.page.get_by_label(label, exact=True).fill(value)
+
+    def register(self, person: Person, device_name: str = "Phone") -> str:
+        """Register a person with this browser as the first device; return the text of the QR code."""
+        self.page.goto("/registration/")
+        fields = {"Username": person.username, "Email": person.email, "Password": person.password}
+        self.fill({**fields, "Device name": device_name})
+        self.button("Register").click()
+        return self.registered()
+
+    def join(self, person: Person, qr_code: str, device_name: str = "Laptop") -> str:
+        """Let this browser join by the text of a code; return the text of its own code."""
+        self.page.goto("/registration/#join")
+        self.fill({"QR code text": qr_code, "Username": person.username})
+        self.fill({"Password": person.password, "Device name": device_name})
+        self.button("Join").click()
+        return self.registered()
+
+    def registered(self) -> str:
+        """Wait until this browser is registered; return the text of the code for the next device."""
+        expect(self.heading("This device is registered")).to_be_visible()
+        return self.page.get_by_label("QR code text").input_value()
+
+    def send_login(self, person: Person) -> None:
+        """Fill in the login and send it."""
+        self.page.goto("/login")
+        self.fill({"Username": person.username, "Password": person.password})
+        self.button("Log in").click()
+
+    def log_in(self, person: Person) -> None:
+        """Log in where nobody is in the way."""
+        self.send_login(person)
+        self.is_inside(person)
+
+    def is_inside(self, person: Person) -> None:
+        """Check that the person is logged in here."""
+        expect(self.heading(person.username)).to_be_visible()
+        expect(self.button("Add a device")).to_be_visible()
+
+    def show_code(self, person: Person) -> str:
+        """Let a device that is logged in show a code for another one; return its text."""
+        self.button("Add a device").click()
+        self.fill({"Password": person.password})
+        self.button("Show the code").click()
+        expect(self.page.get_by_role("img", name="QR code that lets another device join")).to_be_visible()
+        return self.page.get_by_label("QR code text").input_value()
+
+    def _note_console(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and not message.text.startswith(_REFUSED):
+            self.complaints.append(f"console: {message.text}")
+
+    def _note_request(self, request: Request) -> None:
+        if not request.url.startswith((*self._hosts, "data:", "blob:")):
+            self.complaints.append(f"asked another host: {request.url}")
+        self.calls.append(f"{request.method} {request.url.removeprefix(self.base)}")
+
+    def _note_response(self, response: Response) -> None:
+        self.streams += response.status == 200 and response.url.endswith("/session/events")
+        if response.request.method == "POST" and response.status == 200:
+            answer = response.json()
+            self.tokens |= {name: answer[name] for name in ("access_token", "refresh_token") if name in answer}

@@ -1,0 +1,254 @@
+"""What each operation asks of the store: calls, and DynamoDB's capacity units, as `docs/costs.md` publishes them.
+
+`python -m tests.proof.costs` measures on DynamoDB Local and writes the table anew. A new operation is a line in
+`OPERATIONS` and a run of that.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from werkzeug.test import TestResponse
+
+from common.storage.dynamodb import DynamoStore
+from tests.engines import ENGINES
+from tests.figures_page import ROOT, replace_section, table
+from tests.signing import given_keys
+from tests.usecases.house import HOUR, MINUTE, HandClock, House, Login, Person
+
+PAGE = ROOT / "docs" / "costs.md"
+HEAD = ("operation", "reads", "commits", "read units", "write units")
+
+Act = Callable[[], TestResponse]
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Calls of the store, and units: a read unit is a strong read of 4 KB, a write unit a write of 1 KB."""
+
+    reads: int
+    commits: int
+    read_units: float
+    write_units: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Anna with a phone and a laptop, the phone logged in; one device may be active."""
+
+    house: House
+    anna: Person
+    laptop: Any
+    phone: Login
+
+    def asked(self) -> TestResponse:
+        """The laptop logs in, and is asked."""
+        return self.house.login(self.anna, self.laptop)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What is measured: `prepare` does what must have happened and returns the call; it is answered with `status`."""
+
+    name: str
+    prepare: Callable[[Scene], Act]
+    status: int = 200
+
+
+def _posting(path: str) -> Callable[[Scene], Act]:
+    """Return the phone's call of a route."""
+    return lambda scene: lambda: scene.house.post(path, None, scene.phone.access)
+
+
+def _getting(path: str) -> Callable[[Scene], Act]:
+    return lambda scene: lambda: scene.house.get(path, scene.phone.access)
+
+
+def _register(scene: Scene) -> Act:
+    body = {"username": "berta", "email": "berta@example.test", "password": scene.anna.password, "device_name": "Phone"}
+    return lambda: scene.house.post("/registration/", body)
+
+
+def _joining(path: str, **more: Any) -> Callable[[Scene], Act]:
+    """Return a new device's call with a QR code that the phone shows."""
+
+    def prepare(scene: Scene) -> Act:
+        person = {"username": scene.anna.username, "password": scene.anna.password, "device_name": "Tablet"}
+        body = {**person, "qr_code": scene.house.qr_code(scene.anna), **more}
+        return lambda: scene.house.post(path, body)
+
+    return prepare
+
+
+def _request_pairing(scene: Scene) -> Act:
+    person = {"username": scene.anna.username, "password": scene.anna.password}
+    body = {**person, "client_cert_fp": scene.anna.first.fingerprint}
+    return lambda: scene.house.post("/registration/request_pairing_token", body)
+
+
+def _first_login(scene: Scene) -> Act:
+    clara = scene.house.register("clara")
+    return lambda: scene.house.login(clara)
+
+
+def _guess(scene: Scene, username: str) -> Act:
+    body = {"username": username, "password": "not the password", "client_cert_fp": "0" * 64}
+    return lambda: scene.house.post("/login", body)
+
+
+def _guessed_out(scene: Scene) -> Act:
+    guess = _guess(scene, scene.anna.username)
+    for _ in range(10):
+        guess()
+    return guess
+
+
+def _taking_over(scene: Scene) -> Act:
+    question = scene.asked()
+    return lambda: scene.house.take_over(question, scene.laptop)
+
+
+def _challenge(scene: Scene) -> Act:
+    body = {"username": scene.anna.username, "password": scene.anna.password, "purpose": "login"}
+    return lambda: scene.house.post("/login/challenge", {**body, "client_cert_fp": scene.anna.first.fingerprint})
+
+
+def _signing(scene: Scene) -> Act:
+    keys, asked = given_keys(scene.anna.first.answer), _challenge(scene)().get_json()
+    proof = keys.proof(asked, "login", scene.anna.uuid, scene.anna.first.device_id)
+    return lambda: scene.house.post("/login/verify", proof)
+
+
+def _verify_after_a_minute(scene: Scene) -> Act:
+    scene.house.clock.move(2 * MINUTE)
+    return lambda: scene.house.verify(scene.phone)
+
+
+def _verify_evicted(scene: Scene) -> Act:
+    scene.house.log_in(scene.anna, scene.laptop, force=True)
+    return lambda: scene.house.verify(scene.phone)
+
+
+def _refresh_again(scene: Scene) -> Act:
+    scene.house.refresh(scene.phone.refresh)
+    return lambda: scene.house.refresh(scene.phone.refresh)
+
+
+def _about_laptop(path: str) -> Callable[[Scene], Act]:
+    """Return the phone's call about the laptop."""
+
+    def prepare(scene: Scene) -> Act:
+        body = {"device_id": scene.laptop.device_id, "device_name": "Notebook"}
+        return lambda: scene.house.post(path, body, scene.phone.access)
+
+    return prepare
+
+
+def _list_again(scene: Scene) -> Act:
+    scene.house.get("/device/crl")
+    return lambda: scene.house.get("/device/crl")
+
+
+OPERATIONS = (
+    Operation("register (the first device)", _register),
+    Operation("request a pairing token", _request_pairing),
+    Operation("redeem it: a second device", _joining("/registration/")),
+    Operation("redeem it and log in at once (device/register, force)", _joining("/device/register", force=True)),
+    Operation("device/register, asked: 409", _joining("/device/register"), 409),
+    Operation("log in, for the first time from a place", _first_login),
+    Operation("log in again (a known device)", lambda scene: lambda: scene.house.login(scene.anna)),
+    Operation("log in, asked: 409", lambda scene: scene.asked, 409),
+    Operation("log in by takeover", _taking_over),
+    Operation("log in by force", lambda scene: lambda: scene.house.login(scene.anna, scene.laptop, force=True)),
+    Operation("log in, wrong password: 401", lambda scene: _guess(scene, scene.anna.username), 401),
+    Operation("log in, unknown name: 401", lambda scene: _guess(scene, "nobody"), 401),
+    Operation("log in, no try left: 429", _guessed_out, 429),
+    Operation("ask for a challenge", _challenge),
+    Operation("log in by signing it", _signing),
+    Operation("verify", lambda scene: lambda: scene.house.verify(scene.phone)),
+    Operation("verify, last seen over a minute ago", _verify_after_a_minute),
+    Operation("verify an evicted session: 401", _verify_evicted, 401),
+    Operation("refresh", lambda scene: lambda: scene.house.refresh(scene.phone.refresh)),
+    Operation("refresh again (the answer was lost)", _refresh_again),
+    Operation("log out", _posting("/session/logout")),
+    Operation("list the sessions", _getting("/session/list")),
+    Operation("history, a page", _getting("/session/history")),
+    Operation("list the devices", _getting("/device/list")),
+    Operation("rename a device", _about_laptop("/device/rename")),
+    Operation("unbind a device", _about_laptop("/device/unbind")),
+    Operation("revoke a device's certificate", _about_laptop("/device/revoke_certificate")),
+    Operation("the list of revoked certificates, signed", lambda scene: lambda: scene.house.get("/device/crl")),
+    Operation("the list of revoked certificates, again", _list_again),
+    Operation("keep the earliest (force_logout), nobody to end", _posting("/device/force_logout")),
+)
+
+
+AMAZON_TO_LOCAL = 2
+"""DynamoDB Local counts four units for a write of 1 KB in a transaction; Amazon documents two, and bills two."""
+
+
+class Meter:
+    """Adds up what DynamoDB says that each call consumed, transactions as Amazon counts them."""
+
+    def __init__(self, store: DynamoStore) -> None:
+        self.reads = self.writes = 0.0
+        self._answer = store._clients.answer
+        store._clients.answer = self._noted  # type: ignore[method-assign]
+
+    def _noted(self, verb: str, request: Any) -> Any:
+        answer = self._answer(verb, request)
+        told = answer["ConsumedCapacity"]
+        units = sum(each["CapacityUnits"] for each in (told if isinstance(told, list) else [told]))
+        if verb == "transact_write_items":
+            self.writes += units / AMAZON_TO_LOCAL
+        else:
+            self.reads += units
+        return answer
+
+
+def measured(operation: Operation, house: House) -> Cost:
+    """Do an operation in a scene of its own, an hour after the last one, and count. Units are DynamoDB's to tell."""
+    house.store.watch()
+    house.clock.move(HOUR)
+    anna = house.register(f"anna{OPERATIONS.index(operation):02}")
+    laptop = house.pair(anna)
+    act = operation.prepare(Scene(house, anna, laptop, house.log_in(anna)))
+    meter = Meter(house.store.inner) if isinstance(house.store.inner, DynamoStore) else None
+    house.store.watch()
+    answer = act()
+    assert answer.status_code == operation.status, f"{operation.name}: {answer.get_data(as_text=True)}"
+    commits = len(house.store.commits)
+    return Cost(len(house.store.calls) - commits, commits, meter.reads if meter else 0, meter.writes if meter else 0)
+
+
+@contextmanager
+def house_on(kind: str) -> Iterator[House]:
+    """Give a house on an engine; skips where DynamoDB Local cannot run."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = None if kind == "sqlite" else ENGINES[kind](Path(folder)).open()
+        with closing(House(Path(folder), Path(folder), HandClock(), store)) as house:
+            yield house
+
+
+def row(operation: Operation, cost: Cost) -> tuple[str, ...]:
+    """Return an operation's line of the table."""
+    return (operation.name, str(cost.reads), str(cost.commits), f"{cost.read_units:g}", f"{cost.write_units:g}")
+
+
+def main() -> int:
+    """Measure all and write the table."""
+    with house_on("dynamodb") as house:
+        rows = [row(operation, measured(operation, house)) for operation in OPERATIONS]
+    replace_section("costs", table(HEAD, rows), PAGE)
+    print(f"{len(rows)} operations written to {PAGE.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""One signed challenge in the hands of several processes at once, cut down to its race.
+
+`careful` is how the suite does it: the challenge goes in the commit it was signed for. `careless` judges the challenge,
+changes the book, and deletes the challenge afterwards. No limit stands in the way, so that the challenge alone decides.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from common.admission import DeviceProof, Proven
+from common.book import Book, Session
+from common.bookkeeping import Bookkeeper, Change, Snapshot
+from common.challenge import Signed, reading
+from common.challenges import Challenges
+from common.clock import system_clock
+from common.devices import PublicKeys
+from common.draft import Draft
+from common.errors import Refusal
+from common.history import Event, Kind, Origin, Reason
+from common.ids import new_id
+from common.proofs import Proof, Purpose
+from common.storage.port import Store
+from tests.engines import Engine
+from tests.races.logins import registered
+from tests.signing import Keys
+
+ISSUER = "https://accounts.test"
+DEVICE = "0"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A user whose device has signed a challenge. `spki`: the device's public key in base64."""
+
+    user: str
+    spki: str
+    proof: Proof
+
+
+def challenges_of(store: Store, spki: str) -> Challenges:
+    """Return what asks and judges; every device has the same key."""
+    return Challenges(
+        store,
+        system_clock,
+        secret=b"k" * 32,
+        issuer=ISSUER,
+        keys_of=lambda _user, _device: PublicKeys(spki, None),
+        demanded=DeviceProof.SIGNATURE,
+    )
+
+
+def prepared(store: Store, keys: Keys, *, right: bool = True) -> Case:
+    """Make a user with a signed challenge; not `right`: the signature is for something else."""
+    user, spki = registered(store, 1), base64.b64encode(keys.spki).decode()
+    asked = challenges_of(store, spki).ask(Proven(user, "anna", 0, system_clock()), DEVICE, Purpose.LOGIN)
+    signed = keys.proof(asked.told(), "login" if right else "renew", user, DEVICE)
+    return Case(user, spki, Proof(signed["challenge_id"], signed["signature"]))
+
+
+def careful(number: int, gate: Callable[[], None], engine: Engine, cases: Sequence[Case]) -> list[str]:
+    """Log in by each challenge in turn, at the same moment as the others; return what came of it."""
+    store = engine.open()
+    keeper = Bookkeeper(store, system_clock)
+
+    def one(case: Case) -> str:
+        challenges = challenges_of(store, case.spki)
+        gate()
+        try:
+            signed = challenges.check(case.proof, Purpose.LOGIN, user_uuid=case.user)
+            keeper.change(case.user, _login(challenges, signed), reading=reading(signed), origin=Origin())
+        except Refusal as refusal:
+            return str(refusal.code)
+        return "in"
+
+    return [one(case) for case in cases]
+
+
+def careless(number: int, gate: Callable[[], None], engine: Engine, cases: Sequence[Case]) -> list[str]:
+    """Do the same, but forget to put the challenge's end into the commit: it is deleted when all is done."""
+    store = engine.open()
+    keeper = Bookkeeper(store, system_clock)
+
+    def one(case: Case) -> str:
+        challenges = challenges_of(store, case.spki)
+        signed = challenges.check(case.proof, Purpose.LOGIN, user_uuid=case.user)
+        transition = _login(challenges, signed)
+        gate()
+
+        def unspent(snapshot: Snapshot) -> Change[None]:
+            whole = transition(Snapshot(snapshot.book, (signed.challenge.to_item(signed.key.partition),), snapshot.now))
+            return Change(None, whole.draft)
+
+        keeper.change(case.user, unspent, origin=Origin())
+        return "in"
+
+    return [one(case) for case in cases]
+
+
+def guessing(number: int, gate: Callable[[], None], engine: Engine, cases: Sequence[Case]) -> list[str]:
+    """Send a wrong signature for each challenge, at the same moment as the others."""
+    store = engine.open()
+
+    def one(case: Case) -> str:
+        challenges = challenges_of(store, case.spki)
+        gate()
+        try:
+            challenges.check(case.proof, Purpose.LOGIN)
+        except Refusal as refusal:
+            return str(refusal.code)
+        return "in"
+
+    return [one(case) for case in cases]
+
+
+def logins(store: Store, user: str) -> int:
+    """Return how many logins the book has seen: each is one recorded change after the registration."""
+    book = Bookkeeper(store, system_clock).read(user)
+    assert book is not None
+    return book.change_no - 1
+
+
+def _login(challenges: Challenges, signed: Signed) -> Callable[[Snapshot], Change[None]]:
+    session_id = new_id()
+
+    def transition(snapshot: Snapshot) -> Change[None]:
+        spent = challenges.spend(signed, snapshot.book.devices[DEVICE], snapshot)
+        return Change(None, _opened(snapshot, session_id), spent)
+
+    return transition
+
+
+def _opened(snapshot: Snapshot, session_id: str) -> Draft:
+    draft, now, own = snapshot.draft, snapshot.now, snapshot.book.session_of(DEVICE)
+    if own is not None:
+        draft = draft.ended(own, Reason.REPLACED, now)
+    book: Book = draft.book
+    session = Session(session_id, DEVICE, book.version, now, now, now, now + timedelta(days=30))
+    return draft.with_book(book.opened(session), Event(Kind.LOGIN, now, DEVICE, session_id))

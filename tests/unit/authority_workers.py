@@ -1,0 +1,22 @@
+"""What the processes of the authorities' tests do, importable by a child."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from common.crypto.authorities import open_authorities
+from common.crypto.keylist import open_keyring
+from common.storage.sqlite import SqliteStore
+from common.storage.tables import ALL
+from tests.unit.making import T0
+
+
+def start(_number: int, gate: Callable[[], object], folder: str) -> list[str]:
+    """Start as a worker of a server does, at the same moment as the others, and return its authorities by name."""
+    store = SqliteStore(Path(folder) / "store.db", ALL, lambda: T0, wait=30)
+    gate()
+    ring, _ = open_keyring(Path(folder) / "keys", store, T0)
+    authorities = open_authorities(Path(folder) / "keys", store, lambda: T0, ring.authority)
+    store.close()
+    return [authority.name for authority in authorities.in_force(T0)]

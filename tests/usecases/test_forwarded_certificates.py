@@ -1,0 +1,213 @@
+"""`Client-Cert` (RFC 9440): from a listed proxy it names the device and proves its key, from others it is nothing."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from common.crypto.certificates import generate_client_certificate, new_authority
+from common.crypto.signatures import new_signing_key
+from tests.signing import p256_keys, requesting
+from tests.usecases.conftest import Build
+from tests.usecases.house import T0, Device, House, Person, as_login, code_of
+from tests.usecases.test_revocation import revoke
+
+PROXY = {"ICHIDAI_TRUSTED_PROXIES": "127.0.0.1", "ICHIDAI_DEVICE_PROOF": "signature"}
+"""The tests' client is the proxy."""
+
+Send = Callable[..., TestResponse]
+
+
+def header(device: Device) -> str:
+    """Return a device's certificate as a proxy writes it."""
+    return f":{device.answer['client_cert']}:"
+
+
+def login_at(path: str) -> Send:
+    """Return a login."""
+
+    def send(house: House, person: Person, _device: Device, **headers: str) -> TestResponse:
+        body = {"username": person.username, "password": person.password}
+        return house.post(path, body, None, **headers)
+
+    return send
+
+
+def joined(house: House, person: Person) -> Device:
+    """Bind another device by a certificate signing request, whose key is the device's own."""
+    body = {"username": person.username, "password": person.password}
+    code = house.post("/registration/request_pairing_token", body, None, Client_Cert=header(person.first)).get_json()
+    answer = house.post("/registration/", {**body, "qr_code": code["qr_code"], "csr": requesting(p256_keys())})
+    assert answer.status_code == 200, answer.get_data(as_text=True)
+    fields = answer.get_json()
+    return Device(fields["client_cert_fp"], fields["device_id"], fields)
+
+
+def takeover(house: House, person: Person, device: Device, **headers: str) -> TestResponse:
+    """Ask, and consent. The question is asked by the device itself."""
+    tablet = joined(house, person)
+    assert login_at("/login/force")(house, person, tablet, Client_Cert=header(tablet)).status_code == 200
+    question = login_at("/login")(house, person, device, Client_Cert=header(device))
+    return house.post("/login/takeover", {"takeover_token": question.get_json()["takeover"]["token"]}, None, **headers)
+
+
+def pairing(house: House, person: Person, _device: Device, **headers: str) -> TestResponse:
+    """Ask for a pairing token."""
+    body = {"username": person.username, "password": person.password}
+    return house.post("/registration/request_pairing_token", body, None, **headers)
+
+
+def renewal(house: House, _person: Person, _device: Device, **headers: str) -> TestResponse:
+    """Renew. What is in the body is not looked at."""
+    return house.post("/device/renew", {"device": "mine"}, None, **headers)
+
+
+DOORS = {
+    "login": login_at("/login"),
+    "force": login_at("/login/force"),
+    "session/create": login_at("/session/create"),
+    "takeover": takeover,
+    "pairing": pairing,
+    "renewal": renewal,
+}
+
+
+@pytest.fixture(params=DOORS)
+def door(request: pytest.FixtureRequest) -> Send:
+    """Return each door at which a certificate counts as the proof."""
+    return DOORS[request.param]
+
+
+@pytest.fixture
+def house(build_house: Build) -> House:
+    """Return a house behind a proxy, where every device must prove its key."""
+    return build_house(**PROXY)
+
+
+@pytest.fixture
+def anna(house: House) -> Person:
+    """Return a registered person."""
+    return house.register()
+
+
+class TestListed:
+    """A listed proxy says it."""
+
+    def test_it_names_the_device_and_is_the_proof(self, house: House, anna: Person, door: Send) -> None:
+        """No fingerprint, no signature."""
+        answer = door(house, anna, anna.first, Client_Cert=header(anna.first))
+        assert answer.status_code == 200, answer.get_data(as_text=True)
+        if "device_id" in answer.get_json():
+            assert answer.get_json()["device_id"] == anna.first.device_id
+
+    def test_without_it_nothing_opens(self, house: House, anna: Person, door: Send) -> None:
+        """The proxy is no proof by itself."""
+        code = "proof-required" if door is renewal else "missing-fields"
+        assert code_of(door(house, anna, anna.first))[1] == code
+
+    def test_that_of_another_person_opens_nothing(self, house: House, anna: Person, door: Send) -> None:
+        """But for a renewal, which is then the other's own."""
+        if door is renewal:
+            return
+        bert = house.register("bert")
+        assert door(house, anna, anna.first, Client_Cert=header(bert.first)).status_code in (401, 403)
+
+    def test_a_revoked_one_opens_nothing(self, house: House, anna: Person, door: Send) -> None:
+        """TLS does not know; the book does."""
+        laptop = joined(house, anna)
+        phone = as_login(login_at("/login")(house, anna, anna.first, Client_Cert=header(anna.first)))
+        if door is takeover:
+            question = login_at("/login")(house, anna, laptop, Client_Cert=header(laptop))
+            assert revoke(house, phone, laptop).status_code == 200
+            body = {"takeover_token": question.get_json()["takeover"]["token"]}
+            assert code_of(house.post("/login/takeover", body, None, Client_Cert=header(laptop)))[0] == 403
+            return
+        assert revoke(house, phone, laptop).status_code == 200
+        assert door(house, anna, laptop, Client_Cert=header(laptop)).status_code in (401, 403)
+
+    def test_a_forgery_that_names_the_device_opens_nothing(self, house: House, anna: Person, door: Send) -> None:
+        """Of an authority of the same name, with the same names in it."""
+        if door is takeover:
+            return
+        key = new_signing_key().public_key()
+        forged = generate_client_certificate(anna.uuid, anna.first.device_id, key, new_authority(T0), T0)
+        text = f":{base64.b64encode(forged.der).decode()}:"
+        assert door(house, anna, anna.first, Client_Cert=text).status_code in (401, 403)
+
+    def test_it_names_the_device_for_a_challenge(self, house: House, anna: Person) -> None:
+        """Which is still to be signed by whoever wants to."""
+        body = {"username": "anna", "password": anna.password}
+        answer = house.post("/login/challenge", body, None, Client_Cert=header(anna.first))
+        assert answer.get_json()["device_id"] == anna.first.device_id
+
+    def test_what_is_shown_twice_must_be_one(self, house: House, anna: Person) -> None:
+        """A body that says otherwise is no request we can read."""
+        bert = house.register("bert")
+        for fields in ({"client_cert_fp": bert.first.fingerprint}, {"client_cert": bert.first.answer["client_cert"]}):
+            body = {"username": "anna", "password": anna.password, **fields}
+            answer = house.post("/login", body, None, Client_Cert=header(anna.first))
+            assert code_of(answer) == (400, "invalid-request")
+        body = {"username": "anna", "password": anna.password, "client_cert_fp": anna.first.fingerprint}
+        assert house.post("/login", body, None, Client_Cert=header(anna.first)).status_code == 200
+
+    def test_the_password_is_still_asked(self, house: House, anna: Person) -> None:
+        """The key is one factor."""
+        body = {"username": "anna", "password": "wrong one"}
+        assert code_of(house.post("/login", body, None, Client_Cert=header(anna.first))) == (401, "bad-credentials")
+
+    @pytest.mark.parametrize(
+        "write",
+        [
+            pytest.param(lambda b: b, id="no colons"),
+            pytest.param(lambda b: f":{b}", id="one colon"),
+            pytest.param(lambda b: f":{b}:;a=1", id="parameters"),
+            pytest.param(lambda b: f":{b}:, :{b}:", id="two"),
+            pytest.param(lambda b: f":{b[:-8]}:", id="cut"),
+            pytest.param(lambda b: f":{b[:400]}{b[404:]}:", id="four letters less"),
+            pytest.param(lambda b: f": {b} :", id="spaces"),
+            pytest.param(lambda b: f":{b.replace('A', '-', 1)}:", id="the other alphabet"),
+            pytest.param(lambda b: f":{b}AAAA:", id="more after it"),
+            pytest.param(lambda _: f":{'A' * 20000}:", id="too long"),
+            pytest.param(lambda _: "::", id="nothing"),
+            pytest.param(lambda _: ":====:", id="padding alone"),
+            pytest.param(lambda _: ":MAA=:", id="an empty sequence"),
+            pytest.param(lambda b: f'"{b}"', id="a string"),
+            pytest.param(lambda b: "-----BEGIN%20CERTIFICATE-----%0A" + b, id="escaped PEM"),
+        ],
+    )
+    def test_what_is_not_the_form_is_refused(self, house: House, anna: Person, write: Callable[[str], str]) -> None:
+        """A proxy that is set up wrongly is told so, and lets nobody in."""
+        body = {"username": "anna", "password": anna.password, "client_cert_fp": anna.first.fingerprint}
+        answer = house.post("/login", body, None, Client_Cert=write(anna.first.answer["client_cert"]))
+        assert code_of(answer) == (400, "invalid-request")
+        assert "Client-Cert" in answer.get_json()["detail"]
+
+
+class TestStranger:
+    """Anybody else says it."""
+
+    @pytest.fixture(params=["10.0.0.0/8", ""])
+    def house(self, request: pytest.FixtureRequest, build_house: Build) -> House:
+        """Return a house that lists another proxy, or none."""
+        return build_house(ICHIDAI_TRUSTED_PROXIES=request.param)
+
+    @pytest.mark.parametrize("name", ["login", "force", "session/create", "pairing", "renewal"])
+    def test_it_is_not_looked_at(self, house: House, anna: Person, name: str) -> None:
+        """Neither believed nor read: junk in it is no fault."""
+        bare = DOORS[name](house, anna, anna.first)
+        for text in (header(anna.first), "junk", ":AAAA:"):
+            answer = DOORS[name](house, anna, anna.first, Client_Cert=text)
+            assert code_of(answer) == code_of(bare)
+            assert code_of(answer)[0] in (400, 401)
+
+    def test_it_is_no_proof_where_one_is_demanded(self, build_house: Build) -> None:
+        """Nor behind a forwarded address that is a listed proxy's."""
+        house = build_house(ICHIDAI_DEVICE_PROOF="signature", ICHIDAI_TRUSTED_PROXIES="10.0.0.1")
+        anna = house.register()
+        body: dict[str, Any] = {"username": "anna", "password": anna.password, "client_cert_fp": anna.first.fingerprint}
+        headers = {"Client_Cert": header(anna.first), "X_Forwarded_For": "10.0.0.1"}
+        assert code_of(house.post("/login", body, None, **headers)) == (401, "proof-required")

@@ -1,0 +1,264 @@
+"""The front before the app: for every kind of request its answer is the app's, and it asks the store as it should."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+import pytest
+from werkzeug.test import Client, TestResponse
+
+from common.book import AccountState
+from common.storage.port import StoreUnavailable
+from ichidai.apps import app_for, fronted
+from ichidai.topology import Part
+from tests.dpop import DpopKey
+from tests.usecases.house import MINUTE, SECOND, House, Login, Person
+from tests.usecases.test_bound_tokens import try_login
+from tests.usecases.watched_store import StoreCall
+
+Build = Callable[..., House]
+
+
+@dataclass
+class Both:
+    """A house with its app, and with the front before it."""
+
+    house: House
+    fronted: Client = field(init=False)
+    passed_on: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Watch what reaches the app through the front."""
+        app = app_for(Part.ALL, self.house.suite)
+        inner = app.wsgi_app
+
+        def watched(environ: dict[str, object], start: object) -> object:
+            self.passed_on.append(str(environ["REQUEST_METHOD"]))
+            return inner(environ, start)  # type: ignore[arg-type]
+
+        front = fronted(app, self.house.suite)
+        app.wsgi_app = watched  # type: ignore[method-assign]
+        self.fronted = Client(front, TestResponse)
+
+    def ask(
+        self, token: str | None, *, method: str = "GET", path: str = "/session/verify", **headers: str
+    ) -> TestResponse:
+        """Ask both; they must give the same answer."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if token is not None:
+            sent.setdefault("Authorization", f"Bearer {token}")
+        self.passed_on.clear()
+        front = self.fronted.open(path, method=method, headers=sent)
+        app = self.house.client.open(path, method=method, headers=sent)
+        assert front.status == app.status
+        assert sorted(front.headers) == sorted(app.headers)
+        assert front.data == app.data
+        return front
+
+    @property
+    def was_passed_on(self) -> bool:
+        """Whether the last question was handed to the app."""
+        return bool(self.passed_on)
+
+
+@pytest.fixture
+def both(house: House) -> Both:
+    """Return a house with and without the front."""
+    return Both(house)
+
+
+@pytest.fixture
+def anna(both: Both) -> Person:
+    """Return a registered person."""
+    return both.house.register()
+
+
+@pytest.fixture
+def login(both: Both, anna: Person) -> Login:
+    """Return a session of hers."""
+    return both.house.log_in(anna)
+
+
+def test_a_good_token_is_answered_in_front(both: Both, login: Login) -> None:
+    """Status, headers and body are the app's, which was not asked."""
+    answer = both.ask(login.access)
+    assert (answer.status_code, answer.get_json()["session_id"]) == (200, login.session_id)
+    assert not both.was_passed_on
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"path": "/session/verify/"},
+        {"path": "/session/verify?x=1"},
+        {"Accept_Language": "ja"},
+        {"Authorization": "Bearer  {}  "},
+        {"X_Forwarded_For": "203.0.113.9"},
+        {"X_Forwarded_Method": "POST", "X_Forwarded_Proto": "https", "X_Forwarded_Host": "h", "X_Forwarded_Uri": "/"},
+        {"Content_Type": "application/json"},
+        {"Cookie": "a=b"},
+        {"If_None_Match": "*"},
+    ],
+)
+def test_what_changes_nothing_is_answered_in_front(both: Both, login: Login, kind: Mapping[str, str]) -> None:
+    """Neither way minds."""
+    told = {name: text.format(login.access) for name, text in kind.items()}
+    assert both.ask(login.access, **told).status_code == 200
+    assert not both.was_passed_on
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"method": "HEAD"},
+        {"method": "POST"},
+        {"method": "OPTIONS"},
+        {"method": "DELETE"},
+        {"path": "/session/verify//"},
+        {"path": "/session/Verify"},
+        {"path": "/session/list"},
+        {"Authorization": "bearer {}"},
+        {"Authorization": "Basic {}"},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Bearer "},
+        {"Authorization": ""},
+        {"Authorization": "DPoP {}"},
+        {"DPoP": "x"},
+        {"Idempotency_Key": "x" * 300},
+        {"Idempotency_Key": "good"},
+        {"Origin": "https://elsewhere.test"},
+        {"Authorization": "Bearer {}x"},
+        {"Authorization": "Bearer x.y.z", "Accept_Language": "ja"},
+        {"Authorization": "Bearer \u00e9"},
+    ],
+)
+def test_what_is_not_plain_is_the_apps(both: Both, login: Login, kind: Mapping[str, str]) -> None:
+    """It answers as if there were nothing in front."""
+    told = {name: text.format(login.access) for name, text in kind.items()}
+    both.ask(login.access, **told)
+    assert both.was_passed_on
+
+
+def test_without_a_token(both: Both) -> None:
+    """The app says what is missing."""
+    assert both.ask(None).status_code == 401
+
+
+Ending = Callable[[Both, Person, Login], object]
+
+
+def _disable(both: Both, anna: Person, _login: Login) -> None:
+    both.house.put_book(replace(both.house.book(anna), state=AccountState.DISABLED))
+
+
+def _unbind(both: Both, anna: Person, _login: Login) -> None:
+    both.house.put_book(replace(both.house.book(anna), devices={}))
+
+
+def _vanish(both: Both, anna: Person, _login: Login) -> None:
+    both.house.put_book(replace(both.house.book(anna), sessions={}))
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        lambda both, _anna, login: both.house.post("/session/logout", None, login.access),
+        lambda both, anna, _login: both.house.log_in(anna),
+        lambda both, anna, _login: both.house.log_in(anna, both.house.pair(anna), force=True),
+        lambda both, _anna, _login: both.house.clock.move(timedelta(minutes=11)),
+        lambda both, _anna, _login: both.house.clock.move(timedelta(days=2)),
+        lambda both, _anna, _login: both.house.clock.move(timedelta(days=40)),
+        _disable,
+        _unbind,
+        _vanish,
+    ],
+    ids=["logout", "replaced", "forced", "token expired", "idle", "ended", "disabled", "unbound", "vanished"],
+)
+@pytest.mark.row("R44")
+def test_an_end_holds_at_the_very_next_request(both: Both, anna: Person, login: Login, ending: Ending) -> None:
+    """However often the token was good before: nothing that is remembered answers for the book."""
+    for _ in range(3):
+        assert both.ask(login.access).status_code == 200
+    ending(both, anna, login)
+    for language in ("ja", "en"):
+        assert both.ask(login.access, Accept_Language=language).status_code == 401
+
+
+def test_a_lowered_limit_holds_for_a_token_that_was_good(build_house: Build) -> None:
+    """The later session is over the limit in the process that has the lower one."""
+    two, one = Both(build_house(MAX_CONCURRENT_DEVICES="2")), Both(build_house())
+    anna = two.house.register()
+    first, second = two.house.log_in(anna), two.house.log_in(anna, two.house.pair(anna))
+    assert [two.ask(each.access).status_code for each in (first, second)] == [200, 200]
+    assert [one.ask(each.access).status_code for each in (first, second)] == [200, 401]
+
+
+def test_a_key_that_is_retired_takes_its_tokens_along(
+    both: Both, login: Login, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That a signature was good is believed only while its key is published."""
+    assert both.ask(login.access).status_code == 200
+    desk = both.house.suite.edge.authenticator.desk  # type: ignore[attr-defined]
+    monkeypatch.setattr(type(desk.access_tokens._keys), "verifier", lambda _self, _kid: None)
+    assert both.ask(login.access).get_json()["code"] == "invalid-token"
+
+
+def test_a_bound_token_needs_its_proof(both: Both) -> None:
+    """Shown as a bearer's it is refused by both; with a proof it is the app's to check."""
+    person, key = both.house.register(), DpopKey()
+    token = try_login(both.house, person, person.first, key).get_json()["access_token"]
+    assert both.ask(token).status_code == 401
+    proof = key.proof("GET", "http://127.0.0.1:8000/session/verify", token, now=both.house.clock.now.timestamp())
+    assert both.ask(token, Authorization=f"DPoP {token}", DPoP=proof).get_json()["code"] == "use-dpop-nonce"
+
+
+def test_across_origins(build_house: Build) -> None:
+    """With allowed origins, too, the two agree, with and without an Origin header."""
+    both = Both(build_house(ICHIDAI_CORS_ORIGINS="https://app.test,https://other.test"))
+    login = both.house.log_in(both.house.register())
+    assert both.ask(login.access, Origin="https://app.test").headers["Access-Control-Allow-Origin"]
+    both.ask(login.access, Origin="https://evil.test")
+    assert both.ask(login.access).status_code == 200
+    assert not both.was_passed_on
+
+
+def test_a_verification_is_one_read_and_no_write(both: Both, login: Login) -> None:
+    """Counted, for the first and for a later one."""
+    for _ in range(2):
+        both.house.store.watch()
+        assert (
+            both.fronted.get("/session/verify", headers={"Authorization": f"Bearer {login.access}"}).status_code == 200
+        )
+        assert [call.verb for call in both.house.store.calls] == ["get"]
+        assert both.house.store.calls[0].tables == ("SessionsTable",)
+
+
+def test_activity_is_written_down_once_a_minute(both: Both, anna: Person, login: Login) -> None:
+    """As the app does it."""
+    both.house.clock.move(MINUTE + SECOND)
+    assert both.ask(login.access).status_code == 200
+    assert both.house.book(anna).sessions[login.session_id].last_seen_at == both.house.clock.now
+    assert both.ask(login.access).status_code == 200
+
+
+def test_while_the_store_is_away(both: Both, login: Login) -> None:
+    """503 by both, never what was remembered."""
+    assert both.ask(login.access).status_code == 200
+
+    def away(_call: StoreCall) -> None:
+        raise StoreUnavailable("by a test")
+
+    both.house.store.before = away
+    assert both.ask(login.access).status_code == 503
+
+
+def test_another_name_in_a_token_is_told(both: Both, anna: Person, login: Login) -> None:
+    """Two tokens of one session may differ in what they say; each is answered for itself."""
+    desk = both.house.suite.edge.authenticator.desk  # type: ignore[attr-defined]
+    claims = desk.access_tokens.read(login.access)
+    other = desk.access_tokens.sign(replace(claims, username="anna-b"))
+    for token, name in ((login.access, "anna"), (other, "anna-b"), (login.access, "anna")):
+        assert both.ask(token).get_json()["username"] == name
+        assert not both.was_passed_on
