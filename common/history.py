@@ -17,6 +17,8 @@ from common.possession import Possession
 from common.storage.port import Absent, Item, Put, Store
 from common.storage.tables import LOGIN_HISTORY
 
+_PER_MILLISECOND = 1_000_000  # 19 digits until 2262, which a signed 64-bit number holds
+
 
 class Kind(StrEnum):
     """What an event tells."""
@@ -120,7 +122,7 @@ def failure_put(account_key: str, failed: FailedLogin, expires_at: datetime) -> 
     millis = to_millis(failed.at)
     item: Item = {
         "user_uuid": failures_of(account_key),
-        "change_no": millis * 1000 + secrets.randbelow(1000),
+        "change_no": millis * _PER_MILLISECOND + secrets.randbelow(_PER_MILLISECOND),
         "at": millis,
         "ip": failed.origin.ip,
         "user_agent": failed.origin.user_agent,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,12 @@ class TestFailures:
         assert not read_failures(store, "anna", 9, T0 + DAY)
 
     def test_several_in_one_millisecond_are_kept_apart(self) -> None:
-        """Their keys differ by chance."""
-        keys = {failure_put("anna", FailedLogin(T0, HERE), T0).key.sort for _ in range(50)}
-        assert len(keys) > 25
+        """Their keys differ by chance, and by so much of it that ten guesses at once do not overwrite each other."""
+        keys = {failure_put("anna", FailedLogin(T0, HERE), T0).key.sort for _ in range(2000)}
+        assert len(keys) > 1980
+
+    def test_the_last_number_of_a_far_year_still_fits_the_engines(self, store: SqliteStore) -> None:
+        """SQLite's integers have 64 bits with a sign."""
+        far = datetime(2261, 12, 31, tzinfo=UTC)
+        store.commit([failure_put("anna", FailedLogin(far, HERE), far + DAY)], new_id())
+        assert [failed.at for failed in read_failures(store, "anna", 9, far)] == [far]
