@@ -19,6 +19,10 @@ from common.web.clients import Network
 
 FILE_NAME = "ichidai.sqlite"
 
+_HEADER_SETTING = "ICHIDAI_CLIENT_CERT_HEADER"
+_RFC_9440 = "client-cert"
+_LEAST_ENDING, _LEAST_LETTERS = 32, 8  # 128 bits in hex; and what only looks long is no secret
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -33,6 +37,7 @@ class Settings:
     issuer: str
     cors_origins: tuple[str, ...]
     trusted_proxies: tuple[Network, ...]
+    client_cert_header: str | None
     port: int | None
     events_url: str
     events_port: int | None
@@ -53,6 +58,7 @@ def read_settings(source: Mapping[str, str]) -> Settings:
         issuer=_url(reader, "ICHIDAI_ISSUER"),
         cors_origins=reader.texts("ICHIDAI_CORS_ORIGINS"),
         trusted_proxies=_networks(reader, "ICHIDAI_TRUSTED_PROXIES"),
+        client_cert_header=_certificate_header(reader),
         port=reader.integer("PORT", 0, 1, 65535) or None,
         events_url=_url(reader, "ICHIDAI_EVENTS_URL"),
         events_port=_events_port(reader),
@@ -105,6 +111,23 @@ def _is_base_url(url: str) -> bool:
     except ValueError:
         return False
     return parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query and not parts.fragment
+
+
+def _certificate_header(reader: SettingsReader) -> str | None:
+    """Read the name of the header for client certificates: RFC 9440's own, or one that no client can guess."""
+    name = reader.text(_HEADER_SETTING, "")
+    if not name:
+        return None
+    ending = name.rpartition("-")[2]
+    is_guessable = len(ending) < _LEAST_ENDING or len(set(ending.lower())) < _LEAST_LETTERS
+    if not re.fullmatch(r"[A-Za-z0-9-]{1,128}", name) or (is_guessable and name.lower() != _RFC_9440):
+        reader.fault(
+            f"{_HEADER_SETTING} must be Client-Cert, or better a name that no client can guess: "
+            f"Client-Cert- and at least {_LEAST_ENDING} random letters and digits"
+        )
+    if not reader.texts("ICHIDAI_TRUSTED_PROXIES"):
+        reader.fault(f"{_HEADER_SETTING} needs the proxy's address in ICHIDAI_TRUSTED_PROXIES")
+    return name
 
 
 def _networks(reader: SettingsReader, name: str) -> tuple[Network, ...]:

@@ -25,6 +25,7 @@ from common.storage.opening import open_store
 from common.storage.port import Store
 from common.storage.tables import KEY_RING
 from common.web.blueprints import Edge
+from common.web.clients import CertificateHeader
 from common.web.endpoints import Endpoint
 from common.web.presenting import Target
 from device_manager import device_service
@@ -171,7 +172,12 @@ class _Joiner:
         return Suite(
             endpoints=rooms.__getitem__,
             events=EventService(sessions),
-            edge=Edge(Doorkeeper(sessions), self.settings.trusted_proxies, self.where.url_of),
+            edge=Edge(
+                Doorkeeper(sessions),
+                self.settings.trusted_proxies,
+                self.where.url_of,
+                CertificateHeader(self.settings.client_cert_header, self.settings.trusted_proxies),
+            ),
             addresses=self.where,
             settings=self.settings,
             is_ready=self._is_ready,

@@ -16,7 +16,7 @@ from common.history import Reason
 from common.liveness import SessionGone
 from common.patience import REQUEST_SECONDS, at_most
 from common.web.bodies import Body, idempotency_key, parse, read_fields
-from common.web.clients import Network, forwarded_certificate, is_trusted, origin_of
+from common.web.clients import CertificateHeader, Network, is_trusted, origin_of
 from common.web.endpoints import Answer, Call, Choice, Endpoint, Reply
 from common.web.guards import Authenticator, Guard, touch_quietly
 from common.web.openapi import described
@@ -33,6 +33,7 @@ class Edge:
     authenticator: Authenticator
     trusted_proxies: Sequence[Network]
     url_of: Callable[[str], str]
+    certificates: CertificateHeader
 
 
 def blueprint_of(name: str, endpoints: Sequence[Endpoint], edge: Edge) -> APIBlueprint:
@@ -80,7 +81,7 @@ def _call(endpoint: Endpoint, edge: Edge) -> Call:
         origin=origin,
         language=language_of_request(),
         idempotency_key=idempotency_key(request),
-        client_cert=forwarded_certificate(request, edge.trusted_proxies),
+        client_cert=edge.certificates.of(request.headers.get, request.remote_addr or ""),
     )
 
 

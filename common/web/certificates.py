@@ -1,6 +1,6 @@
 """Which device calls, as a request shows it: by a body's fields, or by the client certificate that a proxy forwards.
 
-`Client-Cert` (RFC 9440) is believed from a listed proxy alone, which then must overwrite or remove what clients send.
+A certificate is written as RFC 9440 writes `Client-Cert`; in which header, and from whom, `CertificateHeader` says.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _URN = re.compile(r"urn:uuid:([0-9a-f-]{36})")
 
 
 def held_certificate(forwarded: str | None) -> HeldCertificate | None:
-    """Return the certificate of a `Client-Cert` header that a listed proxy sent; None when it sent none.
+    """Return the certificate that a listed proxy forwards; None when it forwards none.
 
     Raises Refusal(INVALID_REQUEST) for what is not the DER of one certificate in base64 between colons.
     """

@@ -5,12 +5,32 @@ from __future__ import annotations
 import ipaddress
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from flask import Request
 
 from common.history import Origin
+from common.web.presenting import HeaderOf
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateHeader:
+    """The header in which a listed proxy forwards the client's certificate; None: no certificate is taken from any.
+
+    Its value is `Client-Cert`'s (RFC 9440). Its name should be one that no client can guess: then what a client writes
+    is never believed, whatever the proxy lets through.
+    """
+
+    name: str | None = None
+    trusted: Sequence[Network] = ()
+
+    def of(self, header: HeaderOf, peer: str) -> str | None:
+        """Return what the header says, if it is there and a listed proxy sent it; anybody else's is not looked at."""
+        text = header(self.name) if self.name else None
+        return text if text and is_trusted(peer, self.trusted) else None
+
 
 _LONGEST_AGENT = 200
 _SYSTEMS = (
@@ -38,11 +58,6 @@ def address_of(peer: str, forwarded: str, trusted: Sequence[Network]) -> str:
     while hops and is_trusted(peer, trusted):
         peer = hops.pop()
     return peer if _parsed(peer) is not None else ""
-
-
-def forwarded_certificate(request: Request, trusted: Sequence[Network]) -> str | None:
-    """Return the `Client-Cert` header (RFC 9440) if a listed proxy sent it; anybody else's is not looked at."""
-    return request.headers.get("Client-Cert") if is_trusted(request.remote_addr or "", trusted) else None
 
 
 def device_name_of(user_agent: str) -> str:

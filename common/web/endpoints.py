@@ -39,7 +39,7 @@ class Reply:
 class Call:
     """A request as a use case needs it: `body` and `query` as declared, what it presents, the caller, its origin.
 
-    `client_cert` is the `Client-Cert` header of a listed proxy.
+    `client_cert` is what a listed proxy wrote into the header for client certificates.
     """
 
     body: Any

@@ -35,7 +35,7 @@ SOME = settings(max_examples=40, deadline=None, suppress_health_check=[HealthChe
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory, keys: Path) -> Iterator[House]:
     """Return a house behind a proxy, which is the tests' client."""
-    trusting = {**LOOSE, "ICHIDAI_TRUSTED_PROXIES": "127.0.0.1"}
+    trusting = {**LOOSE, "ICHIDAI_TRUSTED_PROXIES": "127.0.0.1", "ICHIDAI_CLIENT_CERT_HEADER": "Client-Cert"}
     with closing(House(tmp_path_factory.mktemp("house"), keys, HandClock(), **trusting)) as built:
         yield built
 

@@ -25,6 +25,13 @@ from tests.signing import Keys, p256_keys, requesting
 
 Files = tuple[str, str]
 
+HEADER = "Client-Cert-0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+SETTINGS = {
+    "ICHIDAI_TRUSTED_PROXIES": "127.0.0.1",
+    "ICHIDAI_CLIENT_CERT_HEADER": HEADER,
+    "ICHIDAI_DEVICE_PROOF": "signature",
+}
+
 
 @dataclass(frozen=True)
 class Behind:
@@ -68,12 +75,13 @@ def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
     """Return a suite that demands a proof of every device, behind nginx."""
     nginx_program()
     folder = tmp_path_factory.mktemp("nginx")
-    suite: Suite = combined(folder / "suite", ICHIDAI_TRUSTED_PROXIES="127.0.0.1", ICHIDAI_DEVICE_PROOF="signature")
+    suite: Suite = combined(folder / "suite", **SETTINGS)
     around = suite.start()
     try:
         roots = around.get("/device/ca", params={"kind": "p-256"}).text
         (folder / "authorities.pem").write_text(roots, encoding="ascii")
-        told = {"AUTHORITIES": str(folder / "authorities.pem"), "NAME": "localhost", **server_certificate(folder)}
+        told = {"AUTHORITIES": str(folder / "authorities.pem"), "NAME": "localhost", "HEADER": HEADER}
+        told |= server_certificate(folder)
         with closing(Nginx("client-certificates.conf", {**told, "UPSTREAM": suite.servers[0].base}, folder)) as nginx:
             yield Behind(Client({"all": f"https://127.0.0.1:{nginx.port}"}), around, folder)
     finally:
@@ -136,13 +144,27 @@ def test_a_renewal_by_tls(behind: Behind, anna: Person) -> None:
 
 
 def test_what_a_client_writes_into_the_header_is_overwritten(behind: Behind, anna: Person) -> None:
-    """With no certificate of its own, or with one of its own, it is not the other device."""
+    """With no certificate of its own, or with one of its own, it is not the other device, even if it knew the name."""
     stolen = f":{anna.answer['client_cert']}:"
-    for name in ("Client-Cert", "client-cert", "CLIENT-CERT"):
+    for name in (HEADER, HEADER.lower(), HEADER.upper()):
         refused(behind.call("/login", anna.body, **{name: stolen}), 400, "missing-fields")
     bert = registered(behind)
-    answer = behind.call("/login", anna.body, bert.files, **{"Client-Cert": stolen})
+    answer = behind.call("/login", anna.body, bert.files, **{HEADER: stolen})
     refused(answer, 401, "certificate-mismatch")
+
+
+def test_what_a_client_writes_is_nothing_though_the_proxy_lets_it_through(behind: Behind, anna: Person) -> None:
+    """The file overwrites no `Client-Cert`; and a proxy that lets underscores through is asked here by its own words.
+
+    A server cannot tell `Client_Cert` from `Client-Cert`: only a name that the client does not know helps.
+    """
+    stolen, bert = f":{anna.answer['client_cert']}:", registered(behind)
+    for name in ("Client-Cert", "client_cert", HEADER[:-1], HEADER + "0"):
+        refused(behind.call("/login", anna.body, **{name: stolen}), 400, "missing-fields")
+        answer = behind.call("/login", anna.body, bert.files, **{name: stolen})
+        refused(answer, 401, "certificate-mismatch")
+        by_proxy = {HEADER: f":{bert.answer['client_cert']}:", name: stolen}
+        refused(behind.around.post("/login", anna.body, headers=by_proxy), 401, "certificate-mismatch")
 
 
 def test_a_certificate_of_a_stranger_gets_no_further_than_nginx(behind: Behind, anna: Person) -> None:

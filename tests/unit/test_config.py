@@ -63,6 +63,7 @@ class TestDefaults:
         assert settings.registration.sns_topic_arn == "dummy"
         assert settings.registration.s3_bucket == ""
         assert (settings.cors_origins, settings.trusted_proxies) == ((), ())
+        assert settings.client_cert_header is None
 
     def test_data_and_keys_lie_together(self, settings: Settings) -> None:
         """The keys in a folder of their own."""
@@ -83,6 +84,7 @@ def test_every_setting_is_read() -> None:
             "ICHIDAI_ISSUER": "https://issuer.example.test",
             "ICHIDAI_CORS_ORIGINS": "https://a.test, https://b.test,",
             "ICHIDAI_TRUSTED_PROXIES": "10.0.0.0/8, 192.0.2.1",
+            "ICHIDAI_CLIENT_CERT_HEADER": "Client-Cert-0f1e2d3c4b5a69788796a5b4c3d2e1f0",
             "ICHIDAI_CONCURRENCY_MODE": " evict ",
             "ICHIDAI_ALLOW_FORCE": "false",
             "ICHIDAI_DEVICE_PROOF": "none",
@@ -105,6 +107,7 @@ def test_every_setting_is_read() -> None:
     assert (settings.public_url, settings.issuer) == ("https://accounts.example.test", "https://issuer.example.test")
     assert settings.cors_origins == ("https://a.test", "https://b.test")
     assert settings.trusted_proxies == (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("192.0.2.1/32"))
+    assert settings.client_cert_header == "Client-Cert-0f1e2d3c4b5a69788796a5b4c3d2e1f0"
     assert settings.login.mode is ConcurrencyMode.EVICT
     assert not settings.login.allow_force
     assert settings.login.device_proof is DeviceProof.NONE
@@ -187,6 +190,31 @@ def test_a_url_is_http_with_a_host_and_nothing_behind_its_path(url: str) -> None
     """Links are made by writing a path behind it."""
     (fault,) = faults_of(ICHIDAI_ISSUER=url)
     assert fault.startswith("ICHIDAI_ISSUER must be a URL")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "X-Client-Cert",
+        "Client-Cert-secret",
+        "Client-Cert-" + "f" * 32,
+        "Client_Cert_0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+        "Client-Cert: 0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+        "Client-Cert-0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0",
+        "0f1e2d3c4b5a69788796a5b4c3d2e1f0" * 5,
+    ],
+)
+def test_a_header_for_certificates_has_the_name_of_the_rfc_or_one_that_cannot_be_guessed(name: str) -> None:
+    """And the fault does not tell it: it may be a secret with one letter wrong."""
+    (fault,) = faults_of(ICHIDAI_CLIENT_CERT_HEADER=name, ICHIDAI_TRUSTED_PROXIES="10.0.0.1")
+    assert "no client can guess" in fault
+    assert name not in fault
+
+
+def test_a_header_for_certificates_needs_a_proxy_that_writes_it() -> None:
+    """Without one it would never be looked at."""
+    (fault,) = faults_of(ICHIDAI_CLIENT_CERT_HEADER="client-cert")
+    assert "ICHIDAI_TRUSTED_PROXIES" in fault
 
 
 @given(st.dictionaries(st.sampled_from(["A", "B", "ICHIDAI_C"]), st.text(st.characters(exclude_categories=("Cs",)))))

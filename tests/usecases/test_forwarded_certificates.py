@@ -1,4 +1,7 @@
-"""`Client-Cert` (RFC 9440): from a listed proxy it names the device and proves its key, from others it is nothing."""
+"""`Client-Cert` (RFC 9440): from a listed proxy it names the device and proves its key, from others it is nothing.
+
+Under a name that no client can guess, what clients write is nothing either, whatever the proxy lets through.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,12 @@ from tests.usecases.conftest import Build
 from tests.usecases.house import T0, Device, House, Person, as_login, code_of
 from tests.usecases.test_revocation import revoke
 
-PROXY = {"ICHIDAI_TRUSTED_PROXIES": "127.0.0.1", "ICHIDAI_DEVICE_PROOF": "signature"}
+LISTED = {"ICHIDAI_TRUSTED_PROXIES": "127.0.0.1"}
 """The tests' client is the proxy."""
+
+NAMED = {"ICHIDAI_CLIENT_CERT_HEADER": "Client-Cert"}
+PROXY = {**LISTED, **NAMED, "ICHIDAI_DEVICE_PROOF": "signature"}
+SECRET = "Client-Cert-0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 
 Send = Callable[..., TestResponse]
 
@@ -190,10 +197,10 @@ class TestListed:
 class TestStranger:
     """Anybody else says it."""
 
-    @pytest.fixture(params=["10.0.0.0/8", ""])
+    @pytest.fixture(params=[{"ICHIDAI_TRUSTED_PROXIES": "10.0.0.0/8", **NAMED}, {}, LISTED])
     def house(self, request: pytest.FixtureRequest, build_house: Build) -> House:
-        """Return a house that lists another proxy, or none."""
-        return build_house(ICHIDAI_TRUSTED_PROXIES=request.param)
+        """Return a house that lists another proxy, or none, or one that is listed for its other headers alone."""
+        return build_house(**request.param)
 
     @pytest.mark.parametrize("name", ["login", "force", "session/create", "pairing", "renewal"])
     def test_it_is_not_looked_at(self, house: House, anna: Person, name: str) -> None:
@@ -206,8 +213,47 @@ class TestStranger:
 
     def test_it_is_no_proof_where_one_is_demanded(self, build_house: Build) -> None:
         """Nor behind a forwarded address that is a listed proxy's."""
-        house = build_house(ICHIDAI_DEVICE_PROOF="signature", ICHIDAI_TRUSTED_PROXIES="10.0.0.1")
+        house = build_house(**NAMED, ICHIDAI_DEVICE_PROOF="signature", ICHIDAI_TRUSTED_PROXIES="10.0.0.1")
         anna = house.register()
         body: dict[str, Any] = {"username": "anna", "password": anna.password, "client_cert_fp": anna.first.fingerprint}
         headers = {"Client_Cert": header(anna.first), "X_Forwarded_For": "10.0.0.1"}
         assert code_of(house.post("/login", body, None, **headers)) == (401, "proof-required")
+
+
+class TestSecretName:
+    """The proxy writes into a header whose name no client knows, and lets through all that clients write."""
+
+    @pytest.fixture
+    def house(self, build_house: Build) -> House:
+        """Return a house behind such a proxy."""
+        return build_house(**{**PROXY, "ICHIDAI_CLIENT_CERT_HEADER": SECRET})
+
+    def test_the_proxys_header_counts(self, house: House, anna: Person) -> None:
+        """However it is spelt; headers have no case."""
+        for name in (SECRET, SECRET.lower(), SECRET.upper()):
+            answer = login_at("/login")(house, anna, anna.first, **{name: header(anna.first)})
+            assert answer.status_code == 200, answer.get_data(as_text=True)
+
+    @pytest.mark.parametrize("name", ["login", "force", "session/create", "pairing", "renewal"])
+    def test_what_a_client_writes_is_nothing(self, house: House, anna: Person, name: str) -> None:
+        """Under the name of the RFC, and under what looks like ours."""
+        bare = DOORS[name](house, anna, anna.first)
+        for guess in ("Client-Cert", SECRET[:-1], SECRET + "0", SECRET.rpartition("-")[2], "X-" + SECRET):
+            answer = DOORS[name](house, anna, anna.first, **{guess: header(anna.first)})
+            assert code_of(answer) == code_of(bare)
+
+    def test_what_a_client_writes_beside_is_nothing(self, house: House, anna: Person) -> None:
+        """A device with a certificate of its own is not the other."""
+        bert = house.register("bert")
+        both = {SECRET: header(anna.first), "Client-Cert": header(bert.first)}
+        assert as_login(login_at("/login")(house, anna, anna.first, **both)).device_id == anna.first.device_id
+        stolen = {SECRET: header(bert.first), "Client-Cert": header(anna.first)}
+        assert code_of(login_at("/login")(house, anna, anna.first, **stolen)) == (401, "certificate-mismatch")
+
+    def test_nobody_is_told_the_name(self, house: House, anna: Person, caplog: pytest.LogCaptureFixture) -> None:
+        """Not where the header is faulty, nor by what the suite tells of itself."""
+        caplog.set_level("DEBUG")
+        told = login_at("/login")(house, anna, anna.first, **{SECRET: "junk"}).get_data(as_text=True)
+        told += house.get("/openapi.json").get_data(as_text=True)
+        told += house.get("/.well-known/ichidai.json").get_data(as_text=True)
+        assert SECRET.rpartition("-")[2] not in told + caplog.text
