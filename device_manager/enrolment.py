@@ -10,7 +10,7 @@ from typing import Protocol
 from common.admission import DeviceProof
 from common.book import Book, BoundDevice
 from common.clock import Clock
-from common.crypto.certificates import DeviceCertificate, PublicKey
+from common.crypto.certificates import DeviceCertificate
 from common.crypto.kem import new_kem_key_pair
 from common.crypto.signatures import (
     DevicePublicKey,
@@ -36,7 +36,7 @@ from device_manager.device_model import Device, Role
 class Issuer(Protocol):
     """Who issues certificates: the authorities of the suite."""
 
-    def issue(self, user_uuid: str, device_id: str, public_key: PublicKey, now: datetime) -> DeviceCertificate:
+    def issue(self, user_uuid: str, device_id: str, public_key: DevicePublicKey, now: datetime) -> DeviceCertificate:
         """Issue a device's certificate by the authority of its key's kind. Raises StoreUnavailable."""
 
 

@@ -22,12 +22,12 @@ from common.crypto.certificates import (
     CertificateAuthority,
     DeviceCertificate,
     KeyKind,
-    PublicKey,
     generate_client_certificate,
     kind_of,
     new_authority,
 )
 from common.crypto.keyring import KeyRingError
+from common.crypto.signatures import DevicePublicKey
 from common.storage.port import Absent, Conflict, Equals, Item, Put, Store, StoreUnavailable
 from common.storage.tables import KEY_RING
 
@@ -75,7 +75,7 @@ class Authorities:
         self._looked_at = clock()
         self._known = self._read(store.get(_PLACE))
 
-    def issue(self, user_uuid: str, device_id: str, public_key: PublicKey, now: datetime) -> DeviceCertificate:
+    def issue(self, user_uuid: str, device_id: str, public_key: DevicePublicKey, now: datetime) -> DeviceCertificate:
         """Issue a device's certificate by the authority of the key's kind that issues now.
 
         Raises ValueError for a key of another kind, StoreUnavailable.

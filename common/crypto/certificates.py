@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
-from typing import TypeAlias
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA87PrivateKey, M
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from common.crypto.encoding import decode_base64
+from common.crypto.signatures import DevicePrivateKey, DevicePublicKey, fit_key
 
 AUTHORITY_LIFETIME = timedelta(days=3650)
 CERTIFICATE_LIFETIME = timedelta(days=365)
@@ -38,10 +38,6 @@ _KEY_USAGES = (
 )
 
 
-PublicKey: TypeAlias = MLDSA87PublicKey | ec.EllipticCurvePublicKey
-PrivateKey: TypeAlias = MLDSA87PrivateKey | ec.EllipticCurvePrivateKey
-
-
 class KeyKind(StrEnum):
     """What a key is, and the authority that signs it."""
 
@@ -59,7 +55,7 @@ _NAMES = {
 class CertificateAuthority:
     """The key that signs devices' certificates, and its own self-signed certificate."""
 
-    key: PrivateKey
+    key: DevicePrivateKey
     certificate: x509.Certificate
 
     @property
@@ -92,7 +88,7 @@ class CertificateAuthority:
         """Return how what it signs points to its key."""
         return x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
 
-    def issue(self, user_uuid: str, device_id: str, public_key: PublicKey, now: datetime) -> DeviceCertificate:
+    def issue(self, user_uuid: str, device_id: str, public_key: DevicePublicKey, now: datetime) -> DeviceCertificate:
         """Issue a device's certificate that names no place of a list of revoked ones."""
         return generate_client_certificate(user_uuid, device_id, public_key, self, now)
 
@@ -137,12 +133,8 @@ def read_certificate(text: str) -> bytes:
 
 
 def kind_of(public_key: object) -> KeyKind:
-    """Return what kind a public key is. ValueError for any other than ML-DSA-87 and EC on P-256."""
-    if isinstance(public_key, MLDSA87PublicKey):
-        return KeyKind.POST_QUANTUM
-    if isinstance(public_key, ec.EllipticCurvePublicKey) and isinstance(public_key.curve, ec.SECP256R1):
-        return KeyKind.CLASSICAL
-    raise ValueError("neither ML-DSA-87 nor EC on P-256")
+    """Return what kind a public key is. Raises UnfitKey for any other than ML-DSA-87 and EC on P-256."""
+    return KeyKind.POST_QUANTUM if isinstance(fit_key(public_key), MLDSA87PublicKey) else KeyKind.CLASSICAL
 
 
 def issuer_name(certificate: x509.Certificate) -> str:
@@ -176,7 +168,7 @@ def new_authority(now: datetime, kind: KeyKind = KeyKind.POST_QUANTUM) -> Certif
 def generate_client_certificate(
     user_uuid: str,
     device_id: str,
-    public_key: PublicKey,
+    public_key: DevicePublicKey,
     authority: CertificateAuthority,
     now: datetime,
     *,
@@ -203,7 +195,7 @@ def generate_client_certificate(
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, public_key: PublicKey, now: datetime, lifetime: timedelta
+    subject: x509.Name, issuer: x509.Name, public_key: DevicePublicKey, now: datetime, lifetime: timedelta
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()

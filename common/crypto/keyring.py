@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,12 +18,16 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA87PrivateKey
-
 from common.clock import from_millis, to_millis
-from common.crypto.certificates import CertificateAuthority, new_authority
+from common.crypto.certificates import CertificateAuthority, KeyKind, new_authority
+from common.crypto.key_file import (
+    authority_from_json,
+    authority_to_json,
+    key_from_pem,
+    key_to_pem,
+    make_key_file,
+    replace_key_file,
+)
 from common.crypto.signing import Algorithm, SigningKey, name_of, new_signing_key
 
 FILE_NAME = "keyring.json"
@@ -88,32 +91,15 @@ def new_ring_key(purpose: Purpose, signs_from: datetime, algorithm: Algorithm) -
 
 
 def make_ring(path: Path, algorithm: Algorithm, now: datetime) -> None:
-    """Write a new ring beside its place and link it there: the first of several makers wins, and all use its ring."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    """Write a new ring unless one is there: the first of several makers wins, and all use its ring."""
     macs = {purpose: secrets.token_bytes(_MAC_BYTES) for purpose in MAC_PURPOSES}
     keys = tuple(new_ring_key(purpose, from_millis(_FIRST), algorithm) for purpose in Purpose)
-    draft = _draft(path, KeyRing(new_authority(now), macs, keys))
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
+    make_key_file(path, _to_json(KeyRing(new_authority(now), macs, keys)))
 
 
 def replace_ring(path: Path, ring: KeyRing) -> None:
     """Put a ring in the place of the one that is there, whole or not at all."""
-    _draft(path, ring).replace(path)
-
-
-def _draft(path: Path, ring: KeyRing) -> Path:
-    """Write a ring, synced, beside its place."""
-    draft = path.with_name(f"{FILE_NAME}.{os.getpid()}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-        json.dump(_to_json(ring), file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    return draft
+    replace_key_file(path, _to_json(ring))
 
 
 def load_ring(path: Path) -> KeyRing:
@@ -121,7 +107,7 @@ def load_ring(path: Path) -> KeyRing:
     try:
         content = _upgraded(json.loads(path.read_text(encoding="ascii")))
         return KeyRing(
-            _authority_from_json(content["authority"]),
+            _root(authority_from_json(content["authority"])),
             {purpose: _mac_key(content["macs"][purpose]) for purpose in MAC_PURPOSES},
             tuple(_key_from_json(fields) for fields in content["keys"]),
         )
@@ -145,7 +131,7 @@ def _upgraded(content: dict[str, Any]) -> dict[str, Any]:
 def _to_json(ring: KeyRing) -> dict[str, Any]:
     return {
         "format": _FORMAT,
-        "authority": _authority_to_json(ring.authority),
+        "authority": authority_to_json(ring.authority),
         "macs": {purpose: base64.b64encode(key).decode() for purpose, key in ring.macs.items()},
         "keys": [_key_to_json(key) for key in ring.keys],
     }
@@ -153,7 +139,7 @@ def _to_json(ring: KeyRing) -> dict[str, Any]:
 
 def _key_to_json(key: RingKey) -> dict[str, Any]:
     secret = key.secret
-    text = _pem(secret.private) if isinstance(secret, SigningKey) else base64.b64encode(secret or b"").decode()
+    text = key_to_pem(secret.private) if isinstance(secret, SigningKey) else base64.b64encode(secret or b"").decode()
     times = {"signs_from": to_millis(key.signs_from)}
     return {"purpose": str(key.purpose), "kid": key.kid, **times, "secret": None if secret is None else text}
 
@@ -163,7 +149,7 @@ def _key_from_json(fields: Mapping[str, Any]) -> RingKey:
     signs_from = from_millis(fields["signs_from"])
     if text is None:
         return RingKey(purpose, str(fields["kid"]), signs_from, None)
-    secret = SigningKey(_private_key(text)) if purpose is Purpose.ACCESS else _mac_key(text)
+    secret = SigningKey(key_from_pem(text)) if purpose is Purpose.ACCESS else _mac_key(text)
     kid = _name(secret)
     if fields.get("kid", kid) != kid:
         raise ValueError("kid")
@@ -185,24 +171,8 @@ def _mac_key(text: str) -> bytes:
     return key
 
 
-def _authority_to_json(authority: CertificateAuthority) -> dict[str, str]:
-    certificate = authority.certificate.public_bytes(serialization.Encoding.PEM).decode()
-    return {"key": _pem(authority.key), "certificate": certificate}
-
-
-def _authority_from_json(fields: Mapping[str, str]) -> CertificateAuthority:
-    certificate = x509.load_pem_x509_certificate(fields["certificate"].encode())
-    key = _private_key(fields["key"])
-    if not isinstance(key, MLDSA87PrivateKey):
-        raise TypeError(type(key).__name__)
-    return CertificateAuthority(key, certificate)
-
-
-def _pem(key: Any) -> str:
-    encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    text: bytes = key.private_bytes(encoding, form, serialization.NoEncryption())
-    return text.decode()
-
-
-def _private_key(pem: str) -> Any:
-    return serialization.load_pem_private_key(pem.encode(), None)
+def _root(authority: CertificateAuthority) -> CertificateAuthority:
+    """Return the ring's own authority, which is of the kind that every suite has."""
+    if authority.kind is not KeyKind.POST_QUANTUM:
+        raise ValueError(authority.kind)
+    return authority

@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 
 from common.crypto.authorities import Authorities, AuthorityMissing, open_authorities
 from common.crypto.authority_file import FILE_NAME
-from common.crypto.certificates import CertificateAuthority, KeyKind, PublicKey, issuer_name, new_authority
+from common.crypto.certificates import CertificateAuthority, KeyKind, issuer_name, new_authority
 from common.crypto.keyring import KeyRingError
-from common.crypto.signatures import new_signing_key
+from common.crypto.signatures import DevicePublicKey, new_signing_key
 from common.storage.sqlite import SqliteStore
 from common.storage.tables import ALL
 from tests.crowd import at_once
@@ -60,7 +60,7 @@ def names(authorities: Authorities, now: datetime = T0) -> list[str]:
     return [authority.name for authority in authorities.in_force(now)]
 
 
-def key_of(kind: KeyKind) -> PublicKey:
+def key_of(kind: KeyKind) -> DevicePublicKey:
     """Return a device's new public key."""
     if kind is KeyKind.POST_QUANTUM:
         return new_signing_key().public_key()

@@ -18,13 +18,12 @@ from cryptography.x509.verification import PolicyBuilder, Store, VerificationErr
 from common.crypto.certificates import (
     CertificateAuthority,
     KeyKind,
-    PublicKey,
     generate_client_certificate,
     kind_of,
     new_authority,
 )
 from common.crypto.revocation_lists import LIST_LIFETIME, RevocationReason, Revoked, revocation_list
-from common.crypto.signatures import new_signing_key
+from common.crypto.signatures import DevicePublicKey, new_signing_key
 from tests.unit.making import DAY, MINUTE, SECOND, T0
 
 PAGE = Path(__file__).parents[2] / "docs" / "certificates.md"
@@ -37,7 +36,7 @@ class Issued:
     """An authority, and a certificate of it with its list in it."""
 
     authority: CertificateAuthority
-    key: PublicKey
+    key: DevicePublicKey
     certificate: x509.Certificate
 
 
