@@ -83,9 +83,13 @@ def every_success_is_recorded(case: Case) -> Iterator[Violation]:
     """I27: what was answered as done is in the history."""
     doing = (*GRANTING, Operation.PAIR, Operation.REGISTER, Operation.UNBIND, Operation.REVOKE_CERTIFICATE)
     for item in case.where(*doing):
-        recorded = item.own is not None or item.call.asked.get("target") in case.story.revoked_at  # it may be repeated
-        if item.call.status == 200 and not recorded:
+        if item.call.status == 200 and item.own is None and not _was_revoked_before(case, item.call):
             yield Violation("I27", f"{name(item.call)} succeeded and no change of the history tells of it")
+
+
+def _was_revoked_before(case: Case, call: Call) -> bool:
+    """Say whether a call revokes a certificate that is revoked: it is answered as done, and there is nothing to do."""
+    return call.operation is Operation.REVOKE_CERTIFICATE and call.asked.get("target") in case.story.revoked_at
 
 
 def the_order_is_that_of_the_calls(case: Case) -> Iterator[Violation]:

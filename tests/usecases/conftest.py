@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.usecases.house import HandClock, House
+from tests.usecases.house import Device, HandClock, House, Person
 
 Build = Callable[..., House]
 
@@ -40,3 +40,15 @@ def build_house(tmp_path: Path, keys: Path, clock: HandClock) -> Iterator[Build]
 def house(build_house: Build) -> House:
     """Return a house with the default settings: one device active, and the person is asked."""
     return build_house()
+
+
+@pytest.fixture
+def anna(house: House) -> Person:
+    """Return a registered person."""
+    return house.register()
+
+
+@pytest.fixture
+def laptop(house: House, anna: Person) -> Device:
+    """Return her second device."""
+    return house.pair(anna, "Laptop")

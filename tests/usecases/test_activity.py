@@ -41,12 +41,6 @@ LOOKS: dict[str, Use] = {
 
 
 @pytest.fixture
-def anna(house: House) -> Person:
-    """Return a registered person."""
-    return house.register()
-
-
-@pytest.fixture
 def phone(house: House, anna: Person) -> Login:
     """Return her session."""
     return house.log_in(anna)

@@ -14,12 +14,6 @@ from tests.usecases.house import DAY, MILLISECOND, T0, Device, HandClock, House,
 PATHS = ["/login", "/login/force", "/session/create"]
 
 
-@pytest.fixture
-def anna(house: House) -> Person:
-    """Return a registered person."""
-    return house.register()
-
-
 @pytest.mark.parametrize("path", PATHS)
 def test_at_the_very_instant_of_its_end_a_certificate_has_expired(
     house: House, clock: HandClock, anna: Person, path: str

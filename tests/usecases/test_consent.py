@@ -23,18 +23,6 @@ from tests.usecases.house import (
 )
 
 
-@pytest.fixture
-def anna(house: House) -> Person:
-    """Return a registered person."""
-    return house.register()
-
-
-@pytest.fixture
-def laptop(house: House, anna: Person) -> Device:
-    """Return her second device."""
-    return house.pair(anna, "Laptop")
-
-
 def asked(house: House, person: Person, device: Device) -> TestResponse:
     """Let a device ask to log in, which must end in the question."""
     question = house.login(person, device)

@@ -24,12 +24,6 @@ from tests.usecases.house import (
 
 
 @pytest.fixture
-def anna(house: House) -> Person:
-    """Return a registered person."""
-    return house.register()
-
-
-@pytest.fixture
 def laptop(house: House, clock: HandClock, anna: Person) -> Device:
     """Return her second device, registered a second after the first."""
     clock.move(SECOND)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -14,12 +13,13 @@ from common.errors import Refusal
 from common.feed import read_endings
 from common.history import Reason
 from common.possession import Presented
-from common.storage.port import Item, Key, Page, Sort, Store, StoreUnavailable, Table, Write
+from common.storage.port import StoreUnavailable, Write
 from common.storage.sqlite import SqliteStore
 from common.storage.tables import ALL, FEED
 from session_manager.event_hub import Hub, Stream
 from session_manager.event_model import Notice, StreamLimits
 from session_manager.event_watch import Watch
+from tests.interleavings.bugs import Around
 from tests.usecases.house import HOUR, SECOND, HandClock, House, Login, Person, ended
 
 Build = Callable[..., House]
@@ -136,29 +136,12 @@ def test_several_endings_of_one_change_are_one_item(build_house: Build) -> None:
     assert commit.tables.count(FEED.name) == 1
 
 
-@dataclass
-class WithoutFeed:
+class WithoutFeed(Around):
     """A planted bug: the store of a suite that forgets to write the feed."""
-
-    inner: Store
-
-    def get(self, key: Key) -> Item | None:
-        """See `Store.get`."""
-        return self.inner.get(key)
-
-    def query(
-        self, table: Table, partition: str, *, after: Sort | None = None, limit: int = 100, descending: bool = False
-    ) -> Page:
-        """See `Store.query`."""
-        return self.inner.query(table, partition, after=after, limit=limit, descending=descending)
 
     def commit(self, writes: Sequence[Write], request_id: str) -> None:
         """Commit all but the feed."""
         self.inner.commit([write for write in writes if write.key.table is not FEED], request_id)
-
-    def close(self) -> None:
-        """See `Store.close`."""
-        self.inner.close()
 
 
 @pytest.fixture

@@ -95,12 +95,6 @@ def house(build_house: Build) -> House:
     return build_house(**PROXY)
 
 
-@pytest.fixture
-def anna(house: House) -> Person:
-    """Return a registered person."""
-    return house.register()
-
-
 class TestListed:
     """A listed proxy says it."""
 

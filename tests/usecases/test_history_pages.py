@@ -10,12 +10,6 @@ from tests.usecases.conftest import Build
 from tests.usecases.house import DAY, MINUTE, SECOND, HandClock, House, Login, Person, code_of
 
 
-@pytest.fixture
-def anna(house: House) -> Person:
-    """Return a registered person."""
-    return house.register()
-
-
 def page(house: House, login: Login, **query: object) -> dict[str, Any]:
     """Return a page of the history."""
     answer = house.get("/session/history", login.access, **query)

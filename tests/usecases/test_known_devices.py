@@ -20,12 +20,6 @@ def house(build_house: Build) -> House:
     return build_house(ICHIDAI_TRUSTED_PROXIES="127.0.0.1", ICHIDAI_GUESSES_ACCOUNT="20")
 
 
-@pytest.fixture
-def anna(house: House) -> Person:
-    """Return a registered person."""
-    return house.register()
-
-
 def login_from(
     house: House, person: Person, ip: str, *, password: str | None = None, fingerprint: str | None = None
 ) -> int:

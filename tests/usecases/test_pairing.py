@@ -15,12 +15,6 @@ from tests.usecases.watched_store import once
 DOORS = ["/registration/", "/device/register"]
 
 
-@pytest.fixture
-def anna(house: House) -> Person:
-    """Return a registered person."""
-    return house.register()
-
-
 def join(house: House, person: Person, qr_code: str, path: str = "/registration/", **more: Any) -> Any:
     """Ask to join with another device."""
     body = {"username": person.username, "password": person.password, "qr_code": qr_code, "device_name": "Laptop"}

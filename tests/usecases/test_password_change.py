@@ -13,18 +13,6 @@ from tests.usecases.watched_store import StoreCall, once
 NEW = "an altogether new phrase"
 
 
-@pytest.fixture
-def anna(house: House) -> Person:
-    """Return a registered person."""
-    return house.register()
-
-
-@pytest.fixture
-def laptop(house: House, anna: Person) -> Device:
-    """Return her second device."""
-    return house.pair(anna)
-
-
 def after_password_check(house: House, person: Person, act: Callable[[], object]) -> None:
     """Act at the first look at the book after the password's hash was read: the password was found right by then."""
 

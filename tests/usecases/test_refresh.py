@@ -12,12 +12,6 @@ from tests.usecases.house import HOUR, MILLISECOND, MINUTE, SECOND, HandClock, H
 from tests.usecases.watched_store import once
 
 
-@pytest.fixture
-def anna(house: House) -> Person:
-    """Return a registered person."""
-    return house.register()
-
-
 @pytest.mark.pitfall("Y02", "Y03")
 def test_a_refresh_gives_a_new_pair_for_the_same_session(house: House, anna: Person) -> None:
     """Both old and new access tokens name that session and no other."""

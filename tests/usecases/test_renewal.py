@@ -18,12 +18,6 @@ from tests.usecases.test_revocation import certificate_of, crl, reason_on, revok
 END = T0 + 365 * DAY
 
 
-@pytest.fixture
-def anna(house: House) -> Person:
-    """Return a registered person."""
-    return house.register()
-
-
 def challenge(house: House, person: Person, device: Device, purpose: str = "renew") -> TestResponse:
     """Ask what the device must sign."""
     body = {"username": person.username, "password": person.password, "client_cert_fp": device.fingerprint}

@@ -35,18 +35,6 @@ from tests.usecases.house import (
 LOGIN_PATHS = ["/login", "/login/force", "/session/create"]
 
 
-@pytest.fixture
-def anna(house: House) -> Person:
-    """Return a registered person."""
-    return house.register()
-
-
-@pytest.fixture
-def laptop(house: House, anna: Person) -> Device:
-    """Return her second device."""
-    return house.pair(anna)
-
-
 def revoke(house: House, login: Login, device: Device, **more: Any) -> Any:
     """Ask to revoke a device's certificate."""
     return house.post("/device/revoke_certificate", {"device_id": device.device_id, **more}, login.access)

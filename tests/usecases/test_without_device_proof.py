@@ -20,12 +20,6 @@ def house(build_house: Build) -> House:
     return build_house(ICHIDAI_DEVICE_PROOF="none")
 
 
-@pytest.fixture
-def anna(house: House) -> Person:
-    """Return a registered person."""
-    return house.register()
-
-
 def browse(house: House, person: Person, agent: str = FIREFOX, **more: Any) -> TestResponse:
     """Try to log in from a browser, with nothing but name and password."""
     body = {"username": person.username, "password": person.password, **more}
