@@ -55,6 +55,11 @@ PARTS = (
         "every fault at every store call of every operation",
     ),
     Part(
+        "I20",
+        ("tests/contract/test_dynamodb.py",),
+        "between boto3 and DynamoDB, answers swallowed, cut, late or foreign: done once, told rightly",
+    ),
+    Part(
         "F11",
         ("tests/proof/test_away.py", "tests/integration/test_store_away.py"),
         "the store away: every route is answered 503 in time, nothing happens, and all goes on afterwards",

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import itertools
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
+import boto3
 import pytest
 
 from common.ids import new_id
@@ -18,6 +22,8 @@ from common.patience import DEADLINE_SECONDS, at_most
 from common.storage.port import Put, Store
 from common.storage.sqlite import SqliteStore
 from common.storage.tables import ALL
+from tests.engines import dynamodb_without_tables, local_dynamodb, with_tables
+from tests.interleavings.bugs import Around
 from tests.interleavings.judging import Outcome, judged
 from tests.interleavings.memory_store import MemoryStore
 from tests.interleavings.person import Alone, Person
@@ -26,6 +32,7 @@ from tests.interleavings.scheduler import Moments
 from tests.interleavings.starts import STARTS
 from tests.interleavings.worlds import World
 from tests.proof.faults import LASTING, OF_COMMITS, PASSING, Fault, FaultyStore
+from tests.proof.figures import is_long
 from tests.proof.recording import Call, whole_history
 from tests.unit.making import SECOND, T0
 
@@ -36,7 +43,10 @@ TABLES = {table.name: table for table in ALL}
 ROWS = [(start, name) for start, about in STARTS.items() for name in about.acts]
 
 ON_DISK = ("full", "stolen")
-"""The starts that are gone through on SQLite too; the other test of faults is on SQLite alone."""
+"""The starts that are gone through on engines too; the other test of faults is on SQLite alone."""
+
+MOST = 10
+"""How many writes a commit takes."""
 
 LONGEST = 14
 """More store calls than any of these acts makes, with what is tried again."""
@@ -67,6 +77,47 @@ def _written(path: Path, start: MemoryStore) -> Path:
         store.commit([Put(TABLES[name], item)], new_id())
     store.close()
     return path
+
+
+def _empty(client: Any, table: str, key: Sequence[str]) -> None:
+    """Delete what lies in a table: less than one page."""
+    names = {f"#{number}": name for number, name in enumerate(key)}
+    lying = client.scan(
+        TableName=table,
+        ConsistentRead=True,
+        ProjectionExpression=",".join(names),
+        ExpressionAttributeNames=names,
+    )["Items"]
+    for item in lying:
+        client.delete_item(TableName=table, Key=item)
+
+
+class Kept(Around):
+    """A store that stays open for the next run."""
+
+    def close(self) -> None:
+        """Let nobody close it."""
+
+
+@pytest.fixture(scope="module")
+def dynamodb() -> Iterator[Begin]:
+    """Return what puts a start into one set of tables of DynamoDB Local, in the place of whatever lies there."""
+    server = local_dynamodb()
+    engine = with_tables(dynamodb_without_tables(server))
+    client = boto3.client("dynamodb", region_name=engine.region, endpoint_url=server.endpoint)
+    prefix = urlsplit(engine.url).netloc
+    with closing(engine.open()) as store:
+
+        def begin(start: World) -> Store:
+            for table in ALL:
+                _empty(client, prefix + table.name, [table.partition, *([table.sort] if table.sort else [])])
+            rows = [Put(TABLES[name], item) for name, item in start.store.everything()]
+            for first in range(0, len(rows), MOST):
+                store.commit(rows[first : first + MOST], new_id())
+            return Kept(store)
+
+        yield begin
+        client.close()
 
 
 def in_memory(start: World) -> Store:
@@ -134,3 +185,10 @@ def test_in_memory(row: tuple[str, str], fault: Fault) -> None:
 def test_on_sqlite(row: tuple[str, str], fault: Fault, sqlite: Begin) -> None:
     """The same on a file."""
     check(sqlite, row, fault)
+
+
+@pytest.mark.parametrize("fault", Fault if is_long() else (Fault.ANSWER_LOST, Fault.CONFLICT), ids=lambda f: f.name)
+@pytest.mark.parametrize("row", [row for row in ROWS if row[0] in ON_DISK[: 1 + is_long()]], ids=" - ".join)
+def test_on_dynamodb(row: tuple[str, str], fault: Fault, dynamodb: Begin) -> None:
+    """The same on DynamoDB Local; but for the long size only what an engine has a part in, in one start."""
+    check(dynamodb, row, fault)

@@ -10,7 +10,7 @@ from common.book import AccountState, Book, BoundDevice, Session
 from common.clock import from_millis, to_millis
 from common.liveness import SessionRules
 
-T0 = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
+T0 = datetime(2036, 11, 21, 9, 0, tzinfo=UTC)
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 MILLISECOND = timedelta(milliseconds=1)
 RULES = SessionRules(limit=1, idle=DAY)
