@@ -95,7 +95,7 @@ class Bookkeeper:
         self._clock = clock
         self._deadline = deadline
         self._pause = pause
-        self._books: Memo[str, tuple[Item, Book]] = Memo(_MOST_BOOKS)
+        self._books: Memo[str, tuple[Key, Item, Book]] = Memo(_MOST_BOOKS)
         self._queues = tuple(threading.Lock() for _ in range(_QUEUES))
 
     def read(self, user_uuid: str) -> Book | None:
@@ -103,11 +103,12 @@ class Bookkeeper:
 
         The store is asked every time; only what an unchanged item says is not worked out anew.
         """
-        item = self._store.get(SESSIONS.key(user_uuid))
         known = self._books.get(user_uuid)
-        if known is not None and known[0] is item:  # the very bytes that were read before
-            return known[1]
-        return None if item is None else self._books.put(user_uuid, (item, Book.from_item(item)))[1]
+        key = SESSIONS.key(user_uuid) if known is None else known[0]
+        item = self._store.get(key)
+        if known is not None and known[1] is item:  # the very bytes that were read before
+            return known[2]
+        return None if item is None else self._books.put(user_uuid, (key, item, Book.from_item(item)))[2]
 
     def create(self, draft: Draft, writes: Sequence[Write], origin: Origin) -> None:
         """Write a new user's book with its first history entry and its companions.

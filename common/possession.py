@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from common.clock import Clock, to_millis
 from common.crypto.dpop import ALGORITHMS, CLOCKS_APART, BadProof, DpopProof, check_request, read_proof, token_hash
@@ -22,8 +23,7 @@ NONCE_SLICE = timedelta(minutes=1)
 """A nonce is good in the slice of time in which it was given, and in the next one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Presented:
+class Presented(NamedTuple):
     """A request's credentials: how the token was presented, and the proofs beside it, for this method and URL.
 
     `url` is known from the settings, or told by a proxy that is listed; it never comes from the Host header.

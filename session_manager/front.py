@@ -11,7 +11,6 @@ from typing import Any, TypeAlias
 
 import orjson
 
-from common.book import Session
 from common.granting import Caller
 from common.memo import Memo
 from common.patience import REQUEST_SECONDS, at_most
@@ -21,7 +20,7 @@ from session_manager.schemas import verify_fields, verify_headers
 
 Environ: TypeAlias = dict[str, Any]
 StartResponse: TypeAlias = Callable[..., Any]
-_Written: TypeAlias = tuple[Session, str, list[tuple[str, str]], bytes]
+_Written: TypeAlias = tuple[Caller, list[tuple[str, str]], bytes]
 WsgiApp: TypeAlias = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 _PATHS = frozenset({"/session/verify", "/session/verify/"})
@@ -61,14 +60,14 @@ class Front:
         return caller
 
     def _answer(self, caller: Caller, start_response: StartResponse) -> Sequence[bytes]:
-        """Write the answer; for the very session, as the book has it, that was answered before, the same bytes."""
+        """Write the answer; for the caller that was answered before, by the same book and token, the same bytes."""
         known = self._written.get(caller.session.session_id)
-        if known is None or known[0] is not caller.session or known[1] != caller.username:
+        if known is None or known[0] is not caller:
             known = self._written.put(caller.session.session_id, self._write(caller))
-        start_response("200 OK", list(known[2]))
-        return (known[3],)
+        start_response("200 OK", list(known[1]))
+        return [known[2]]  # a list is sent at once, any other iterable piece by piece
 
     def _write(self, caller: Caller) -> _Written:
         body = orjson.dumps({"success": True, "active": True, **verify_fields(caller)})
         own = [*verify_headers(caller).items(), ("Content-Length", str(len(body)))]
-        return caller.session, caller.username, self._headers + own, body
+        return caller, self._headers + own, body

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from common.admission import Newcomer
-from common.book import Session
+from common.book import Book, Session
 from common.bookkeeping import Bookkeeper, Change, NoSuchUser, Snapshot
 from common.clock import Clock
 from common.crypto.tokens import AccessTokens, Claims, ForgedToken, MacTokens
@@ -21,16 +21,33 @@ from common.granting import Caller, Grant
 from common.history import Entry, FailedLogin, Origin, Reason
 from common.ids import new_id
 from common.liveness import SessionGone, live_sessions, require_live
+from common.memo import Memo
 from common.possession import Possessions, Presented, reading, used_up
 from session_manager.config import SessionSettings
 from session_manager.session_db import SessionDb
 from session_manager.session_model import Repeated, Reused, Rotated, is_worth_a_touch, opened, rotate
-from session_manager.verification import verify
+from session_manager.verification import good_until, verify
+
+_MOST_CALLERS = 8192
+"""Sessions whose last verdict is remembered, for each process: as many as are verified at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """That a caller is good, by these very claims and by this very book, as long as it is before `until`."""
+
+    claims: Claims
+    book: Book
+    caller: Caller
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What the use cases work with. `names` returns the user's devices' names by device id."""
+    """What the use cases work with. `names` returns the user's devices' names by device id.
+
+    `verdicts` remembers, by session, what follows from a token and a book alone; neither is believed because of it.
+    """
 
     bookkeeper: Bookkeeper
     sessions: SessionDb
@@ -40,6 +57,7 @@ class Desk:
     settings: SessionSettings
     clock: Clock
     possessions: Possessions
+    verdicts: Memo[str, Verdict] = field(default_factory=lambda: Memo(_MOST_CALLERS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +86,18 @@ def grant(desk: Desk, user_uuid: str, username: str, session: Session) -> Grant:
 def authenticate(desk: Desk, presented: Presented) -> Caller:
     """Return who calls: the signatures, and one strong read of the book, every time; nothing is written.
 
+    What `verify` said is said again only for the same claims and for the book that was read just now.
     Raises Refusal: INVALID_TOKEN, INVALID_DPOP_PROOF, USE_DPOP_NONCE, TOKEN_EXPIRED; SessionGone; StoreUnavailable.
     """
     claims = _read_access_token(desk, presented)
     book = desk.bookkeeper.read(claims.user_uuid)
-    return verify(claims=claims, book=book, rules=desk.settings.rules, now=desk.clock())
+    now, known = desk.clock(), desk.verdicts.get(claims.session_id)
+    if known is not None and known.book is book and known.claims is claims and now < known.until:
+        return known.caller
+    caller = verify(claims=claims, book=book, rules=desk.settings.rules, now=now)
+    if book is not None:
+        desk.verdicts.put(claims.session_id, Verdict(claims, book, caller, good_until(caller, desk.settings.rules)))
+    return caller
 
 
 def explain(desk: Desk, gone: SessionGone) -> Refusal:
@@ -83,6 +108,8 @@ def explain(desk: Desk, gone: SessionGone) -> Refusal:
 def touch(desk: Desk, caller: Caller) -> None:
     """Write down that a session was active, at most once a minute; nothing is recorded in the history."""
     idle, session_id = desk.settings.rules.idle, caller.session.session_id
+    if not is_worth_a_touch(caller.session, idle, desk.clock()):
+        return
 
     def seen(snapshot: Snapshot) -> Change[None]:
         session = require_live(snapshot.book, session_id, desk.settings.rules, snapshot.now)
@@ -90,8 +117,7 @@ def touch(desk: Desk, caller: Caller) -> None:
             return Change(None)
         return Change(None, snapshot.draft.touched(session, snapshot.now))
 
-    if is_worth_a_touch(caller.session, idle, desk.clock()):
-        desk.bookkeeper.change(caller.user_uuid, seen)
+    desk.bookkeeper.change(caller.user_uuid, seen)
 
 
 def refresh(desk: Desk, refresh_token: str, origin: Origin) -> Grant:

@@ -12,7 +12,7 @@ from common.crypto.tokens import Claims
 from common.errors import Code, Refusal
 from common.granting import Caller
 from common.history import Reason
-from common.liveness import SessionGone, SessionRules, require_live
+from common.liveness import SessionGone, SessionRules, deadline, require_live
 
 
 def verify(*, claims: Claims, book: Book | None, rules: SessionRules, now: datetime) -> Caller:
@@ -29,3 +29,11 @@ def verify(*, claims: Claims, book: Book | None, rules: SessionRules, now: datet
     if claims.expires_at <= now:
         raise Refusal(Code.TOKEN_EXPIRED)
     return Caller(claims.user_uuid, claims.username, session, claims.expires_at)
+
+
+def good_until(caller: Caller, rules: SessionRules) -> datetime:
+    """Return the moment before which `verify` says the same again of the same claims and book; from it on it refuses.
+
+    Time is the only thing in it that changes by itself, and all that time does to a session is to end it.
+    """
+    return min(deadline(caller.session, rules), caller.expires_at)

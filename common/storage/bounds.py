@@ -31,6 +31,8 @@ def can_hold(key: Key) -> bool:
 
     Raises ValueError if the sort key is missing, too much or of the wrong kind: that is a fault of ours.
     """
+    if key.sort is None and key.table.sort is None:  # most reads are of books
+        return _can_be_key(key.partition)
     kind = None if key.table.sort is None else int if key.table.sort_is_number else str
     if (kind is None) != (key.sort is None) or not isinstance(key.sort, kind or object):
         raise ValueError(f"the sort key of {key.table.name} must be {kind.__name__ if kind else 'absent'}")
@@ -49,7 +51,14 @@ def can_query(table: Table, partition: str, after: Sort | None, limit: int) -> b
 def _can_be_key(part: object) -> bool:
     if isinstance(part, int):
         return _LOWEST <= part <= _HIGHEST
-    return isinstance(part, str) and _is_text(part) and 1 <= len(part.encode()) <= LONGEST_KEY
+    if not isinstance(part, str):
+        return False
+    return 1 <= (len(part) if part.isascii() else _length(part)) <= LONGEST_KEY
+
+
+def _length(text: str) -> int:
+    """Return how many bytes it takes as UTF-8, 0 if it cannot be written so."""
+    return len(text.encode()) if _is_text(text) else 0
 
 
 def _is_text(text: str) -> bool:

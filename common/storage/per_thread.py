@@ -37,19 +37,18 @@ class PerThread(Generic[T]):
 
     def use(self) -> AbstractContextManager[T]:
         """Give the thread's own thing; nobody closes it meanwhile. Not to be nested. Raises what `open_one` raises."""
-        return self._slot()
+        slot: _Slot[T] | None = getattr(self._local, "slot", None)
+        return slot or self._new_slot()
 
     def close(self) -> None:
         """Close all that is open, after the calls under way; the next use opens again."""
         self._pause()
         self._resume()
 
-    def _slot(self) -> _Slot[T]:
-        slot: _Slot[T] | None = getattr(self._local, "slot", None)
-        if slot is None:
-            with self._gate:
-                slot = self._local.slot = _Slot(self._open_one)
-                self._slots.add(slot)
+    def _new_slot(self) -> _Slot[T]:
+        with self._gate:
+            slot = self._local.slot = _Slot(self._open_one)
+            self._slots.add(slot)
         return slot
 
     def _pause(self) -> None:

@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -74,7 +75,7 @@ class SqliteStore:
         """See `Store.get`."""
         if not can_hold(key):
             return None
-        rows = self._read(_SELECT.format(key.table.name), _where(key))
+        rows = self._read(_select(key.table.name), _where(key))
         return self._decoded(rows[0][0]) if rows else None
 
     def query(
@@ -116,7 +117,10 @@ class SqliteStore:
 
     def _read(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
         with self._connections.use() as connection:
-            return self._patiently(lambda: connection.execute(statement, values).fetchall())
+            try:
+                return connection.execute(statement, values).fetchall()
+            except sqlite3.Error as error:
+                return self._patiently(lambda: connection.execute(statement, values).fetchall(), error)
 
     def _purge(self, connection: sqlite3.Connection) -> None:
         connection.execute(_FORGET, (_REQUESTS_PURGED,))
@@ -140,20 +144,26 @@ class SqliteStore:
                 raise
             _finish(connection)
 
-    def _patiently(self, run: Callable[[], R]) -> R:
-        """Run something again while the file is locked, up to the wait; the last error becomes StoreUnavailable."""
+    def _patiently(self, run: Callable[[], R], error: sqlite3.Error | None = None) -> R:
+        """Run something again while the file is locked, up to the wait; the last error becomes StoreUnavailable.
+
+        `error`: what the first run ended with, where it was made already.
+        """
         patience: Patience | None = None  # most runs need none
         while True:
-            try:
-                return run()
-            except sqlite3.Error as error:
-                if not _is_busy(error):
-                    raise _unavailable(error) from error
-                patience = patience or Patience(0 if self._rest.is_on() else self._wait)
-                if not patience.left():
-                    self._rest.begin()
-                    raise _unavailable(error) from error
+            if error is None:
+                try:
+                    return run()
+                except sqlite3.Error as caught:
+                    error = caught
+            if not _is_busy(error):
+                raise _unavailable(error) from error
+            patience = patience or Patience(0 if self._rest.is_on() else self._wait)
+            if not patience.left():
+                self._rest.begin()
+                raise _unavailable(error) from error
             time.sleep(_LOOK_AGAIN_SECONDS)
+            error = None
 
     def _open(self) -> sqlite3.Connection:
         # Used by one thread at a time; only the closing may come from another.
@@ -203,6 +213,12 @@ _FORGET = """DELETE FROM commit_requests WHERE rowid IN (
     SELECT rowid FROM commit_requests WHERE expires_at < CAST(strftime('%s', 'now') AS INTEGER) LIMIT ?)"""
 
 
+@cache
+def _select(table: str) -> str:
+    """Return the statement that reads an item: the same text each time, for it is looked up by its hash."""
+    return _SELECT.format(table)
+
+
 def _was_done(connection: sqlite3.Connection, request_id: str, content: bytes) -> bool:
     row = connection.execute(_RECALL, (request_id,)).fetchone()
     if row is not None and row[0] != content:
@@ -213,7 +229,7 @@ def _was_done(connection: sqlite3.Connection, request_id: str, content: bytes) -
 def _holds(connection: sqlite3.Connection, write: Write) -> bool:
     if write.when is None:
         return True
-    row = connection.execute(_SELECT.format(write.key.table.name), _where(write.key)).fetchone()
+    row = connection.execute(_select(write.key.table.name), _where(write.key)).fetchone()
     return holds(write.when, None if row is None else orjson.loads(row[0]))
 
 

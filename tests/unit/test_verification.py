@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from common.book import AccountState, Book
 from common.crypto.tokens import Claims
@@ -13,7 +15,7 @@ from common.errors import Code, Refusal
 from common.granting import Caller
 from common.history import Reason
 from common.liveness import SessionGone, SessionRules
-from session_manager.verification import verify
+from session_manager.verification import good_until, verify
 from tests.unit.making import DAY, HOUR, MILLISECOND, MINUTE, T0, a_book, a_session
 
 RULES = SessionRules(limit=1, idle=HOUR)
@@ -96,3 +98,22 @@ def test_a_session_past_its_absolute_end_is_refused() -> None:
 def test_a_token_far_beyond_its_session_is_no_reason_to_let_it_live() -> None:
     """The book decides."""
     assert outcome(BOOK, T0 + DAY, replace(CLAIMS, expires_at=T0 + 9 * DAY)) is Reason.EXPIRED
+
+
+TIMES = st.integers(0, 7_200_000).map(lambda millis: T0 + timedelta(milliseconds=millis))
+
+
+@given(ends_at=TIMES, last_seen_at=TIMES, expires_at=TIMES, asked=TIMES, again=TIMES)
+def test_a_verdict_is_the_same_until_the_moment_that_it_names(
+    ends_at: datetime, last_seen_at: datetime, expires_at: datetime, asked: datetime, again: datetime
+) -> None:
+    """Whenever it is asked for again, earlier too: before that moment the same caller, from it on a refusal."""
+    book = BOOK.updated(replace(BOOK.sessions["s"], last_seen_at=last_seen_at, ends_at=ends_at))
+    claims = replace(CLAIMS, expires_at=expires_at)
+    caller = outcome(book, asked, claims)
+    if isinstance(caller, Caller):
+        until = good_until(caller, RULES)
+        assert asked < until
+        assert (outcome(book, again, claims) == caller) == (again < until)
+        assert outcome(book, until - MILLISECOND, claims) == caller
+        assert outcome(book, until, claims) != caller
