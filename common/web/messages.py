@@ -54,7 +54,7 @@ REGISTERED = Text(
     "Registered. Keep the private keys: they are shown only once.",
     "登録しました。秘密鍵は一度しか表示されません。保管してください。",
 )
-REGISTERED_OWN = Text("Registered, with the device's own key.", "端末自身の鍵で登録しました。")
+REGISTERED_OWN = Text("Registered, with the device's own key.", "登録しました。鍵はこの端末だけが持っています。")
 LOGGED_IN = Text("Logged in.", "ログインしました。")
 
 _ENDED = {
@@ -140,7 +140,7 @@ TEXTS: Mapping[Code, Texts] = {
     ),
     Code.BAD_CREDENTIALS: Texts(
         Text("Wrong name or password", "ユーザー名またはパスワードが違います"),
-        Text("Password does not match", "ユーザー名またはパスワードが一致しません。"),
+        Text("Password does not match", "ユーザー名またはパスワードが正しくありません。"),
     ),
     Code.CERTIFICATE_MISMATCH: Texts(
         Text("Unknown certificate", "クライアント証明書が一致しません"),

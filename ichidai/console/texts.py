@@ -29,6 +29,7 @@ TEXTS: Mapping[str, Text] = {
         "Your devices are registered with your account. When one too many logs in, you decide which one goes on.",
         "端末を登録して使うアカウントです。同時に使える台数を超えるときは、どの端末を使うかをあなたが決めます。",
     ),
+    "home_question_title": Text("When another device is active", "別の端末が使用中のとき"),
     "home_register": Text(
         "Make an account. This device gets a certificate of its own.",
         "アカウントを作ると、この端末に専用の証明書が発行されます。",
@@ -51,7 +52,7 @@ TEXTS: Mapping[str, Text] = {
     ),
     "have_account": Text("You have an account already?", "アカウントをお持ちの場合"),
     # join
-    "join": Text("Join with a QR code", "QRコードで参加"),
+    "join": Text("Join with a QR code", "QRコードで登録"),
     "join_lead": Text(
         "On a device that is logged in choose “Add a device”. Then scan the code it shows, or paste its text.",
         "ログイン中の端末で「端末を追加」を選び、表示されたコードを読み取るか、文字列を貼り付けてください。",
@@ -60,16 +61,16 @@ TEXTS: Mapping[str, Text] = {
     "stop_scan": Text("Stop the camera", "カメラを止める"),
     "camera_picture": Text("What the camera sees", "カメラの映像"),
     "choose_picture": Text("Choose a picture", "画像を選ぶ"),
-    "join_submit": Text("Join", "参加する"),
+    "join_submit": Text("Join", "登録する"),
     "qr_text": Text("QR code text", "QRコードの文字列"),
     "paste_hint": Text("Filled in by the scan, or pasted.", "読み取ると自動で入力されます。貼り付けもできます。"),
     "no_account": Text("No account yet?", "アカウントをお持ちでない場合"),
-    "to_registration": Text("Make an account", "新しく登録"),
+    "to_registration": Text("Make an account", "アカウントを作成"),
     # registered
     "done_title": Text("This device is registered", "この端末を登録しました"),
     "remembered": Text(
         "It names this device when you log in. This browser remembers it.",
-        "ログイン時にこの端末を示します。このブラウザに保存されました。",
+        "ログイン時にこの端末を識別するための値です。このブラウザに保存されました。",
     ),
     "keys_title": Text("Private keys", "秘密鍵"),
     "keys_lead": Text(
@@ -94,7 +95,7 @@ TEXTS: Mapping[str, Text] = {
     "add_step_1": Text("Show the code here.", "この画面にコードを表示します。"),
     "add_step_2": Text(
         "On the new device open “Join with a QR code” and scan it.",
-        "新しい端末で「QRコードで参加」を開き、読み取ります。",
+        "新しい端末で「QRコードで登録」を開き、コードを読み取ります。",
     ),
     "add_step_3": Text("Enter your username and password there.", "その端末でユーザー名とパスワードを入力します。"),
     "add_lead": Text("Your password, to make sure it is you.", "本人確認のため、パスワードを入力してください。"),
@@ -112,8 +113,9 @@ TEXTS: Mapping[str, Text] = {
     "to_register": Text("This device is not registered yet?", "この端末が未登録の場合"),
     # the question
     "in_use": Text("Already in use", "使用中です"),
-    "active_since": Text("Logged in", "ログイン"),
-    "last_seen": Text("Last seen", "最終利用"),
+    "active_since": Text("Logged in", "ログイン日時"),
+    "last_seen": Text("Last seen", "最終利用日時"),
+    "colon": Text(": ", "："),
     "continue": Text("Continue", "続ける"),
     # logged in
     "logged_in_as": Text("You are logged in as", "ログイン中のユーザー"),
@@ -133,10 +135,14 @@ TEXTS: Mapping[str, Text] = {
     "rename": Text("Rename", "名前を変更"),
     "rename_title": Text("Rename the device", "端末名の変更"),
     "remove": Text("Remove", "登録を解除"),
-    "remove_title": Text("Remove this device:", "この端末の登録を解除："),
+    "remove_title": Text("Remove this device:", "端末の登録を解除："),
     "remove_lead": Text(
         "It is logged out at once and its certificate is revoked. To use it again it must join anew.",
-        "この端末はすぐにログアウトされ、証明書は失効します。もう一度使うには、改めて参加が必要です。",
+        "解除するとすぐにログアウトされ、証明書は失効します。もう一度使うには、改めて登録が必要です。",
+    ),
+    "remove_own": Text(
+        "It is the device that you are using: you will be logged out here.",
+        "いまお使いの端末です。解除すると、ここからもログアウトします。",
     ),
     # sessions
     "sessions": Text("Sessions", "セッション"),
@@ -149,7 +155,7 @@ TEXTS: Mapping[str, Text] = {
     "history": Text("History", "履歴"),
     "show_more": Text("Show more", "さらに表示"),
     # the end
-    "ended_elsewhere": Text("Signed out elsewhere", "別の場所でログアウトされました"),
+    "ended_elsewhere": Text("Signed out elsewhere", "別の場所での操作によりログアウトされました"),
     "by_device": Text("By", "操作した端末"),
     "when": Text("When", "日時"),
     "log_in_again": Text("Log in again", "もう一度ログイン"),
@@ -172,14 +178,15 @@ SAID: Mapping[str, Text] = {
     "pairing_over": Text(
         "The code has expired. Show a new one.", "コードの期限が切れました。新しいコードを表示してください。"
     ),
-    "redeemed": Text("{device} has joined ({time}).", "{device}が参加しました（{time}）。"),
+    "wrong_password": Text("The password is wrong.", "パスワードが正しくありません。"),
+    "redeemed": Text("{device} has joined ({time}).", "{device}が追加されました（{time}）。"),
     "no_fingerprint": Text(
         "This browser does not know its device's fingerprint, so it cannot add a device.",
         "この端末のフィンガープリントが不明なため、端末を追加できません。",
     ),
     "not_registered": Text(
         "This browser is not a registered device yet. Join with a QR code, or make an account.",
-        "このブラウザはまだ端末として登録されていません。QRコードで参加するか、新しく登録してください。",
+        "このブラウザはまだ端末として登録されていません。QRコードで登録するか、アカウントを作成してください。",
     ),
     "no_camera": Text(
         "The camera cannot be used. Choose a picture of the code, or paste its text.",
@@ -203,6 +210,10 @@ SAID: Mapping[str, Text] = {
     "renamed": Text("The device has a new name.", "端末名を変更しました。"),
     "removed": Text("The device was removed.", "端末の登録を解除しました。"),
     "session_over": Text("The session was ended.", "セッションを終了しました。"),
+    "removed_here": Text(
+        "You removed this device from your account. To use it again, join with a QR code.",
+        "この端末の登録を解除しました。もう一度使うには、QRコードで登録してください。",
+    ),
     "ended": Text("Signed out", "ログアウトしました"),
     "ended_elsewhere": TEXTS["ended_elsewhere"],
     "event_registered": Text("Account registered", "アカウントを登録"),
@@ -214,7 +225,7 @@ SAID: Mapping[str, Text] = {
     "event_login": Text("Logged in", "ログイン"),
     "event_login-failed": Text("Wrong password", "パスワードの誤り"),
     "event_session-ended": Text("Session ended", "セッションの終了"),
-    "why_taken-over": Text("Another device took its place.", "別の端末に切り替えられました。"),
+    "why_taken-over": Text("Another device took its place.", "別の端末でのログインに切り替えられました。"),
     "why_forced-out": Text("Logged out from another device.", "別の端末からログアウトされました。"),
     "why_evicted": Text(
         "Another device logged in and the limit was reached.", "別の端末のログインで上限に達したため終了しました。"
@@ -224,10 +235,50 @@ SAID: Mapping[str, Text] = {
     "why_expired": Text("Too long without activity.", "一定時間操作がなかったため終了しました。"),
     "why_device-unbound": Text("The device was removed from the account.", "端末の登録が解除されました。"),
     "why_password-changed": Text("The password was changed.", "パスワードが変更されました。"),
-    "why_refresh-reused": Text("An old refresh token was used again.", "古いリフレッシュトークンが再使用されました。"),
+    "why_refresh-reused": Text(
+        "An old copy of this login was used, so it was ended.", "古いログイン情報が使われたため、安全のために終了しました。"
+    ),
     "why_revoked": Text("Ended from another session.", "別のセッションから終了されました。"),
     "why_over-limit": Text("The limit of active devices was lowered.", "同時利用の上限が引き下げられました。"),
     "why_ended": Text("The session has ended.", "セッションは終了しました。"),
+    # What the server says to programs is said to people so: with the way out that these pages have. After the code of an
+    # unreadable request comes the field that is meant.
+    "certificate-mismatch": Text(
+        "This browser is not a device of this account. Join with a QR code.",
+        "このブラウザは、このアカウントの端末として登録されていません。QRコードで登録してください。",
+    ),
+    "certificate-revoked": Text(
+        "This device was removed from the account. To use it again, join with a QR code.",
+        "この端末の登録は解除されています。もう一度使うには、QRコードで登録してください。",
+    ),
+    "certificate-expired": Text(
+        "This device's certificate has expired. Join with a QR code again.",
+        "この端末の証明書は有効期限が切れています。もう一度QRコードで登録してください。",
+    ),
+    "pairing-token-spent": Text(
+        "This code was used, or has expired. Show a new one on a device that is logged in.",
+        "このコードは使用済みか、期限が切れています。ログイン中の端末で新しいコードを表示してください。",
+    ),
+    "takeover-spent": Text(
+        "The question was left open too long. Log in again.", "確認の有効期限が切れました。もう一度ログインしてください。"
+    ),
+    "last-device": Text(
+        "The last device cannot be removed. Add another one first.",
+        "最後の端末は解除できません。先に別の端末を追加してください。",
+    ),
+    "invalid-request_username": Text(
+        "A username has 1 to 64 characters.", "ユーザー名は1～64文字で入力してください。"
+    ),
+    "invalid-request_email": Text(
+        "Enter a mail address, such as name@example.com.",
+        "メールアドレスの形式が正しくありません（例：name@example.com）。",
+    ),
+    "invalid-request_device_name": Text(
+        "A device name has 1 to 64 characters.", "端末名は1～64文字で入力してください。"
+    ),
+    "invalid-request_client_cert_fp": Text(
+        "A fingerprint has 64 digits, 0–9 and a–f.", "フィンガープリントは64桁（0～9、a～f）で入力してください。"
+    ),
 }
 """What the modules say."""
 

@@ -97,6 +97,16 @@ def test_the_language_switch(window: Window) -> None:
     expect(window.heading("Register")).to_be_visible()
 
 
+def test_a_refusal_is_in_the_language_of_the_page(open_window: Windows) -> None:
+    """Also where the server tells programs in English what is wrong with a field."""
+    page = open_window(locale="ja-JP").page
+    page.goto("/registration/")
+    for label, value in {"ユーザー名": "花子", "メールアドレス": "hanako", "パスワード": "correct horse 42"}.items():
+        page.get_by_label(label, exact=True).fill(value)
+    page.get_by_role("button", name="登録する").click()
+    expect(page.get_by_role("alert")).to_have_text("メールアドレスの形式が正しくありません（例：name@example.com）。")
+
+
 def test_motion_is_reduced_for_whoever_asks(open_window: Windows) -> None:
     """No animation, no transition."""
     for wish, moves in (("reduce", False), ("no-preference", True)):

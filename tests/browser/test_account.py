@@ -9,10 +9,13 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.browser.conftest import CHEAP
-from tests.browser.window import Person, Window, somebody
+from tests.browser.window import SMALL, Person, Window, somebody
 from tests.servers import Suite, combined
 
 Windows = Callable[..., Window]
+
+REMOVED = "This device was removed from the account. To use it again, join with a QR code."
+LONG_NAME = "会社支給のノートパソコン二号機（東京オフィス七階、窓側の席、青いラベルのもの、二〇二六年導入）"
 
 
 @pytest.fixture
@@ -55,10 +58,56 @@ def test_devices(two: tuple[Person, Window, Window]) -> None:
     expect(phone.page.get_by_text("The device was removed.")).to_be_visible()
     expect(row(phone, "作業用PC")).to_be_hidden()
     laptop.send_login(person)
-    expect(laptop.page.get_by_role("alert")).to_have_text("The device was removed and its certificate revoked.")
+    expect(laptop.page.get_by_role("alert")).to_have_text(REMOVED)
     phone.button("Remove: Phone").click()
     phone.button("Remove").click()
-    expect(phone.page.get_by_role("alert")).to_have_text("The last device of an account cannot be removed.")
+    expect(phone.page.get_by_role("alert")).to_contain_text("Add another one first.")
+
+
+def test_removing_the_device_in_use(two: tuple[Person, Window, Window]) -> None:
+    """Its own page says that it was done here, in every tab, and offers to join again; for the other nothing changes."""
+    person, phone, laptop = two
+    second = laptop.tab("/#devices")
+    laptop.page.goto("/#devices")
+    laptop.button("Remove: Phone").click()
+    expect(laptop.page.get_by_text("the device that you are using")).to_be_hidden()
+    laptop.button("Cancel").click()
+    laptop.button("Remove: Laptop").click()
+    expect(laptop.page.get_by_text("the device that you are using")).to_be_visible()
+    laptop.button("Remove").click()
+    for tab in (laptop.page, second):
+        expect(tab.get_by_role("heading", name="Signed out", exact=True)).to_be_visible()
+        expect(tab.get_by_text("You removed this device")).to_be_visible()
+        expect(tab.get_by_text("Was it not you?")).to_be_hidden()
+        expect(tab.get_by_role("link", name="Log in again")).to_be_hidden()
+    laptop.page.get_by_role("link", name="Join with a QR code").click()
+    expect(laptop.heading("Join with a QR code")).to_be_visible()
+    phone.page.reload()
+    phone.is_inside(person)
+
+
+def test_a_device_removed_from_elsewhere(two: tuple[Person, Window, Window]) -> None:
+    """Its page says so, by which device, and offers to join again, as to log in would be refused."""
+    _, phone, laptop = two
+    phone.page.goto("/#devices")
+    phone.button("Remove: Laptop").click()
+    phone.button("Remove").click()
+    expect(laptop.heading("Signed out elsewhere")).to_be_visible(timeout=10_000)
+    expect(laptop.page.get_by_text("Was it not you?")).to_be_visible()
+    expect(laptop.page.get_by_role("link", name="Log in again")).to_be_hidden()
+    expect(laptop.page.get_by_role("link", name="Join with a QR code")).to_be_visible()
+
+
+def test_a_long_name_on_a_small_screen(open_window: Windows, pool: Callable[..., Suite]) -> None:
+    """Nothing sticks out of 320 px, wherever the name is shown."""
+    base = pool(MAX_CONCURRENT_DEVICES="2").servers[0].base
+    person, phone = somebody(), open_window(base, viewport=SMALL)
+    phone.register(person, LONG_NAME)
+    phone.log_in(person)
+    for path in ("/", "/#devices", "/#sessions", "/#history"):
+        phone.page.goto(path)
+        expect(phone.page.get_by_text(LONG_NAME).first).to_be_visible()
+        assert phone.page.evaluate("document.documentElement.scrollWidth") == SMALL["width"]
 
 
 def test_sessions_and_history(two: tuple[Person, Window, Window]) -> None:
@@ -98,7 +147,7 @@ def test_the_password_is_asked_for_again(
     expect(phone.page.get_by_label("Password", exact=True)).to_be_focused()
     phone.fill({"Password": "not the password"})
     phone.button("Remove").click()
-    expect(phone.page.get_by_role("alert")).to_be_visible()
+    expect(phone.page.get_by_role("alert")).to_have_text("The password is wrong.")
     phone.fill({"Password": person.password})
     phone.button("Remove").click()
     expect(phone.page.get_by_text("The device was removed.")).to_be_visible()

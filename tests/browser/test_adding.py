@@ -60,6 +60,26 @@ def test_pairing_by_a_picture(open_window: Windows, tmp_path: Path) -> None:
         expect(phone.page.get_by_role("heading", name=name)).to_be_visible()
 
 
+def test_what_is_said_of_a_wrong_password_and_a_spent_code(open_window: Windows) -> None:
+    """Each with what to do; nothing else was asked for than the password, so nothing else is doubted."""
+    person, phone, laptop, tablet = somebody(), open_window(), open_window(), open_window()
+    phone.register(person)
+    phone.log_in(person)
+    phone.button("Add a device").click()
+    phone.fill({"Password": "not the password"})
+    phone.button("Show the code").click()
+    expect(phone.page.get_by_role("alert")).to_have_text("The password is wrong.")
+    phone.fill({"Password": person.password})
+    phone.button("Show the code").click()
+    expect(phone.page.get_by_role("img", name="QR code that lets another device join")).to_be_visible()
+    code = phone.page.get_by_label("QR code text").input_value()
+    laptop.join(person, code)
+    tablet.page.goto("/registration/#join")
+    tablet.fill({"QR code text": code, "Username": person.username, "Password": person.password})
+    tablet.button("Join").click()
+    expect(tablet.page.get_by_role("alert")).to_contain_text("Show a new one on a device that is logged in.")
+
+
 def filmed(qr_png: str, path: Path) -> None:
     """Write a film of a code held before a camera, as Chromium's pretended camera plays it (a row of JPEG pictures)."""
     code = Image.open(io.BytesIO(base64.b64decode(qr_png.split(",")[1]))).convert("RGB").resize((380, 380))

@@ -98,7 +98,7 @@ def test_the_question_in_japanese(open_window: Windows) -> None:
     phone.log_in(person)
     laptop.page.goto("/registration/#join")
     laptop.fill({"QRコードの文字列": code, "ユーザー名": person.username, "パスワード": person.password})
-    laptop.button("参加する").click()
+    laptop.button("登録する").click()
     laptop.button("ログイン").click()
     dialog = laptop.page.get_by_role("dialog", name="使用中です")
     expect(dialog).to_contain_text(

@@ -145,6 +145,14 @@ export class Ichidai {
     await this._session.end({ reason: "logged-out" });
   }
 
+  /**
+   * Let every tab know that the session is over by something that was done here, such as this device's removal.
+   * @param {string} reason
+   */
+  async leave(reason) {
+    await this._session.end({ reason, here: true });
+  }
+
   /** Say which device this browser is for the account that is logged in, or undefined. */
   async device() {
     return this.session ? this._devices.of(this.session.username) : undefined;

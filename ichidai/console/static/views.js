@@ -96,6 +96,10 @@ export function say(root, words, { bad = false, name = "notice" } = {}) {
   notice.textContent = words ?? "";
 }
 
+/** Return what a person is told of a failure: our own words where we have some, else the server's. */
+export const wordsFor = ({ code, document, message }) =>
+  text(`${code}_${document?.field}`) ?? text(code) ?? message;
+
 /** Run something for a person, once at a time; a failure is said in the view. */
 export async function attempt(root, work) {
   if (root.getAttribute("aria-busy") === "true") return;
@@ -104,7 +108,7 @@ export async function attempt(root, work) {
   try {
     await work();
   } catch (failure) {
-    say(root, text(failure.code) ?? failure.message, { bad: true });
+    say(root, wordsFor(failure), { bad: true });
   } finally {
     root.removeAttribute("aria-busy");
   }

@@ -11,7 +11,8 @@ const TRIES = 3; // within the 10 s in which the server gives a lost answer agai
 
 /**
  * @typedef {{username: string, user_uuid: string, session_id: string, device_id: string, login_at: string}} Facts
- * @typedef {{reason: string, detail?: string, at?: string, by_device?: string}} Ending
+ * @typedef {{reason: string, detail?: string, at?: string, by_device?: string, here?: boolean}} Ending
+ *   `here`: by something that was done in this browser
  */
 
 export class Session {

@@ -16,7 +16,9 @@ export function mount(root) {
     whileLoggedIn(async () => {
       if (!latest()) throw new Error(text("no_fingerprint"));
       const known = await deviceIds();
-      const code = await ichidai.pairingCode({ password });
+      const code = await ichidai.pairingCode({ password }).catch((problem) => {
+        throw problem.code === "bad-credentials" ? new Error(text("wrong_password")) : problem;
+      });
       form.reset();
       form.hidden = true;
       part(root, "waiting").hidden = false;

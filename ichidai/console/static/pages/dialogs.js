@@ -1,6 +1,6 @@
 /** The dialogs about a device: another name for it, and its removal. */
 import { ichidai } from "../suite.js";
-import { attempt, dialog as dialogOf, fill, open, part, say } from "../views.js";
+import { attempt, dialog as dialogOf, fill, open, part, say, text } from "../views.js";
 
 /** Ask for another name; say whether the device has it now. */
 export function askToRename({ device_id, device_name }) {
@@ -22,6 +22,7 @@ export function askToRemove({ device_id, device_name, fingerprint, current }) {
   password.value = "";
   username.value = ichidai.session.username;
   again.hidden = true;
+  part(dialog, "own").hidden = !current;
   return untilDone(dialog, async () => {
     try {
       await ichidai.post("/device/unbind", { device_id, ...(password.value && { password: password.value }) });
@@ -31,10 +32,10 @@ export function askToRemove({ device_id, device_name, fingerprint, current }) {
         password.focus();
         return false;
       }
-      throw problem;
+      throw problem.code === "reauthenticate" ? new Error(text("wrong_password")) : problem;
     }
     await ichidai.forgetDevice(fingerprint);
-    if (current) await ichidai.check().catch(() => {});
+    if (current) await ichidai.leave("device-unbound");
     return true;
   });
 }

@@ -5,7 +5,7 @@ import { fill, part, text } from "../views.js";
 import { loadInside } from "./inside.js";
 import { afterLogout } from "./shell.js";
 
-const NOBODY_ELSE = ["expired"];
+const NOBODY_ELSE = ["expired", "over-limit"];
 
 export function mount(root) {
   ichidai.onSessionBegun(() => loadInside().then(() => render()));
@@ -16,13 +16,17 @@ export function mount(root) {
   });
 }
 
-function display(root, { reason, detail, at, by_device }) {
-  const title = text(NOBODY_ELSE.includes(reason) ? "ended" : "ended_elsewhere");
+function display(root, { reason, detail, at, by_device, here = false }) {
+  const elsewhere = !here && !NOBODY_ELSE.includes(reason);
+  const title = text(elsewhere ? "ended_elsewhere" : "ended");
+  const why = here ? text("removed_here") : (text(`why_${reason}`) ?? detail ?? text("why_ended"));
   root.dataset.title = title;
-  fill(root, { title, detail: text(`why_${reason}`) ?? detail ?? text("why_ended"), by_device: by_device ?? null });
-  fill(root, { at: at ?? new Date().toISOString() });
+  fill(root, { title, detail: why, by_device: by_device ?? null, at: at ?? new Date().toISOString() });
   part(root, "by").hidden = !by_device;
-  part(root, "own").hidden = true;
+  part(root, "not_you").hidden = !elsewhere;
+  const join = reason === "device-unbound" ? part(root, "join") : null;
+  part(root, "login").hidden = Boolean(join);
+  if (part(root, "join")) part(root, "join").hidden = !join;
   history.replaceState(null, "", location.pathname === "/login" ? "/login" : "/");
   turnTo("ended");
 }

@@ -16,11 +16,8 @@ export function mount(root) {
   });
   onSubmit(root, form, async ({ client_cert_fp, ...credentials }) => {
     const fingerprint = client_cert_fp && tidied(client_cert_fp);
-    try {
-      if (await logIn(root, { ...credentials, fingerprint })) form.reset();
-    } finally {
-      form.elements.password.value = "";
-    }
+    form.elements.password.value = "";
+    if (await logIn(root, { ...credentials, fingerprint })) form.reset();
   });
 }
 
@@ -32,6 +29,7 @@ export function mount(root) {
 export async function logIn(root, credentials) {
   const answer = await ichidai.logIn(credentials).catch((problem) => {
     if (problem.code === "missing-fields" && !latest()) throw new Error(text("not_registered"));
+    if (problem.code === "certificate-mismatch" && credentials.fingerprint) throw new Error(problem.message);
     throw problem;
   });
   if (answer === null) {

@@ -1,7 +1,7 @@
 /** What surrounds the views: the language switch and the way out. */
 import { ichidai } from "../suite.js";
 import { go } from "../router.js";
-import { part, say, text, view } from "../views.js";
+import { part, say, text, view, wordsFor } from "../views.js";
 
 const YEAR_SECONDS = 31_536_000;
 
@@ -19,7 +19,7 @@ async function logOut(button) {
   try {
     await ichidai.logOut();
   } catch (problem) {
-    if (ichidai.session) say(document.querySelector("main > [data-view]"), text(problem.code) ?? problem.message, { bad: true });
+    if (ichidai.session) say(document.querySelector("main > [data-view]"), wordsFor(problem), { bad: true });
   } finally {
     button.disabled = false;
   }
