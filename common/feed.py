@@ -9,13 +9,13 @@ for being quick; whoever misses something learns it from the book.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from common.clock import from_millis, to_millis
-from common.history import Event, Kind, Reason
+from common.history import Entry, Event, Kind, Reason
 from common.storage.port import Item, Put, Store
 from common.storage.tables import FEED
 
@@ -50,6 +50,12 @@ def endings_in(user_uuid: str, events: Sequence[Event]) -> tuple[Ending, ...]:
         for event in events
         if event.kind is Kind.SESSION_ENDED and event.session_id and event.reason
     )
+
+
+def ending_among(user_uuid: str, entries: Iterable[Entry], session_id: str) -> Ending | None:
+    """Return a session's end, if the history's entries tell of it."""
+    endings = (ending for entry in entries for ending in endings_in(user_uuid, entry.events))
+    return next((ending for ending in endings if ending.session_id == session_id), None)
 
 
 def feed_put(endings: Sequence[Ending], change_no: int, now: datetime) -> Put:

@@ -6,7 +6,7 @@ Read in the order of `change_no`, the events of a user are the order in which th
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -142,12 +142,6 @@ def read_entries(store: Store, user_uuid: str, *, before: int | None, limit: int
     """Return up to `limit` entries with a number below `before` (None: all), newest first. Raises StoreUnavailable."""
     page = store.query(LOGIN_HISTORY, user_uuid, after=before, limit=limit, descending=True)
     return [_entry_from_item(item) for item in page.items]
-
-
-def why_ended(entries: Iterable[Entry], session_id: str) -> Event | None:
-    """Return the event that tells of a session's end, if it is among the entries."""
-    events = (event for entry in entries for event in entry.events)
-    return next((e for e in events if e.kind is Kind.SESSION_ENDED and e.session_id == session_id), None)
 
 
 def _event_to_item(event: Event) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from common.patience import REQUEST_SECONDS, at_most
 from common.possession import Presented
 from common.storage.port import StoreUnavailable
 from session_manager.event_model import Notice
-from session_manager.session_service import Desk, authenticate, explain
+from session_manager.session_service import Desk, authenticate, author_of, explain
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class EventService:
 
     def notice_of(self, ending: Ending) -> Notice:
         """Return what a listener is told of an ending; without the device's name if that cannot be read now."""
-        return Notice(str(ending.reason), ending.at, ending.by_name or self._name(ending.user_uuid, ending.by))
+        return Notice(str(ending.reason), ending.at, author_of(self.desk, ending))
 
     def look(self, user_uuid: str, session_id: str) -> Notice | datetime | None:
         """Return the notice if the session has ended; else its deadline as of now; None while nobody can say."""
@@ -76,13 +76,5 @@ class EventService:
             return Notice(str(gone.reason), at)
 
     def _recorded(self, gone: SessionGone, now: datetime) -> Notice:
-        event = self.desk.sessions.ending_of(gone)
-        if event is None or event.reason is None:
-            return Notice(str(Reason.ENDED), now)
-        return Notice(str(event.reason), event.at, self._name(gone.user_uuid, event.by))
-
-    def _name(self, user_uuid: str, device_id: str | None) -> str | None:
-        try:
-            return None if device_id is None else self.desk.names(user_uuid).get(device_id)
-        except StoreUnavailable:
-            return None
+        ending = self.desk.sessions.ending_of(gone)
+        return Notice(str(Reason.ENDED), now) if ending is None else self.notice_of(ending)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from common.feed import Ending, read_endings
-from common.history import Entry, Event, FailedLogin, Reason, read_entries, read_failures, why_ended
+from common.feed import Ending, ending_among, read_endings
+from common.history import Entry, FailedLogin, read_entries, read_failures
 from common.liveness import SessionGone
 from common.storage.port import Store
 
@@ -20,16 +20,10 @@ class SessionDb:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def reason_of(self, gone: SessionGone) -> Reason:
-        """Return why a session has ended."""
-        if gone.reason is not None:
-            return gone.reason
-        event = self.ending_of(gone)
-        return Reason.ENDED if event is None or event.reason is None else event.reason
-
-    def ending_of(self, gone: SessionGone) -> Event | None:
+    def ending_of(self, gone: SessionGone) -> Ending | None:
         """Return the recorded end of a session that is no longer in the book, if it is not too long ago."""
-        return why_ended(self.entries(gone.user_uuid, before=None, limit=_SEARCHED), gone.session_id)
+        entries = self.entries(gone.user_uuid, before=None, limit=_SEARCHED)
+        return ending_among(gone.user_uuid, entries, gone.session_id)
 
     def endings(self, now: datetime) -> Iterable[Ending]:
         """Return what the feed tells of at `now`: whatever ended lately, of all users."""

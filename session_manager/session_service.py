@@ -13,16 +13,18 @@ from datetime import datetime
 from common.admission import Newcomer
 from common.book import Book, Session
 from common.bookkeeping import Bookkeeper, Change, NoSuchUser, Snapshot
-from common.clock import Clock
+from common.clock import Clock, to_rfc3339
 from common.crypto.tokens import AccessTokens, Claims, ForgedToken, MacTokens
 from common.draft import Draft
 from common.errors import Code, Refusal
+from common.feed import Ending
 from common.granting import Caller, Grant
 from common.history import Entry, FailedLogin, Origin, Reason
 from common.ids import new_id
 from common.liveness import SessionGone, live_sessions, require_live
 from common.memo import Memo
 from common.possession import Possessions, Presented, reading, used_up
+from common.storage.port import StoreUnavailable
 from session_manager.config import SessionSettings
 from session_manager.session_db import SessionDb
 from session_manager.session_model import Repeated, Reused, Rotated, is_worth_a_touch, opened, rotate
@@ -101,8 +103,27 @@ def authenticate(desk: Desk, presented: Presented) -> Caller:
 
 
 def explain(desk: Desk, gone: SessionGone) -> Refusal:
-    """Return the refusal that tells the client why its session has ended. Raises StoreUnavailable."""
-    return Refusal(Code.SESSION_ENDED, session_reason=str(desk.sessions.reason_of(gone)))
+    """Return the refusal that tells the client why its session has ended; where the history knows, when and by whom.
+
+    Raises StoreUnavailable.
+    """
+    if gone.reason is not None:
+        return Refusal(Code.SESSION_ENDED, session_reason=str(gone.reason))
+    ending = desk.sessions.ending_of(gone)
+    if ending is None:
+        return Refusal(Code.SESSION_ENDED, session_reason=str(Reason.ENDED))
+    at, by = to_rfc3339(ending.at), author_of(desk, ending)
+    return Refusal(Code.SESSION_ENDED, session_reason=str(ending.reason), event_timestamp=at, by_device=by)
+
+
+def author_of(desk: Desk, ending: Ending) -> str | None:
+    """Return the name of the device that brought an ending about, where one did and its name can be read now."""
+    if ending.by is None or ending.by_name:
+        return ending.by_name
+    try:
+        return desk.names(ending.user_uuid).get(ending.by)
+    except StoreUnavailable:
+        return None
 
 
 def touch(desk: Desk, caller: Caller) -> None:

@@ -236,13 +236,14 @@ SAID: Mapping[str, Text] = {
     "why_device-unbound": Text("The device was removed from the account.", "端末の登録が解除されました。"),
     "why_password-changed": Text("The password was changed.", "パスワードが変更されました。"),
     "why_refresh-reused": Text(
-        "An old copy of this login was used, so it was ended.", "古いログイン情報が使われたため、安全のために終了しました。"
+        "An old copy of this login was used, so it was ended.",
+        "古いログイン情報が使われたため、安全のために終了しました。",
     ),
     "why_revoked": Text("Ended from another session.", "別のセッションから終了されました。"),
     "why_over-limit": Text("The limit of active devices was lowered.", "同時利用の上限が引き下げられました。"),
     "why_ended": Text("The session has ended.", "セッションは終了しました。"),
-    # What the server says to programs is said to people so: with the way out that these pages have. After the code of an
-    # unreadable request comes the field that is meant.
+    # What the server says to programs, as people are told it: with the way out that these pages have. Of a request that
+    # cannot be read, the field that is meant comes after the code.
     "certificate-mismatch": Text(
         "This browser is not a device of this account. Join with a QR code.",
         "このブラウザは、このアカウントの端末として登録されていません。QRコードで登録してください。",
@@ -260,24 +261,25 @@ SAID: Mapping[str, Text] = {
         "このコードは使用済みか、期限が切れています。ログイン中の端末で新しいコードを表示してください。",
     ),
     "takeover-spent": Text(
-        "The question was left open too long. Log in again.", "確認の有効期限が切れました。もう一度ログインしてください。"
+        "The question was left open too long. Log in again.",
+        "確認の有効期限が切れました。もう一度ログインしてください。",
     ),
     "last-device": Text(
         "The last device cannot be removed. Add another one first.",
         "最後の端末は解除できません。先に別の端末を追加してください。",
     ),
     "invalid-request_username": Text(
-        "A username has 1 to 64 characters.", "ユーザー名は1～64文字で入力してください。"
+        "A username has 1 to 64 characters.", "ユーザー名は64文字以内で入力してください。"
     ),
     "invalid-request_email": Text(
         "Enter a mail address, such as name@example.com.",
         "メールアドレスの形式が正しくありません（例：name@example.com）。",
     ),
     "invalid-request_device_name": Text(
-        "A device name has 1 to 64 characters.", "端末名は1～64文字で入力してください。"
+        "A device name has 1 to 64 characters.", "端末名は64文字以内で入力してください。"
     ),
     "invalid-request_client_cert_fp": Text(
-        "A fingerprint has 64 digits, 0–9 and a–f.", "フィンガープリントは64桁（0～9、a～f）で入力してください。"
+        "A fingerprint has 64 hexadecimal digits.", "フィンガープリントは64桁の16進数で入力してください。"
     ),
 }
 """What the modules say."""

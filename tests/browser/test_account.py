@@ -65,7 +65,7 @@ def test_devices(two: tuple[Person, Window, Window]) -> None:
 
 
 def test_removing_the_device_in_use(two: tuple[Person, Window, Window]) -> None:
-    """Its own page says that it was done here, in every tab, and offers to join again; for the other nothing changes."""
+    """Its own page says in every tab that it was done here, and offers to join again; the other one goes on."""
     person, phone, laptop = two
     second = laptop.tab("/#devices")
     laptop.page.goto("/#devices")

@@ -139,3 +139,19 @@ def test_a_stream_that_cannot_be_had_is_replaced_by_questions(open_window: Windo
     phone.page.evaluate("dispatchEvent(new Event('focus'))")
     expect(phone.button("Log out")).to_be_hidden(timeout=2_000)
     phone.complaints = [line for line in phone.complaints if "ERR_FAILED" not in line]
+
+
+def test_a_refusal_names_the_device_as_the_stream_does(open_window: Windows) -> None:
+    """A page that learns of the end by being refused tells which device it was, when and why."""
+    person, phone, laptop = somebody(), open_window(), open_window()
+    phone.context.route("**/session/events", lambda route: route.abort())
+    laptop.join(person, phone.register(person), "Laptop")
+    phone.log_in(person)
+    laptop.send_login(person)
+    laptop.button("Continue").click()
+    laptop.is_inside(person)
+    phone.page.evaluate("dispatchEvent(new Event('focus'))")
+    expect(phone.heading("Signed out elsewhere")).to_be_visible()
+    expect(phone.page.get_by_text("Another device took its place")).to_be_visible()
+    expect(phone.page.get_by_role("definition").first).to_have_text("Laptop")
+    phone.complaints = [line for line in phone.complaints if "ERR_FAILED" not in line]

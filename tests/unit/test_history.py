@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.feed import ending_among
 from common.history import (
     Entry,
     Event,
@@ -23,7 +24,6 @@ from common.history import (
     failures_of,
     read_entries,
     read_failures,
-    why_ended,
 )
 from common.ids import new_id
 from common.storage.port import Absent, Conflict
@@ -99,7 +99,7 @@ def test_entries_are_one_users_own(store: SqliteStore) -> None:
 
 
 class TestWhyEnded:
-    """The event that tells why a session ended is found among the entries."""
+    """What tells why a session ended is found among the entries."""
 
     ENTRIES = (
         Entry(3, (Event(Kind.LOGIN, T0, "laptop", "t"),), HERE),
@@ -108,14 +108,14 @@ class TestWhyEnded:
 
     def test_it_is_that_sessions_own(self) -> None:
         """Not that of another which ended in the same change."""
-        event = why_ended(self.ENTRIES, "s")
-        assert event is not None
-        assert event.reason is Reason.TAKEN_OVER
+        ending = ending_among("anna", self.ENTRIES, "s")
+        assert ending is not None
+        assert (ending.session_id, ending.reason) == ("s", Reason.TAKEN_OVER)
 
     @pytest.mark.parametrize("session_id", ["t", "nobody's"])
     def test_a_session_that_did_not_end_there_has_none(self, session_id: str) -> None:
         """A login is no end."""
-        assert why_ended(self.ENTRIES, session_id) is None
+        assert ending_among("anna", self.ENTRIES, session_id) is None
 
 
 class TestFailures:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from common.book import AccountState
+from common.clock import to_rfc3339
 from common.errors import Refusal
 from common.feed import read_endings
 from common.history import Reason
@@ -20,7 +21,7 @@ from session_manager.event_hub import Hub, Stream
 from session_manager.event_model import Notice, StreamLimits
 from session_manager.event_watch import Watch
 from tests.interleavings.bugs import Around
-from tests.usecases.house import HOUR, SECOND, HandClock, House, Login, Person, ended
+from tests.usecases.house import HOUR, PASSWORD, SECOND, HandClock, House, Login, Person, ended
 
 Build = Callable[..., House]
 Act = Callable[[House, HandClock, Person, Login], None]
@@ -89,6 +90,42 @@ def test_every_ending_is_in_the_feed_as_it_is_in_the_history(house: House, clock
     assert [(session, why) for session, why, _ in told] == [(login.session_id, reason)]
     (commit,) = [commit for commit in house.store.commits if FEED.name in commit.tables]
     assert {"SessionsTable", "LoginHistory"} <= set(commit.tables)
+
+
+BY: dict[Reason, str] = {Reason.TAKEN_OVER: "Laptop", Reason.FORCED_OUT: "Laptop", Reason.REPLACED: "Phone"}
+
+
+@pytest.mark.parametrize("reason", ONE_ACTIVE)
+def test_a_refusal_tells_what_a_stream_would_have_told(house: House, clock: HandClock, reason: Reason) -> None:
+    """Both tokens of a session that has ended: why, when, and the device that brought it about, where one did."""
+    anna = house.register()
+    login = house.log_in(anna)
+    ONE_ACTIVE[reason](house, clock, anna, login)
+    ((_, _, at),) = house.endings(anna)
+    for answer in (house.verify(login), house.refresh(login.refresh)):
+        assert ended(answer) == reason
+        told = answer.get_json()
+        assert (told["event_timestamp"], told["by_device"]) == (to_rfc3339(at), BY.get(reason))
+
+
+def test_a_refusal_names_a_device_that_has_no_row(build_house: Build) -> None:
+    """Where no device is demanded its name is known from its login alone."""
+    house = build_house(ICHIDAI_DEVICE_PROOF="none")
+    anna = house.register()
+    login = house.log_in(anna)
+    body = {"username": anna.username, "password": PASSWORD, "force": True}
+    agent = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}
+    assert house.post("/login", body, **agent).status_code == 200
+    assert house.verify(login).get_json()["by_device"] == "Firefox on Linux"
+
+
+def test_a_session_that_merely_ran_out_was_ended_by_nobody(house: House, clock: HandClock) -> None:
+    """While no login has swept it up there is no record to tell of."""
+    login = house.log_in(house.register())
+    clock.move(25 * HOUR)
+    answer = house.verify(login)
+    assert ended(answer) == "expired"
+    assert "by_device" not in answer.get_json()
 
 
 def unbound(house: House, phone: Login, laptop: Login) -> None:

@@ -163,11 +163,11 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "verify": Operation(lambda s: s.house.verify(s.phone), dispensable=TOUCH),
     "verify a session that has ended": Operation(
-        lambda s: s.house.verify(s.replaced), (401, "session-ended"), dispensable=NOTHING
+        lambda s: s.house.verify(s.replaced), (401, "session-ended"), dispensable=frozenset({"DevicesTable"})
     ),
     "refresh": Operation(lambda s: s.house.refresh(s.phone.refresh), dispensable=NOTHING),
     "refresh a session that has ended": Operation(
-        lambda s: s.house.refresh(s.replaced.refresh), (401, "session-ended"), dispensable=NOTHING
+        lambda s: s.house.refresh(s.replaced.refresh), (401, "session-ended"), dispensable=frozenset({"DevicesTable"})
     ),
     "log out": Operation(lambda s: s.house.post("/session/logout", token=s.phone.access), dispensable=NOTHING),
     "list sessions": Operation(lambda s: s.house.get("/session/list", s.phone.access), dispensable=NOTHING),

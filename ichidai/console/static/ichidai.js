@@ -226,7 +226,7 @@ export class Ichidai {
   }
 }
 
-const endingOf = ({ reason = "ended", detail, at, by_device }) => ({ reason, detail, at, by_device });
+const endingOf = ({ reason = "ended", detail, event_timestamp: at, by_device }) => ({ reason, detail, at, by_device });
 
 /** The code of a 401, without using the response up. */
 async function codeOf(response) {
