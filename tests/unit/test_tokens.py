@@ -21,7 +21,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.crypto.signing import SigningKey
-from common.crypto.tokens import AccessTokens, Claims, ForgedToken, MacTokens, OneKey
+from common.crypto.tokens import AccessTokens, Claims, ForgedToken, MacKeys, MacTokens, OneKey
+from common.storage.port import StoreUnavailable
 from tests.unit.making import MINUTE, SECOND, T0
 
 KEY, OTHER_KEY = (SigningKey(ec.generate_private_key(ec.SECP256R1())) for _ in range(2))
@@ -318,6 +319,24 @@ class TestMacTokens:
                 for part in (token[:place], token[place:]):
                     with pytest.raises(ForgedToken):
                         MACS.open(part)
+
+    @pytest.mark.parametrize("text", ["", "junk", ".junk", "a.b.c", TOKENS.sign(CLAIMS)], ids=lambda text: text[:8])
+    def test_what_has_not_its_form_is_refused_without_a_key(self, text: str) -> None:
+        """So that it is refused too while the store is away and nobody knows which keys are good."""
+
+        def away() -> MacKeys:
+            raise StoreUnavailable("away")
+
+        with pytest.raises(ForgedToken):
+            MacTokens(away, "refresh").open(text)
+        with pytest.raises(StoreUnavailable):
+            MacTokens(away, "refresh").open(MACS.seal(["anna"]))
+
+    def test_a_long_value_is_sealed_compressed_and_opened(self) -> None:
+        """Its form has one dot more."""
+        sealed = MACS.seal(["anna" * 200])
+        assert sealed.startswith(".")
+        assert MACS.open(sealed) == ["anna" * 200]
 
     @pytest.mark.parametrize("stranger", [MacTokens(b"k" * 32, "takeover"), MacTokens(b"other" * 8, "refresh")])
     def test_a_token_of_another_purpose_or_key_is_refused(self, stranger: MacTokens) -> None:
