@@ -182,7 +182,7 @@ def _token(suite: Suite, user_uuid: str) -> str:
     book = doorkeeper.desk.bookkeeper.read(user_uuid)
     if book is None:
         raise KeyError(user_uuid)
-    return grant(doorkeeper.desk, user_uuid, "bench", book.in_order()[-1]).access_token
+    return grant(doorkeeper.desk, book, "bench", book.in_order()[-1]).access_token
 
 
 def main(arguments: Sequence[str]) -> int:

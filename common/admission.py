@@ -73,13 +73,15 @@ Decision: TypeAlias = Admit | Refuse
 class Newcomer:
     """Who asks to enter: a device of the user, and since when its password is known to be right.
 
-    `device_name` only for a device that will exist with this session alone; `thumbprint` binds the session to a key.
+    `device_name` only for a device that will exist with this session alone; `thumbprint` binds the session to a key,
+    `certified` to the device's certificate.
     """
 
     device_id: str
     auth_time: datetime
     device_name: str | None = None
     thumbprint: str | None = None
+    certified: bool = False
 
 
 class LimitReached(Exception):

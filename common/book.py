@@ -43,7 +43,8 @@ class Session:
 
     `auth_time` is when the password was checked; `generation` counts refreshes; `rotated_at` is the last of them.
     `device_name` is set only for a device that exists with this session alone (no certificate was asked for).
-    `thumbprint` names the key (RFC 7638) that must sign every request of the session; None: its tokens are a bearer's.
+    `thumbprint` names the key (RFC 7638) that must sign every request of the session; None: none must. A `certified`
+    session's tokens are good only beside its device's certificate, whichever that is by then.
     """
 
     session_id: str
@@ -57,6 +58,7 @@ class Session:
     rotated_at: datetime | None = None
     device_name: str | None = None
     thumbprint: str | None = None
+    certified: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,11 @@ class Book:
         """Return the bound device of this id, unless its certificate is revoked."""
         device = self.devices.get(device_id)
         return None if device is None or device.revoked else device
+
+    def certificate_of(self, session: Session) -> str | None:
+        """Return the fingerprint of the certificate that a session's tokens are bound to now; None: to none."""
+        device = self.devices.get(session.device_id) if session.certified else None
+        return None if device is None else device.fingerprint
 
     def opened(self, session: Session) -> Book:
         """Return the book with a new session.
@@ -210,6 +217,8 @@ def _session_to_item(session: Session) -> dict[str, Any]:
         fields |= {"g": session.generation, "r": to_millis(session.rotated_at)}
     if session.thumbprint is not None:
         fields["k"] = session.thumbprint
+    if session.certified:
+        fields["c"] = True
     return fields if session.device_name is None else {**fields, "n": session.device_name}
 
 
@@ -226,4 +235,5 @@ def _session_from_item(session_id: str, fields: Mapping[str, Any]) -> Session:
         rotated_at=from_millis(fields["r"]) if "r" in fields else None,
         device_name=fields.get("n"),
         thumbprint=fields.get("k"),
+        certified=fields.get("c", False),
     )

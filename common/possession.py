@@ -27,6 +27,7 @@ class Presented(NamedTuple):
     """A request's credentials: how the token was presented, and the proofs beside it, for this method and URL.
 
     `url` is known from the settings, or told by a proxy that is listed; it never comes from the Host header.
+    `certificate` is the fingerprint of the client's certificate, as a listed proxy tells.
     """
 
     token: str
@@ -34,6 +35,7 @@ class Presented(NamedTuple):
     proof: str | None = None
     method: str = ""
     url: str = ""
+    certificate: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ def fronted(app: Flask, suite: Suite) -> WsgiApp:
     """Return an app that serves sessions with what answers good verifications in front of it."""
     everywhere = app.test_client().get("/health").headers
     headers = {name: value for name, value in everywhere.items() if name not in ("Content-Type", "Content-Length")}
-    return Front(app, suite.edge.authenticator, headers)
+    return Front(app, suite.edge.authenticator, headers, suite.edge.certificates)
 
 
 def app_from(environment: Mapping[str, str], serving: Part) -> WsgiApp:
@@ -72,7 +72,12 @@ def event_app_from(environment: Mapping[str, str], app_port: int) -> tuple[Starl
     watch = Watch(suite.events, Hub(settings.session.streams))
     origins = (*origins_of(settings.public_url, app_port), *settings.cors_origins)
     edge = EventEdge(
-        suite.addresses.issuer, suite.addresses.events_url, origins, settings.trusted_proxies, suite.is_ready
+        suite.addresses.issuer,
+        suite.addresses.events_url,
+        origins,
+        settings.trusted_proxies,
+        suite.is_ready,
+        certificates=suite.edge.certificates,
     )
     return event_app(watch, edge), watch
 

@@ -67,6 +67,8 @@ def read_settings(source: Mapping[str, str]) -> Settings:
         session=session_manager.config.read_settings(reader),
         device=device_manager.config.read_settings(reader),
     )
+    if settings.session.certificate_bound and settings.client_cert_header is None:
+        reader.fault(f"ICHIDAI_CERTIFICATE_BOUND_TOKENS needs {_HEADER_SETTING}: no certificate is seen without it")
     reader.finish()
     return settings
 

@@ -294,6 +294,7 @@ class _Joiner:
             "concurrency_mode": str(self.settings.login.mode),
             "max_concurrent_devices": self.settings.session.rules.limit,
             "device_proof": str(self.settings.login.device_proof),
+            "tls_client_certificate_bound_access_tokens": self.settings.session.certificate_bound,
             "dpop_signing_alg_values_supported": [str(algorithm) for algorithm in dpop.ALGORITHMS],
             "registration_endpoint": self.where.url(Part.REGISTRATION, "/registration/"),
             "pairing_endpoint": self.where.url(Part.REGISTRATION, "/registration/request_pairing_token"),

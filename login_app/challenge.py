@@ -9,6 +9,7 @@ from functools import partial
 from common.admission import Proven
 from common.book import Book, BoundDevice
 from common.challenge import Asked
+from common.devices import HeldCertificate
 from common.errors import Code, Refusal
 from common.history import Origin
 from common.proofs import Proof, Purpose
@@ -45,7 +46,7 @@ def ask_challenge(desk: Desk, form: ChallengeForm) -> Asked:
     return desk.challenges.ask(proven, device.device_id, form.purpose)
 
 
-def answer_challenge(desk: Desk, proof: Proof, origin: Origin) -> LoggedIn:
+def answer_challenge(desk: Desk, proof: Proof, origin: Origin, held: HeldCertificate | None = None) -> LoggedIn:
     """Log in the device that signed a challenge for `login` or `force`: its password was checked when it asked.
 
     Raises Refusal: PROOF_INVALID, CHALLENGE_SPENT, BAD_CREDENTIALS (the password was changed since),
@@ -55,7 +56,7 @@ def answer_challenge(desk: Desk, proof: Proof, origin: Origin) -> LoggedIn:
     asked = signed.challenge
     proven = Proven(asked.user_uuid, asked.username, asked.epoch, asked.auth_time)
     find = partial(_device_of, asked.device_id)
-    return arrive(desk, Arrival(proven, find, signed, asked.purpose is Purpose.FORCE, origin))
+    return arrive(desk, Arrival(proven, find, signed, asked.purpose is Purpose.FORCE, origin, held=held))
 
 
 def _renewable(fingerprint: str, successor: str | None, book: Book, _now: datetime) -> BoundDevice:

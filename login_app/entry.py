@@ -23,10 +23,11 @@ from common.admission import (
     Proven,
     Shown,
 )
-from common.book import Book, Session
+from common.book import Book, BoundDevice, Session
 from common.challenges import Challenges
 from common.clock import Clock, seconds_between, to_rfc3339
 from common.crypto.tokens import MacTokens
+from common.devices import HeldCertificate
 from common.draft import Draft
 from common.errors import Code, Refusal
 from common.granting import Admitted, Grant, Welcome
@@ -58,7 +59,7 @@ class CreateSession(Protocol):
 class MakeGrant(Protocol):
     """How a session gets its tokens, from the session room."""
 
-    def __call__(self, user_uuid: str, username: str, session: Session) -> Grant:
+    def __call__(self, book: Book, username: str, session: Session) -> Grant:
         """Return the tokens."""
 
 
@@ -102,6 +103,11 @@ class Entry:
         if isinstance(consent, Shown):
             draft = draft.with_book(draft.book.spent(consent.consent_id, consent.expires_at, now))
         return Admitted(draft, draft.book.sessions[session_id], decision.evicted)
+
+    def binds(self, device: BoundDevice | None, held: HeldCertificate | None) -> bool:
+        """Say whether a device's session shall be bound to its certificate, which TLS proved (`held`)."""
+        shown = device is not None and held is not None and held.fingerprint == device.fingerprint
+        return shown and self.settings.certificate_bound
 
     def consent(self, user_uuid: str, subject: str, *, force: bool, takeover_token: str | None) -> Consent:
         """Return what somebody whose password was just checked agrees to.
@@ -174,7 +180,7 @@ class Entry:
             with suppress(StoreUnavailable):
                 names = self.names(user_uuid)
         evicted = tuple((s, s.device_name or names.get(s.device_id)) for s in admitted.evicted)
-        return Welcome(self.grant(user_uuid, username, admitted.session), evicted)
+        return Welcome(self.grant(admitted.draft.book, username, admitted.session), evicted)
 
 
 def check_unspent(book: Book, consent: Shown, now: datetime) -> None:

@@ -165,7 +165,8 @@ def arrive(desk: Desk, arrival: Arrival) -> LoggedIn:
         device = None if arrival.nameless else arrival.device_in(snapshot.book, snapshot.now)
         spent = desk.challenges.spend(arrival.signed, device, snapshot, arrival.held)
         device_id, key = device.device_id if device else "", arrival.origin.thumbprint
-        newcomer = arrival.nameless or Newcomer(device_id, proven.auth_time, thumbprint=key)
+        certified = desk.entry.binds(device, arrival.held)
+        newcomer = arrival.nameless or Newcomer(device_id, proven.auth_time, thumbprint=key, certified=certified)
         consent = desk.entry.consent(proven.user_uuid, newcomer.device_id, force=arrival.force, takeover_token=None)
         admitted = desk.entry.admit(snapshot.draft, newcomer, consent, session_id, snapshot.now)
         return Change((admitted, device.fingerprint if device else newcomer.device_id), admitted.draft, spent)
@@ -198,12 +199,16 @@ def take_over(desk: Desk, form: TakeoverForm) -> LoggedIn:
 
     def returning(snapshot: Snapshot) -> BoundDevice | None:
         check_unspent(snapshot.book, consent, snapshot.now)
-        return None if asker.device_name else _same_device(snapshot.book, form.fingerprint, asker, snapshot.now)
+        device = None if asker.device_name else _same_device(snapshot.book, form.fingerprint, asker, snapshot.now)
+        if asker.certified and not desk.entry.binds(device, form.held):
+            raise Refusal(Code.DEVICE_MISMATCH, reason="without its certificate")
+        return device
 
     def enter(snapshot: Snapshot, signed: Signed | None) -> Change[tuple[Admitted, str]]:
         device = returning(snapshot)
         spent = (*desk.challenges.spend(signed, device, snapshot, form.held), *used_up(possession, snapshot.items))
-        newcomer = Newcomer(asker.subject, asker.auth_time, asker.device_name, form.origin.thumbprint)
+        bound_to = (form.origin.thumbprint, desk.entry.binds(device, form.held))
+        newcomer = Newcomer(asker.subject, asker.auth_time, asker.device_name, *bound_to)
         admitted = desk.entry.admit(snapshot.draft, newcomer, consent, session_id, snapshot.now)
         return Change((admitted, device.fingerprint if device else asker.subject), admitted.draft, spent)
 
@@ -266,7 +271,7 @@ def _fingerprint_of(book: Book, asker: Asker) -> str:
 def _asker(user_uuid: str, username: str, reached: LimitReached) -> Asker:
     newcomer = reached.newcomer
     ids = (user_uuid, username, newcomer.device_id)
-    return Asker(*ids, newcomer.auth_time, newcomer.device_name, newcomer.thumbprint)
+    return Asker(*ids, newcomer.auth_time, newcomer.device_name, newcomer.thumbprint, newcomer.certified)
 
 
 def _welcome(

@@ -90,9 +90,8 @@ def endpoints(desk: Desk, proof: DeviceProof) -> Sequence[Endpoint]:
     def verify(call: Call) -> LoginAnswer:
         """Log in by the signature over a challenge; 409 asks whether to end the sessions that are in the way."""
         body: ProofBody = call.body
-        return login_answer(
-            answer_challenge(desk, Proof(body.challenge_id, body.signature), call.origin), call.language
-        )
+        proof = Proof(body.challenge_id, body.signature)
+        return login_answer(answer_challenge(desk, proof, call.origin, call.held), call.language)
 
     def post(rule: str, handler: Handler, answer: type[Answer], body: type[Body], codes: Sequence[Code]) -> Endpoint:
         return Endpoint("POST", rule, handler, Guard.OPEN, answer=answer, body=body, codes=codes)

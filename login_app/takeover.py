@@ -24,7 +24,8 @@ LONGEST_AFTER_PASSWORD = timedelta(minutes=10)
 class Asker:
     """Who was asked: the user, and the device, or the pairing token by which a device wants to join (`subject`).
 
-    `device_name` only for a device that will exist with its session alone; `thumbprint`: of the key that asked.
+    `device_name` only for a device that will exist with its session alone; `thumbprint`: of the key that asked,
+    `certified`: it asked with its certificate, and must answer with it.
     """
 
     user_uuid: str
@@ -33,6 +34,7 @@ class Asker:
     auth_time: datetime
     device_name: str | None = None
     thumbprint: str | None = None
+    certified: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ def seal(tokens: MacTokens, takeover: Takeover) -> str:
             to_millis(consent.expires_at),
             consent.epoch,
             asker.thumbprint,
+            asker.certified,
         ]
     )
 
@@ -70,9 +73,9 @@ def seal(tokens: MacTokens, takeover: Takeover) -> str:
 def unseal(tokens: MacTokens, token: str) -> Takeover:
     """Return what a token says, expired or not. Raises Refusal(TAKEOVER_INVALID) for what is no token of ours."""
     try:
-        *asked_by, shown, consent_id, expires_at, epoch, thumbprint = tokens.open(token)
+        *asked_by, shown, consent_id, expires_at, epoch, thumbprint, certified = tokens.open(token)
         user_uuid, username, subject, auth_time, device_name = asked_by
     except (ForgedToken, ValueError) as error:
         raise Refusal(Code.TAKEOVER_INVALID, reason=str(error)) from None
-    asker = Asker(user_uuid, username, subject, from_millis(auth_time), device_name, thumbprint)
+    asker = Asker(user_uuid, username, subject, from_millis(auth_time), device_name, thumbprint, certified)
     return Takeover(asker, Shown(frozenset(shown), consent_id, from_millis(expires_at), epoch))

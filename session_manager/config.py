@@ -15,13 +15,17 @@ _MOST_STREAMS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
-    """The limit and the idle time (`rules`), how long sessions and tokens live, what signs, how many may listen."""
+    """The limit and the idle time (`rules`), how long sessions and tokens live, what signs, how many may listen.
+
+    `certificate_bound`: a session is bound to its device's certificate from the moment at which it is shown (RFC 8705).
+    """
 
     rules: SessionRules
     session_lifetime: timedelta
     access_token_lifetime: timedelta
     token_algorithm: Algorithm = Algorithm.ES256
     streams: StreamLimits = field(default_factory=StreamLimits)
+    certificate_bound: bool = False
 
 
 def read_settings(reader: SettingsReader) -> SessionSettings:
@@ -41,4 +45,5 @@ def read_settings(reader: SettingsReader) -> SessionSettings:
             source=reader.integer("ICHIDAI_STREAMS_SOURCE", usual.source, 1, _MOST_STREAMS),
             total=reader.integer("ICHIDAI_STREAMS", usual.total, 1, _MOST_STREAMS),
         ),
+        certificate_bound=reader.boolean("ICHIDAI_CERTIFICATE_BOUND_TOKENS", default=False),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -22,7 +22,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
 from common.web.asgi import SafeHeaders, presented_by, problem_handlers, source_of
-from common.web.clients import Network
+from common.web.clients import CertificateHeader, Network
 from session_manager.event_hub import Stream
 from session_manager.event_model import CLOSING, HEARTBEAT, OPENING
 from session_manager.event_socket import Socket
@@ -44,13 +44,15 @@ class EventEdge:
     trusted_proxies: Sequence[Network]
     is_ready: Callable[[], None]
     heartbeat: float = HEARTBEAT_SECONDS
+    certificates: CertificateHeader = field(default_factory=CertificateHeader)
 
 
 def event_app(watch: Watch, edge: EventEdge) -> Starlette:
     """Return the app; its lifespan runs the watch."""
 
     async def events(request: Request) -> Response | EventStream:
-        bearing, source = presented_by(request, edge.url), source_of(request, edge.trusted_proxies)
+        bearing = presented_by(request, edge.url, edge.certificates)
+        source = source_of(request, edge.trusted_proxies)
         if request.method == "HEAD":
             return Response(headers=_HEADERS)
         return EventStream(await watch.listen(bearing, source), watch, edge.heartbeat)
@@ -71,7 +73,9 @@ def event_app(watch: Watch, edge: EventEdge) -> Starlette:
         with suppress(asyncio.CancelledError):
             await task
 
-    socket = Socket(watch, edge.origins, edge.trusted_proxies, edge.base_url, edge.url, edge.heartbeat)
+    socket = Socket(
+        watch, edge.origins, edge.trusted_proxies, edge.base_url, edge.url, edge.heartbeat, edge.certificates
+    )
     paths = (_PATH, _PATH + "/")
     return Starlette(
         routes=[

@@ -17,8 +17,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from common.errors import Code, Refusal
 from common.possession import Presented
 from common.storage.port import StoreUnavailable
-from common.web.asgi import problem_for, source_of
-from common.web.clients import Network
+from common.web.asgi import certificate_of, problem_for, source_of
+from common.web.clients import CertificateHeader, Network
 from common.web.problems import language_of
 from session_manager.event_hub import Stream
 from session_manager.event_model import message
@@ -46,6 +46,7 @@ class Socket:
         base_url: str,
         url: str,
         heartbeat: float,
+        certificates: CertificateHeader,
     ) -> None:
         self._watch = watch
         self._origins = frozenset(origins)
@@ -53,6 +54,7 @@ class Socket:
         self._base_url = base_url
         self._url = url
         self._heartbeat = heartbeat
+        self._certificates = certificates
         self._waiting: list[str] = []
 
     async def serve(self, socket: WebSocket) -> None:
@@ -84,7 +86,8 @@ class Socket:
             raise Refusal(Code.TOKEN_MISSING, reason="no message in time") from None
         finally:
             self._waiting.remove(source)
-        return await self._watch.listen(_presented(first, self._url), source)
+        certificate = certificate_of(socket, self._certificates)
+        return await self._watch.listen(_presented(first, self._url, certificate), source)
 
     async def _refuse(self, socket: WebSocket, error: Exception) -> None:
         made = problem_for(error, language_of(socket.headers.get("Accept-Language", "")), self._base_url)
@@ -131,7 +134,7 @@ async def _text(socket: WebSocket) -> str:
     return text
 
 
-def _presented(text: str, url: str) -> Presented:
+def _presented(text: str, url: str, certificate: str | None) -> Presented:
     """Return what the first message presents. Raises Refusal."""
     try:
         said = orjson.loads(text)
@@ -140,4 +143,4 @@ def _presented(text: str, url: str) -> Presented:
         raise Refusal(Code.TOKEN_MISSING, reason="the first message") from None
     if not isinstance(token, str) or not token or not isinstance(proof, str | None):
         raise Refusal(Code.TOKEN_MISSING, reason="the first message")
-    return Presented(token, proof is not None, proof, "GET", url)
+    return Presented(token, proof is not None, proof, "GET", url, certificate)

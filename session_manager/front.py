@@ -15,6 +15,8 @@ from common.granting import Caller
 from common.memo import Memo
 from common.patience import REQUEST_SECONDS, at_most
 from common.possession import Presented
+from common.web.certificates import fingerprint_in
+from common.web.clients import CertificateHeader
 from common.web.guards import Authenticator, touch_quietly
 from session_manager.schemas import verify_fields, verify_headers
 
@@ -33,9 +35,12 @@ _MOST_WRITTEN = 8192
 class Front:
     """Answers good verifications, and hands all else to `app`. `headers`: what the app adds to every answer."""
 
-    def __init__(self, app: WsgiApp, authenticator: Authenticator, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, app: WsgiApp, authenticator: Authenticator, headers: Mapping[str, str], certificates: CertificateHeader
+    ) -> None:
         self._app = app
         self._authenticator = authenticator
+        self._certificates = certificates
         self._headers = [*headers.items(), ("Content-Type", "application/json"), ("Cache-Control", "no-store")]
         self._written: Memo[str, _Written] = Memo(_MOST_WRITTEN)
 
@@ -53,11 +58,18 @@ class Front:
         if not authorization.startswith(_SCHEME) or not environ.keys().isdisjoint(_FOR_THE_APP):
             return None
         try:
-            caller = self._authenticator.authenticate(Presented(authorization[len(_SCHEME) :].strip()))
+            token, certificate = authorization[len(_SCHEME) :].strip(), self._certificate(environ)
+            caller = self._authenticator.authenticate(Presented(token, certificate=certificate))
             touch_quietly(self._authenticator, caller)
         except Exception:  # noqa: BLE001 - whatever it is, the app meets it too, and has an answer for it
             return None
         return caller
+
+    def _certificate(self, environ: Environ) -> str | None:
+        def header(name: str) -> str | None:
+            return environ.get("HTTP_" + name.upper().replace("-", "_"))
+
+        return fingerprint_in(self._certificates.of(header, environ.get("REMOTE_ADDR", "")))
 
     def _answer(self, caller: Caller, start_response: StartResponse) -> Sequence[bytes]:
         """Write the answer; for the caller that was answered before, by the same book and token, the same bytes."""

@@ -40,7 +40,7 @@ def endpoints(desk: Desk, create: Endpoint, discovery: Mapping[str, object], eve
     def refresh_session(call: Call) -> GrantAnswer:
         """Exchange a refresh token for a new pair of tokens."""
         body: RefreshBody = call.body
-        return GrantAnswer(**grant_fields(refresh(desk, body.refresh_token, call.origin)))
+        return GrantAnswer(**grant_fields(refresh(desk, body.refresh_token, call.origin, call.certificate)))
 
     def logout_session(call: Call) -> Answer:
         """End the token's own session; repeating it is harmless."""
@@ -89,7 +89,14 @@ def endpoints(desk: Desk, create: Endpoint, discovery: Mapping[str, object], eve
             Guard.OPEN,
             answer=GrantAnswer,
             body=RefreshBody,
-            codes=(Code.MISSING_FIELDS, Code.INVALID_TOKEN, Code.INVALID_DPOP_PROOF, Code.SESSION_ENDED, Code.BUSY),
+            codes=(
+                Code.MISSING_FIELDS,
+                Code.INVALID_TOKEN,
+                Code.INVALID_DPOP_PROOF,
+                Code.CERTIFICATE_EXPIRED,
+                Code.SESSION_ENDED,
+                Code.BUSY,
+            ),
         ),
         Endpoint("POST", "/session/logout", logout_session, Guard.BEARER),
         Endpoint("GET", "/session/list", list_own, signed_in, answer=SessionsAnswer),

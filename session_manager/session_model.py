@@ -33,6 +33,7 @@ def opened(draft: Draft, newcomer: Newcomer, session_id: str, now: datetime, lif
         ends_at=now + lifetime,
         device_name=newcomer.device_name,
         thumbprint=newcomer.thumbprint,
+        certified=newcomer.certified,
     )
     login = Event(Kind.LOGIN, now, session.device_id, session_id, device_name=session.device_name)
     return draft.with_book(draft.book.opened(session), login)

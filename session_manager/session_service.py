@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from common.admission import Newcomer
@@ -28,7 +28,7 @@ from common.storage.port import StoreUnavailable
 from session_manager.config import SessionSettings
 from session_manager.session_db import SessionDb
 from session_manager.session_model import Repeated, Reused, Rotated, is_worth_a_touch, opened, rotate
-from session_manager.verification import good_until, verify
+from session_manager.verification import good_until, require_certificate, require_holder, shows_present, verify
 
 _MOST_CALLERS = 8192
 """Sessions whose last verdict is remembered, for each process: as many as are verified at a time."""
@@ -36,12 +36,17 @@ _MOST_CALLERS = 8192
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """That a caller is good, by these very claims and by this very book, as long as it is before `until`."""
+    """That a caller is good, by these very claims, this very book and this certificate, while it is before `until`."""
 
     claims: Claims
     book: Book
+    certificate: str | None
     caller: Caller
     until: datetime
+
+    def is_of(self, claims: Claims, book: Book | None, certificate: str | None) -> bool:
+        """Say whether it was about these."""
+        return self.book is book and self.claims is claims and self.certificate == certificate
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +81,11 @@ def create_session(desk: Desk, draft: Draft, newcomer: Newcomer, session_id: str
     return opened(draft, newcomer, session_id, now, desk.settings.session_lifetime)
 
 
-def grant(desk: Desk, user_uuid: str, username: str, session: Session) -> Grant:
-    """Return the tokens of a session as the book has it: a new access token, and its generation's refresh token."""
-    now, lifetime = desk.clock(), desk.settings.access_token_lifetime
+def grant(desk: Desk, book: Book, username: str, session: Session) -> Grant:
+    """Return the tokens of a session that the book has: a new access token, and its generation's refresh token."""
+    now, lifetime, user_uuid = desk.clock(), desk.settings.access_token_lifetime, book.user_uuid
     ids = (user_uuid, session.session_id, session.device_id, username, new_id())
-    claims = Claims(*ids, now, now + lifetime, session.thumbprint)
+    claims = Claims(*ids, now, now + lifetime, session.thumbprint, book.certificate_of(session))
     refresh_token = desk.refresh_tokens.seal([user_uuid, session.session_id, session.generation, username])
     return Grant(user_uuid, session, desk.access_tokens.sign(claims), refresh_token, int(lifetime.total_seconds()))
 
@@ -88,17 +93,19 @@ def grant(desk: Desk, user_uuid: str, username: str, session: Session) -> Grant:
 def authenticate(desk: Desk, presented: Presented) -> Caller:
     """Return who calls: the signatures, and one strong read of the book, every time; nothing is written.
 
-    What `verify` said is said again only for the same claims and for the book that was read just now.
-    Raises Refusal: INVALID_TOKEN, INVALID_DPOP_PROOF, USE_DPOP_NONCE, TOKEN_EXPIRED; SessionGone; StoreUnavailable.
+    What `verify` said is said again only for the same claims and certificate and for the book that was read just now.
+    Raises Refusal: INVALID_TOKEN, INVALID_DPOP_PROOF, USE_DPOP_NONCE, TOKEN_EXPIRED, CERTIFICATE_EXPIRED; SessionGone;
+    StoreUnavailable.
     """
-    claims = _read_access_token(desk, presented)
+    claims, certificate = _read_access_token(desk, presented), presented.certificate
     book = desk.bookkeeper.read(claims.user_uuid)
-    now, known = desk.clock(), desk.verdicts.get(claims.session_id)
-    if known is not None and known.book is book and known.claims is claims and now < known.until:
+    now, rules, known = desk.clock(), desk.settings.rules, desk.verdicts.get(claims.session_id)
+    if known is not None and known.is_of(claims, book, certificate) and now < known.until:
         return known.caller
-    caller = verify(claims=claims, book=book, rules=desk.settings.rules, now=now)
+    caller = verify(claims=claims, book=book, certificate=certificate, rules=rules, now=now)
     if book is not None:
-        desk.verdicts.put(claims.session_id, Verdict(claims, book, caller, good_until(caller, desk.settings.rules)))
+        until = good_until(caller, book, rules)
+        desk.verdicts.put(claims.session_id, Verdict(claims, book, certificate, caller, until))
     return caller
 
 
@@ -141,34 +148,41 @@ def touch(desk: Desk, caller: Caller) -> None:
     desk.bookkeeper.change(caller.user_uuid, seen)
 
 
-def refresh(desk: Desk, refresh_token: str, origin: Origin) -> Grant:
+def refresh(desk: Desk, refresh_token: str, origin: Origin, certificate: str | None = None) -> Grant:
     """Return a new pair of tokens for the session's current refresh token, and the same pair again within the grace.
 
-    An older token ends the session. That of a session that is bound to a key needs a proof of it, which is used up.
-    Raises Refusal: INVALID_TOKEN, INVALID_DPOP_PROOF; SessionGone; StoreUnavailable.
+    An older token ends the session. That of a session that is bound to a key needs a proof of it, which is used up;
+    to its device's certificate: that one (`certificate`, proven by TLS). Where tokens are bound, a session that is not
+    is from the first refresh on that comes with its device's certificate.
+    Raises Refusal: INVALID_TOKEN, INVALID_DPOP_PROOF, CERTIFICATE_EXPIRED; SessionGone; StoreUnavailable.
     """
     user_uuid, session_id, generation, username = _read_refresh_token(desk, refresh_token)
 
-    def turn(snapshot: Snapshot) -> Change[Session | None]:
-        session = require_live(snapshot.book, session_id, desk.settings.rules, snapshot.now)
+    def turn(snapshot: Snapshot) -> Change[tuple[Book, Session] | None]:
+        book, now = snapshot.book, snapshot.now
+        session = require_live(book, session_id, desk.settings.rules, now)
         desk.possessions.demand(origin.possession, session.thumbprint)
+        require_certificate(book, session, certificate, now)
         used = used_up(origin.possession, snapshot.items)
-        match rotate(session, generation, snapshot.now):
+        match rotate(session, generation, now):
             case Rotated(rotated):
-                return Change(rotated, snapshot.draft.with_book(snapshot.book.updated(rotated)), used)
+                binds = desk.settings.certificate_bound and shows_present(book, session.device_id, certificate, now)
+                rotated = replace(rotated, certified=session.certified or binds)
+                return Change((book, rotated), snapshot.draft.with_book(book.updated(rotated)), used)
             case Repeated(current):
-                return Change(current, snapshot.draft if used else None, used)
+                return Change((book, current), snapshot.draft if used else None, used)
             case Reused():
-                swept = snapshot.draft.swept(desk.settings.rules, snapshot.now)
-                return Change(None, swept.ended(session, Reason.REFRESH_REUSED, snapshot.now), used)
+                swept = snapshot.draft.swept(desk.settings.rules, now)
+                return Change(None, swept.ended(session, Reason.REFRESH_REUSED, now), used)
 
     try:
-        session = desk.bookkeeper.change(user_uuid, turn, reading=reading(origin.possession), origin=origin)
+        found = desk.bookkeeper.change(user_uuid, turn, reading=reading(origin.possession), origin=origin)
     except NoSuchUser:
         raise SessionGone(user_uuid, session_id, Reason.REVOKED) from None
-    if session is None:
+    if found is None:
         raise SessionGone(user_uuid, session_id, Reason.REFRESH_REUSED)
-    return grant(desk, user_uuid, username, session)
+    book, session = found
+    return grant(desk, book, username, session)
 
 
 def logout(desk: Desk, presented: Presented, origin: Origin) -> None:
@@ -179,6 +193,7 @@ def logout(desk: Desk, presented: Presented, origin: Origin) -> None:
     claims = _read_access_token(desk, presented)
 
     def leave(snapshot: Snapshot) -> Change[None]:
+        require_holder(claims, snapshot.book, presented.certificate)
         draft = snapshot.draft.swept(desk.settings.rules, snapshot.now)
         session = draft.book.sessions.get(claims.session_id)
         if session is not None:
@@ -222,7 +237,10 @@ def read_history(desk: Desk, caller: Caller, *, before: int | None, limit: int) 
 
 
 def _read_access_token(desk: Desk, presented: Presented) -> Claims:
-    """Return what a token says, if it is ours and whoever presents it holds the key that it is bound to."""
+    """Return what a token says, if it is ours and whoever presents it holds the key that it is bound to.
+
+    Its certificate is the book's to judge.
+    """
     try:
         claims = desk.access_tokens.read(presented.token)
     except ForgedToken as error:

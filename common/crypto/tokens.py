@@ -14,12 +14,20 @@ import orjson
 from itsdangerous import BadSignature, URLSafeSerializer
 
 from common.clock import from_millis, to_millis
-from common.crypto.signing import BadSignatureOrKey, SigningKey, VerifyingKey, is_canonical
+from common.crypto.signing import (
+    BadSignatureOrKey,
+    SigningKey,
+    VerifyingKey,
+    from_base64url,
+    is_canonical,
+    to_base64url,
+)
 from common.memo import Memo
 from common.storage.port import StoreUnavailable
 
 TOKEN_TYPE = "at+jwt"  # noqa: S105 - the media type of RFC 9068
 _HEADER = frozenset({"alg", "typ", "kid"})
+_KEY, _CERTIFICATE = "jkt", "x5t#S256"
 _TEXT_CLAIMS = ("sub", "sid", "device_id", "preferred_username", "jti")
 _CLAIMS = frozenset({"iss", "aud", "iat", "exp", *_TEXT_CLAIMS})
 _LONGEST = 8192
@@ -68,7 +76,8 @@ class OneKey:
 class Claims:
     """What an access token says: whose it is, which session and device, its id and its times.
 
-    `thumbprint`: of the key that must be proven whenever it is presented (`cnf`, `jkt`, RFC 9449); None: a bearer's.
+    `cnf` is what must be proven whenever it is presented: `thumbprint` a key (`jkt`, RFC 9449), `certificate` that one
+    by its fingerprint in hex (`x5t#S256`, RFC 8705); None: neither.
     """
 
     user_uuid: str
@@ -79,6 +88,7 @@ class Claims:
     issued_at: datetime
     expires_at: datetime
     thumbprint: str | None = None
+    certificate: str | None = None
 
 
 class AccessTokens:
@@ -106,8 +116,9 @@ class AccessTokens:
             "iat": to_millis(claims.issued_at) // 1000,
             "exp": to_millis(claims.expires_at) // 1000,
         }
-        if claims.thumbprint is not None:
-            payload["cnf"] = {"jkt": claims.thumbprint}
+        confirmation = _confirmation(claims)
+        if confirmation:
+            payload["cnf"] = confirmation
         key = self._keys.signer()
         return key.sign(orjson.dumps(payload), {"typ": TOKEN_TYPE, "kid": key.kid})
 
@@ -163,8 +174,8 @@ class AccessTokens:
             raise ForgedToken("another issuer or audience")
         user_uuid, session_id, device_id, username, token_id = (_text(payload[name]) for name in _TEXT_CLAIMS)
         issued_at, expires_at = (_time(payload[name]) for name in ("iat", "exp"))
-        bound_to = _thumbprint(payload["cnf"]) if "cnf" in payload else None
-        return Claims(user_uuid, session_id, device_id, username, token_id, issued_at, expires_at, bound_to)
+        bound_to = _bound_to(payload["cnf"]) if "cnf" in payload else (None, None)
+        return Claims(user_uuid, session_id, device_id, username, token_id, issued_at, expires_at, *bound_to)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,10 +225,29 @@ def _serializer(keys: tuple[bytes, ...], salt: str) -> URLSafeSerializer:
     return URLSafeSerializer(list(keys), salt=salt, signer_kwargs=settings)
 
 
-def _thumbprint(confirmation: Any) -> str:
-    if not isinstance(confirmation, dict) or confirmation.keys() != {"jkt"}:
+def _confirmation(claims: Claims) -> dict[str, str]:
+    """Return what a token's `cnf` says."""
+    said = {} if claims.thumbprint is None else {_KEY: claims.thumbprint}
+    return (
+        said if claims.certificate is None else {**said, _CERTIFICATE: to_base64url(bytes.fromhex(claims.certificate))}
+    )
+
+
+def _bound_to(confirmation: Any) -> tuple[str | None, str | None]:
+    """Return the key's thumbprint and the certificate's fingerprint of a `cnf`."""
+    if not isinstance(confirmation, dict) or not confirmation or confirmation.keys() - {_KEY, _CERTIFICATE}:
         raise ForgedToken("its confirmation")
-    return _text(confirmation["jkt"])
+    thumbprint = _text(confirmation[_KEY]) if _KEY in confirmation else None
+    certificate = _fingerprint(_text(confirmation[_CERTIFICATE])) if _CERTIFICATE in confirmation else None
+    return thumbprint, certificate
+
+
+def _fingerprint(digest: str) -> str:
+    """Return in hex what `x5t#S256` has in base64url: a SHA-256 as an encoder writes it."""
+    raw = from_base64url(digest)
+    if len(raw) != hashlib.sha256().digest_size or to_base64url(raw) != digest:
+        raise ForgedToken("its confirmation")
+    return raw.hex()
 
 
 def _text(value: Any) -> str:

@@ -15,24 +15,31 @@ from starlette.types import ASGIApp, ExceptionHandler, Message, Receive, Scope, 
 from common.errors import Code, Refusal
 from common.possession import Presented
 from common.storage.port import StoreUnavailable
-from common.web.clients import Network, address_of
+from common.web.certificates import fingerprint_in
+from common.web.clients import CertificateHeader, Network, address_of
 from common.web.factory import SAFE_HEADERS
 from common.web.messages import Language
-from common.web.presenting import Target, presented
+from common.web.presenting import HeaderOf, Target, presented
 from common.web.problems import Problem, code_of_status, language_of, problem_of
 
 _log = logging.getLogger(__name__)
 
 
-def presented_by(request: Request, url: str) -> Presented:
+def presented_by(request: Request, url: str, certificates: CertificateHeader) -> Presented:
     """Return what a request presents; `url` is its own as clients know it. Raises Refusal(TOKEN_MISSING)."""
-    return presented(lambda name: ",".join(request.headers.getlist(name)) or None, Target(request.method, url))
+    certificate = certificate_of(request, certificates)
+    return presented(_headers_of(request), Target(request.method, url), certificate)
+
+
+def certificate_of(connection: HTTPConnection, certificates: CertificateHeader) -> str | None:
+    """Return the fingerprint of the client's certificate, as a listed proxy tells."""
+    return fingerprint_in(certificates.of(_headers_of(connection), _peer(connection)))
 
 
 def source_of(connection: HTTPConnection, trusted: Sequence[Network]) -> str:
     """Return the address at the other end, behind the proxies we trust; "" where it cannot be known."""
     forwarded = ",".join(connection.headers.getlist("X-Forwarded-For"))
-    return address_of(connection.client.host if connection.client else "", forwarded, trusted)
+    return address_of(_peer(connection), forwarded, trusted)
 
 
 def problem_for(error: Exception, language: Language, base_url: str) -> Problem:
@@ -70,6 +77,14 @@ class SafeHeaders:
             await send(message)
 
         await self._app(scope, receive, safely if scope["type"] == "http" else send)
+
+
+def _peer(connection: HTTPConnection) -> str:
+    return connection.client.host if connection.client else ""
+
+
+def _headers_of(connection: HTTPConnection) -> HeaderOf:
+    return lambda name: ",".join(connection.headers.getlist(name)) or None
 
 
 def _refusal_of(error: Exception) -> Refusal:

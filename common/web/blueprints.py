@@ -16,6 +16,7 @@ from common.history import Reason
 from common.liveness import SessionGone
 from common.patience import REQUEST_SECONDS, at_most
 from common.web.bodies import Body, idempotency_key, parse, read_fields
+from common.web.certificates import fingerprint_in
 from common.web.clients import CertificateHeader, Network, is_trusted, origin_of
 from common.web.endpoints import Answer, Call, Choice, Endpoint, Reply
 from common.web.guards import Authenticator, Guard, touch_quietly
@@ -63,7 +64,10 @@ def _view(endpoint: Endpoint, edge: Edge) -> Callable[[], Response]:
 def _call(endpoint: Endpoint, edge: Edge) -> Call:
     """Check the call in the contract's order: who calls, then the shape of what is sent."""
     origin, target = origin_of(request, edge.trusted_proxies), _target(endpoint, edge)
-    bearing = None if endpoint.guard is Guard.OPEN else presented(request.headers.get, target)
+    client_cert = edge.certificates.of(request.headers.get, request.remote_addr or "")
+    bearing = None
+    if endpoint.guard is not Guard.OPEN:
+        bearing = presented(request.headers.get, target, fingerprint_in(client_cert))
     caller = None
     if endpoint.guard is Guard.SIGNED_IN and bearing is not None:
         caller = edge.authenticator.authenticate(bearing)
@@ -81,7 +85,7 @@ def _call(endpoint: Endpoint, edge: Edge) -> Call:
         origin=origin,
         language=language_of_request(),
         idempotency_key=idempotency_key(request),
-        client_cert=edge.certificates.of(request.headers.get, request.remote_addr or ""),
+        client_cert=client_cert,
     )
 
 

@@ -15,7 +15,7 @@ from common.granting import Caller
 from common.history import Origin
 from common.possession import Presented
 from common.web.bodies import Body
-from common.web.certificates import held_certificate
+from common.web.certificates import fingerprint_in, held_certificate
 from common.web.clients import device_name_of
 from common.web.guards import Guard
 from common.web.messages import Language
@@ -55,6 +55,11 @@ class Call:
     def held(self) -> HeldCertificate | None:
         """The client certificate whose key TLS has proven, as a listed proxy tells. Raises Refusal(INVALID_REQUEST)."""
         return held_certificate(self.client_cert)
+
+    @property
+    def certificate(self) -> str | None:
+        """The fingerprint of that certificate; None for none, and for what cannot be read."""
+        return fingerprint_in(self.client_cert)
 
     @property
     def signed_in(self) -> Caller:

@@ -173,6 +173,12 @@ TEXTS: Mapping[Code, Texts] = {
     Code.INVALID_TOKEN: Texts(
         Text("Invalid token", "トークンが無効です"),
         Text("The token is not one of this service.", "トークンが正しくありません。"),
+        {
+            "certificate": Text(
+                "The token is bound to its device's certificate: it is good over TLS with that certificate only.",
+                "このトークンは端末の証明書に結び付けられています。その証明書による TLS 接続でのみ使えます。",
+            )
+        },
     ),
     Code.TOKEN_EXPIRED: Texts(
         Text("Token expired", "トークンの期限切れ"),

@@ -117,7 +117,7 @@ def _codes_of_shape_and_guard(endpoint: Endpoint) -> Sequence[Code]:
     if endpoint.guard is not Guard.OPEN:
         codes += [Code.TOKEN_MISSING, Code.INVALID_TOKEN, Code.INVALID_DPOP_PROOF, Code.USE_DPOP_NONCE]
     if endpoint.guard is Guard.SIGNED_IN:
-        codes += [Code.TOKEN_EXPIRED, Code.SESSION_ENDED]
+        codes += [Code.TOKEN_EXPIRED, Code.CERTIFICATE_EXPIRED, Code.SESSION_ENDED]
     return codes
 
 

@@ -23,12 +23,16 @@ class Target:
     url: str
 
 
-def presented(header: HeaderOf, target: Target) -> Presented:
-    """Return what `Authorization: Bearer …` (RFC 6750) or `DPoP …` (RFC 9449) holds. Raises Refusal(TOKEN_MISSING)."""
+def presented(header: HeaderOf, target: Target, certificate: str | None = None) -> Presented:
+    """Return what `Authorization: Bearer …` (RFC 6750) or `DPoP …` (RFC 9449) holds. Raises Refusal(TOKEN_MISSING).
+
+    `certificate`: the fingerprint of the client's, as a listed proxy tells.
+    """
     scheme, _, token = (header("Authorization") or "").strip().partition(" ")
     if scheme.lower() not in ("bearer", "dpop") or not token.strip():
         raise Refusal(Code.TOKEN_MISSING)
-    return Presented(token.strip(), scheme.lower() == "dpop", header("DPoP"), target.method, target.url)
+    is_dpop = scheme.lower() == "dpop"
+    return Presented(token.strip(), is_dpop, header("DPoP"), target.method, target.url, certificate)
 
 
 def meant_by(header: HeaderOf, own: Target, *, is_trusted: bool) -> Target:

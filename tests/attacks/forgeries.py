@@ -313,10 +313,16 @@ def _claims() -> Iterator[tuple[str, Maker]]:
         {"jkt": 5},
         {"jkt": None},
         {"x5t#S256": "AAAA"},
+        {"x5t#S256": 5},
+        {"x5t#S256": "A" * 42 + "B"},
+        {"x5t#S256": "0" * 64},
+        {"x5t#s256": "A" * 43},
+        {"x5t": "A" * 43},
         {"jkt": "A", "kid": "B"},
     ):
         yield f"cnf {confirmation!r}", lambda b, c=confirmation: b.token(claims={"cnf": c})
     yield "cnf of a session that is bound to nothing", lambda b: b.token(claims={"cnf": {"jkt": "A" * 43}})
+    yield "cnf with a certificate, bound to none", lambda b: b.token(claims={"cnf": {"x5t#S256": "A" * 43}})
 
 
 def _forms() -> Iterator[tuple[str, Maker]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import json
 import ssl
 from collections.abc import Iterator
 from contextlib import closing
@@ -16,12 +17,15 @@ import requests
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from websockets.sync.client import connect
 
 from common.crypto.certificates import KeyKind, generate_client_certificate, new_authority
 from tests.client import PASSWORD, Client, granted, refused, unique
+from tests.integration.test_events import is_up
 from tests.nginx import Nginx, nginx_program
-from tests.servers import Suite, combined
+from tests.servers import Suite, combined, free_port, until
 from tests.signing import Keys, p256_keys, requesting
+from tests.streams import Listener, events_url
 
 Files = tuple[str, str]
 
@@ -30,6 +34,7 @@ SETTINGS = {
     "ICHIDAI_TRUSTED_PROXIES": "127.0.0.1",
     "ICHIDAI_CLIENT_CERT_HEADER": HEADER,
     "ICHIDAI_DEVICE_PROOF": "signature",
+    "ICHIDAI_CERTIFICATE_BOUND_TOKENS": "true",
 }
 
 
@@ -43,8 +48,14 @@ class Behind:
 
     def call(self, path: str, body: object, certificate: Files | None = None, **headers: str) -> requests.Response:
         """Post through nginx, with a client certificate and its key if they are given."""
-        more: dict[str, Any] = {"verify": str(self.folder / "server.pem"), "headers": headers}
-        return self.client.post(path, body, **more, **({} if certificate is None else {"cert": certificate}))
+        return self.client.post(path, body, **self._tls(certificate), headers=headers)
+
+    def use(self, token: str, certificate: Files | None = None, path: str = "/session/verify") -> requests.Response:
+        """Use an access token through nginx."""
+        return self.client.get(path, token=token, **self._tls(certificate))
+
+    def _tls(self, certificate: Files | None) -> dict[str, Any]:
+        return {"verify": str(self.folder / "server.pem"), **({} if certificate is None else {"cert": certificate})}
 
     def stored(self, name: str, pem: str, keys: Keys) -> Files:
         """Write a certificate and its key where TLS can find them; return both paths."""
@@ -75,9 +86,10 @@ def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
     """Return a suite that demands a proof of every device, behind nginx."""
     nginx_program()
     folder = tmp_path_factory.mktemp("nginx")
-    suite: Suite = combined(folder / "suite", **SETTINGS)
+    suite: Suite = combined(folder / "suite", **SETTINGS, ICHIDAI_EVENTS_PORT=str(free_port()))
     around = suite.start()
     try:
+        until(lambda: is_up(around), "the streams answer")
         roots = around.get("/device/ca", params={"kind": "p-256"}).text
         (folder / "authorities.pem").write_text(roots, encoding="ascii")
         told = {"AUTHORITIES": str(folder / "authorities.pem"), "NAME": "localhost", "HEADER": HEADER}
@@ -123,9 +135,7 @@ def test_the_handshake_is_the_proof(behind: Behind, anna: Person) -> None:
     """No fingerprint, no signature: certificate, key and password."""
     answer = granted(behind.call("/login", anna.body, anna.files))
     assert answer["device_id"] == anna.answer["device_id"]
-    granted(
-        behind.client.get("/session/verify", token=answer["access_token"], verify=str(behind.folder / "server.pem"))
-    )
+    granted(behind.use(answer["access_token"], anna.files))
     refused(behind.call("/login", anna.body), 400, "missing-fields")
     named = {**anna.body, "client_cert_fp": anna.answer["client_cert_fp"]}
     refused(behind.call("/login", named), 401, "proof-required")
@@ -141,6 +151,57 @@ def test_a_renewal_by_tls(behind: Behind, anna: Person) -> None:
     entry = found.get_revoked_certificate_by_serial_number(int(anna.answer["certificate"]["serial"], 16))
     assert entry is not None
     assert entry.extensions.get_extension_for_class(x509.CRLReason).value.reason is x509.ReasonFlags.superseded
+
+
+def test_a_stolen_token_is_worth_nothing_without_the_certificate(behind: Behind, anna: Person) -> None:
+    """Nor with that of another device, nor from the suite's own network: 401, and the device goes on."""
+    login, bert = granted(behind.call("/login", anna.body, anna.files)), registered(behind)
+    stolen, body = login["access_token"], {"refresh_token": login["refresh_token"]}
+    for path in ("/session/verify", "/session/list", "/device/list"):
+        for files in (None, bert.files):
+            refused(behind.use(stolen, files, path), 401, "invalid-token")
+        refused(behind.around.get(path, token=stolen), 401, "invalid-token")
+    for files in (None, bert.files):
+        answer = behind.call("/session/refresh", body, files)
+        refused(answer, 401, "invalid-token")
+        assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
+    by_name = {"Client-Cert": f":{anna.answer['client_cert']}:"}
+    refused(behind.call("/session/refresh", body, bert.files, **by_name), 401, "invalid-token")
+    later = granted(behind.call("/session/refresh", body, anna.files))
+    granted(behind.use(later["access_token"], anna.files))
+
+
+def test_a_token_is_bound_to_the_new_certificate_after_a_renewal(behind: Behind, anna: Person) -> None:
+    """TLS takes the old one still; the book does not."""
+    login = granted(behind.call("/login", anna.body, anna.files))
+    answer = granted(behind.call("/device/renew", {"please": True}, anna.files))
+    new = behind.stored(f"{anna.username}-new", answer["certificate"]["pem"], anna.keys)
+    refused(behind.use(login["access_token"], anna.files), 401, "invalid-token")
+    refused(behind.use(login["access_token"], new), 401, "token-expired")
+    body = {"refresh_token": login["refresh_token"]}
+    refused(behind.call("/session/refresh", body, anna.files), 401, "invalid-token")
+    later = granted(behind.call("/session/refresh", body, new))
+    granted(behind.use(later["access_token"], new))
+    refused(behind.use(later["access_token"], anna.files), 401, "invalid-token")
+
+
+def test_an_event_stream_is_the_devices_alone(behind: Behind, anna: Person) -> None:
+    """As a stream and as a WebSocket; nginx would forward what is written here."""
+    token = granted(behind.call("/login", anna.body, anna.files))["access_token"]
+    url, shown = events_url(behind.around), {HEADER: f":{anna.answer['client_cert']}:"}
+    for headers in ({}, {HEADER: f":{registered(behind).answer['client_cert']}:"}):
+        answer = requests.get(url, headers={"Authorization": f"Bearer {token}", **headers}, timeout=30)
+        refused(answer, 401, "invalid-token")
+        with connect(url.replace("http", "ws", 1), additional_headers=headers) as socket_:
+            socket_.send(json.dumps({"access_token": token}))
+            assert json.loads(socket_.recv(5))["data"]["code"] == "invalid-token"
+    with connect(url.replace("http", "ws", 1), additional_headers=shown) as socket_:
+        socket_.send(json.dumps({"access_token": token}))
+        assert json.loads(socket_.recv(5))["event"] == "open"
+        listener = Listener(url, token, **shown)
+        granted(behind.around.post("/session/logout", token=token, headers=shown))
+        assert listener.event.data["reason"] == "logged-out"
+        assert json.loads(socket_.recv(5))["event"] == "session-revoked"
 
 
 def test_what_a_client_writes_into_the_header_is_overwritten(behind: Behind, anna: Person) -> None:

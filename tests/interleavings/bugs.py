@@ -174,9 +174,10 @@ class Minting:
 
         def minting(snapshot: Snapshot) -> Change[Any]:
             change = transition(snapshot)
-            if change.draft is not None or not isinstance(change.result, Session):
+            if change.draft is not None or change.result is None:
                 return change
-            next_one = replace(change.result, generation=change.result.generation + 1, rotated_at=snapshot.now)
-            return Change(next_one, snapshot.draft.with_book(snapshot.book.updated(next_one)))
+            book, session = change.result
+            next_one = replace(session, generation=session.generation + 1, rotated_at=snapshot.now)
+            return Change((book, next_one), snapshot.draft.with_book(snapshot.book.updated(next_one)))
 
         return self.inner.change(user_uuid, minting, reading=reading, origin=origin)

@@ -97,6 +97,8 @@ def sessions(draw: st.DrawFn, device_id: str, seq: int, name: str | None) -> Ses
         generation=0 if rotated_at is None else draw(st.integers(1, 2**31)),
         rotated_at=rotated_at,
         device_name=name,
+        thumbprint=draw(st.none() | st.just("A" * 43)),
+        certified=name is None and draw(st.booleans()),
     )
 
 

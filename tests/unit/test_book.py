@@ -49,7 +49,10 @@ def uuid(number: int) -> str:
 
 
 def full_book(thumbprint: str | None = "A" * 43) -> Book:
-    """Return a book of an old account: ten devices, ten refreshed sessions of named browsers, bound, five consents."""
+    """Return a book of an old account: ten devices, ten refreshed sessions of named browsers, bound, five consents.
+
+    A session that is bound to a certificate has no name, which is longer than that mark.
+    """
     at = T0 + 123 * MILLISECOND
     devices = [BoundDevice(uuid(n), f"{n:064x}", at + 365 * DAY) for n in range(10)]
     sessions = [
@@ -104,6 +107,16 @@ class TestSize:
         """A few sizes that can be counted on fingers."""
         assert item_size({"ab": "é", "n": 123, "z": 1000, "t": True}) == (2 + 2) + (1 + 3) + (1 + 2) + (1 + 1)
         assert item_size({"m": {"k": "v"}, "l": [None, -5]}) == (1 + 3 + 1 + 1 + 1) + (1 + 3 + (1 + 1) + (1 + 3))
+
+
+def test_a_certified_session_is_bound_to_the_certificate_that_its_device_has_now() -> None:
+    """The book says which one that is; a session that is not certified is bound to none."""
+    session = replace(a_session("s", 1, device="phone"), certified=True)
+    book = a_book(session)
+    assert book.certificate_of(session) == a_device("phone").fingerprint
+    assert book.renewed("phone", "f" * 64, T0 + DAY).certificate_of(session) == "f" * 64
+    assert book.certificate_of(replace(session, certified=False)) is None
+    assert replace(book, devices={}).certificate_of(session) is None
 
 
 class TestSessions:

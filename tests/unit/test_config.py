@@ -85,6 +85,7 @@ def test_every_setting_is_read() -> None:
             "ICHIDAI_CORS_ORIGINS": "https://a.test, https://b.test,",
             "ICHIDAI_TRUSTED_PROXIES": "10.0.0.0/8, 192.0.2.1",
             "ICHIDAI_CLIENT_CERT_HEADER": "Client-Cert-0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+            "ICHIDAI_CERTIFICATE_BOUND_TOKENS": "true",
             "ICHIDAI_CONCURRENCY_MODE": " evict ",
             "ICHIDAI_ALLOW_FORCE": "false",
             "ICHIDAI_DEVICE_PROOF": "none",
@@ -108,6 +109,7 @@ def test_every_setting_is_read() -> None:
     assert settings.cors_origins == ("https://a.test", "https://b.test")
     assert settings.trusted_proxies == (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("192.0.2.1/32"))
     assert settings.client_cert_header == "Client-Cert-0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+    assert (settings.login.certificate_bound, settings.session.certificate_bound) == (True, True)
     assert settings.login.mode is ConcurrencyMode.EVICT
     assert not settings.login.allow_force
     assert settings.login.device_proof is DeviceProof.NONE
@@ -215,6 +217,12 @@ def test_a_header_for_certificates_needs_a_proxy_that_writes_it() -> None:
     """Without one it would never be looked at."""
     (fault,) = faults_of(ICHIDAI_CLIENT_CERT_HEADER="client-cert")
     assert "ICHIDAI_TRUSTED_PROXIES" in fault
+
+
+def test_tokens_are_bound_to_certificates_only_where_some_are_seen() -> None:
+    """Otherwise the setting would promise what is never done."""
+    (fault,) = faults_of(ICHIDAI_CERTIFICATE_BOUND_TOKENS="true", ICHIDAI_TRUSTED_PROXIES="10.0.0.1")
+    assert "ICHIDAI_CLIENT_CERT_HEADER" in fault
 
 
 @given(st.dictionaries(st.sampled_from(["A", "B", "ICHIDAI_C"]), st.text(st.characters(exclude_categories=("Cs",)))))

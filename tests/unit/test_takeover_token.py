@@ -20,7 +20,7 @@ TAKEOVER = Takeover(Asker("anna", "Anna", "phone", T0), Shown(frozenset({"s"}), 
 
 takeovers = st.builds(
     Takeover,
-    st.builds(Asker, uuids, names, uuids, moments(), st.none() | names),
+    st.builds(Asker, uuids, names, uuids, moments(), st.none() | names, st.none(), st.booleans()),
     st.builds(Shown, st.frozensets(uuids, max_size=6), uuids, moments(), st.integers(0, 2**31)),
 )
 

@@ -95,6 +95,17 @@ def test_the_claims_are_those_of_the_contract() -> None:
     assert jwt.get_unverified_header(token) == HEADER
 
 
+@pytest.mark.parametrize("thumbprint", [None, "A" * 43])
+def test_a_token_names_what_it_is_bound_to(thumbprint: str | None) -> None:
+    """A key as RFC 9449 has it, a certificate as RFC 8705: SHA-256 in base64url."""
+    claims = replace(CLAIMS, thumbprint=thumbprint, certificate="fb" * 32)
+    token = TOKENS.sign(claims)
+    assert TOKENS.read(token) == claims
+    said = jwt.decode(token, options={"verify_signature": False})["cnf"]
+    key = {} if thumbprint is None else {"jkt": thumbprint}
+    assert said == {**key, "x5t#S256": "-_v7" * 10 + "-_s"}
+
+
 def test_the_published_keys_hold_no_private_part() -> None:
     """Only what verifies."""
     (jwk,) = TOKENS.jwks()["keys"]

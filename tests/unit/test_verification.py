@@ -16,17 +16,19 @@ from common.granting import Caller
 from common.history import Reason
 from common.liveness import SessionGone, SessionRules
 from session_manager.verification import good_until, verify
-from tests.unit.making import DAY, HOUR, MILLISECOND, MINUTE, T0, a_book, a_session
+from tests.unit.making import DAY, HOUR, MILLISECOND, MINUTE, T0, a_book, a_device, a_session
 
 RULES = SessionRules(limit=1, idle=HOUR)
 CLAIMS = Claims("anna", "s", "phone", "Anna", "token", T0, T0 + 10 * MINUTE)
 BOOK = a_book(a_session("s", 1, device="phone"))
 
 
-def outcome(book: Book | None, now: datetime = T0, claims: Claims = CLAIMS) -> Caller | Code | Reason | None:
+def outcome(
+    book: Book | None, now: datetime = T0, claims: Claims = CLAIMS, certificate: str | None = None
+) -> Caller | Code | Reason | None:
     """Return the caller, or how the token is refused."""
     try:
-        return verify(claims=claims, book=book, rules=RULES, now=now)
+        return verify(claims=claims, book=book, certificate=certificate, rules=RULES, now=now)
     except Refusal as refusal:
         return refusal.code
     except SessionGone as gone:
@@ -44,7 +46,7 @@ def test_a_session_that_is_out_of_the_book_is_dead_though_the_token_is_good() ->
     """At once; only the history knows why."""
     assert outcome(BOOK.closed("s")) is None
     with pytest.raises(SessionGone):
-        verify(claims=CLAIMS, book=BOOK.closed("s"), rules=RULES, now=T0)
+        verify(claims=CLAIMS, book=BOOK.closed("s"), certificate=None, rules=RULES, now=T0)
 
 
 @pytest.mark.pitfall("Y03")
@@ -103,17 +105,75 @@ def test_a_token_far_beyond_its_session_is_no_reason_to_let_it_live() -> None:
 TIMES = st.integers(0, 7_200_000).map(lambda millis: T0 + timedelta(milliseconds=millis))
 
 
-@given(ends_at=TIMES, last_seen_at=TIMES, expires_at=TIMES, asked=TIMES, again=TIMES)
+@given(
+    ends_at=TIMES, last_seen_at=TIMES, expires_at=TIMES, not_after=TIMES, bound=st.booleans(), asked=TIMES, again=TIMES
+)
 def test_a_verdict_is_the_same_until_the_moment_that_it_names(
-    ends_at: datetime, last_seen_at: datetime, expires_at: datetime, asked: datetime, again: datetime
+    ends_at: datetime,
+    last_seen_at: datetime,
+    expires_at: datetime,
+    not_after: datetime,
+    bound: bool,  # noqa: FBT001 - drawn
+    asked: datetime,
+    again: datetime,
 ) -> None:
     """Whenever it is asked for again, earlier too: before that moment the same caller, from it on a refusal."""
-    book = BOOK.updated(replace(BOOK.sessions["s"], last_seen_at=last_seen_at, ends_at=ends_at))
-    claims = replace(CLAIMS, expires_at=expires_at)
-    caller = outcome(book, asked, claims)
+    session = replace(BOOK.sessions["s"], last_seen_at=last_seen_at, ends_at=ends_at, certified=bound)
+    book = replace(BOOK.updated(session), devices={"phone": a_device("phone", not_after=not_after)})
+    shown = a_device("phone").fingerprint if bound else None
+    claims = replace(CLAIMS, expires_at=expires_at, certificate=shown)
+    caller = outcome(book, asked, claims, shown)
     if isinstance(caller, Caller):
-        until = good_until(caller, RULES)
+        until = good_until(caller, book, RULES)
         assert asked < until
-        assert (outcome(book, again, claims) == caller) == (again < until)
-        assert outcome(book, until - MILLISECOND, claims) == caller
-        assert outcome(book, until, claims) != caller
+        assert (outcome(book, again, claims, shown) == caller) == (again < until)
+        assert outcome(book, until - MILLISECOND, claims, shown) == caller
+        assert outcome(book, until, claims, shown) != caller
+
+
+class TestCertificate:
+    """A session that is bound to its device's certificate, and a token that names it."""
+
+    PRESENT, OLD, OTHER = a_device("phone").fingerprint, "0" * 64, "1" * 64
+    BOUND = BOOK.updated(replace(BOOK.sessions["s"], certified=True))
+
+    @pytest.mark.parametrize(
+        ("named", "shown", "expected"),
+        [
+            (PRESENT, PRESENT, None),
+            (PRESENT, None, Code.INVALID_TOKEN),
+            (PRESENT, OTHER, Code.INVALID_TOKEN),
+            (OLD, PRESENT, Code.TOKEN_EXPIRED),
+            (OLD, OLD, Code.INVALID_TOKEN),
+            (OLD, None, Code.INVALID_TOKEN),
+            (OLD, OTHER, Code.INVALID_TOKEN),
+            (None, PRESENT, Code.TOKEN_EXPIRED),
+            (None, None, Code.INVALID_TOKEN),
+            (None, OTHER, Code.INVALID_TOKEN),
+        ],
+    )
+    def test_what_is_named_and_what_is_shown(self, named: str | None, shown: str | None, expected: Code | None) -> None:
+        """Only the present one, and shown; whoever shows it with an older token is told to refresh."""
+        found = outcome(self.BOUND, claims=replace(CLAIMS, certificate=named), certificate=shown)
+        assert isinstance(found, Caller) if expected is None else found is expected
+
+    @pytest.mark.parametrize("shown", [None, PRESENT, OTHER])
+    def test_a_session_that_is_bound_to_none_asks_for_none(self, shown: str | None) -> None:
+        """Whatever is shown."""
+        assert isinstance(outcome(BOOK, certificate=shown), Caller)
+
+    @pytest.mark.parametrize("shown", [None, OTHER])
+    def test_whoever_does_not_hold_it_is_not_told_what_became_of_the_session(self, shown: str | None) -> None:
+        """It is told only to the device."""
+        claims = replace(CLAIMS, certificate=self.PRESENT)
+        for book in (self.BOUND.closed("s"), replace(self.BOUND, state=AccountState.DISABLED)):
+            assert outcome(book, claims=claims, certificate=shown) is Code.INVALID_TOKEN
+            assert outcome(book, claims=claims, certificate=self.PRESENT) in (None, Reason.REVOKED)
+
+    def test_it_is_over_at_the_very_instant_of_its_end(self) -> None:
+        """As at login."""
+        device = replace(a_device("phone"), not_after=T0)
+        book = replace(self.BOUND, devices={"phone": device})
+        claims = replace(CLAIMS, certificate=self.PRESENT)
+        assert outcome(book, T0, claims, self.PRESENT) is Code.CERTIFICATE_EXPIRED
+        assert isinstance(outcome(book, T0 - MILLISECOND, claims, self.PRESENT), Caller)

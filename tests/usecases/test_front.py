@@ -14,8 +14,10 @@ from common.storage.port import StoreUnavailable
 from ichidai.apps import app_for, fronted
 from ichidai.topology import Part
 from tests.dpop import DpopKey
-from tests.usecases.house import MINUTE, SECOND, House, Login, Person
+from tests.usecases.house import MINUTE, SECOND, House, Login, Person, as_login
 from tests.usecases.test_bound_tokens import try_login
+from tests.usecases.test_certificate_bound import BINDING, log_in
+from tests.usecases.test_forwarded_certificates import header
 from tests.usecases.watched_store import StoreCall
 
 Build = Callable[..., House]
@@ -50,7 +52,7 @@ class Both:
         if token is not None:
             sent.setdefault("Authorization", f"Bearer {token}")
         self.passed_on.clear()
-        front = self.fronted.open(path, method=method, headers=sent)
+        front = self.fronted.open(path, method=method, headers=sent, environ_base={"REMOTE_ADDR": "127.0.0.1"})
         app = self.house.client.open(path, method=method, headers=sent)
         assert front.status == app.status
         assert sorted(front.headers) == sorted(app.headers)
@@ -212,6 +214,23 @@ def test_a_bound_token_needs_its_proof(both: Both) -> None:
     assert both.ask(token).status_code == 401
     proof = key.proof("GET", "http://127.0.0.1:8000/session/verify", token, now=both.house.clock.now.timestamp())
     assert both.ask(token, Authorization=f"DPoP {token}", DPoP=proof).get_json()["code"] == "use-dpop-nonce"
+
+
+def test_a_token_that_is_bound_to_a_certificate(build_house: Build) -> None:
+    """Good beside it, in front too; beside anything else, and from anybody else, the app says what is wrong."""
+    both = Both(build_house(**BINDING))
+    anna = both.house.register()
+    bert, login = both.house.register("bert"), as_login(log_in(both.house, anna, anna.first))
+    both.house.store.watch()
+    assert both.ask(login.access, Client_Cert=header(anna.first)).status_code == 200
+    assert not both.was_passed_on
+    assert len(both.house.store.calls) == 2, "one read each"
+    for shown in ({}, {"Client_Cert": header(bert.first)}, {"Client_Cert": "junk"}, {"Client_Cert": ""}):
+        assert both.ask(login.access, **shown).get_json()["code"] == "invalid-token"
+        assert both.was_passed_on
+    stranger = {"Authorization": f"Bearer {login.access}", "Client-Cert": header(anna.first)}
+    answer = both.fronted.get("/session/verify", headers=stranger, environ_base={"REMOTE_ADDR": "192.0.2.1"})
+    assert answer.status_code == 401
 
 
 def test_across_origins(build_house: Build) -> None:
