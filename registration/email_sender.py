@@ -9,9 +9,14 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
-import qrcode
+import zxingcpp
+from PIL import Image
 
 MOST_WAITING = 100
+_PIXELS = 6
+"""Of each side of a module of a QR code."""
+_QUICKLY = 1
+"""Of zlib's levels: a picture of so few shapes is small at any."""
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +93,8 @@ def notify_user_via_sns(notifier: Notifier, username: str) -> None:
 
 def qr_png(text: str) -> str:
     """Return a PNG data URI whose QR code (ISO/IEC 18004, error correction M) holds `text`."""
-    image = qrcode.make(text, error_correction=qrcode.constants.ERROR_CORRECT_M, box_size=6, border=4)
+    code = zxingcpp.create_barcode(text, zxingcpp.BarcodeFormat.QRCode, ec_level="M")
+    modules = Image.fromarray(zxingcpp.write_barcode_to_image(code)).convert("1")
     buffer = io.BytesIO()
-    image.save(buffer, "PNG")
+    modules.resize((modules.width * _PIXELS, modules.height * _PIXELS)).save(buffer, "PNG", compress_level=_QUICKLY)
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
