@@ -20,6 +20,8 @@ from uuid import UUID
 
 from flask.testing import FlaskClient
 
+from common.crypto.passwords import OWASP_MINIMUM, Argon2Cost
+from common.granting import Grant
 from ichidai.apps import app_for
 from ichidai.settings import FILE_NAME, read_settings
 from ichidai.topology import Part
@@ -76,18 +78,26 @@ class Population:
 
     def tokens(self, count: int) -> list[str]:
         """Return an access token of the newest session of so many people, each of another account."""
+        return [pair.access_token for pair in self.granted(self.people[:count])]
+
+    def granted(self, people: Sequence[Person]) -> list[Grant]:
+        """Return new tokens of the newest session of each."""
         suite = _suite(self.settings)
         try:
-            return [_token(suite, person.user_uuid) for person in self.people[:count]]
+            return [_granted(suite, person.user_uuid) for person in people]
         finally:
             suite.close()
 
 
 def load(
-    settings: Mapping[str, str], accounts: int, devices: int = 1, step: Callable[[int], None] = lambda _made: None
+    settings: Mapping[str, str],
+    accounts: int,
+    devices: int = 1,
+    step: Callable[[int], None] = lambda _made: None,
+    cost: Argon2Cost = OWASP_MINIMUM,
 ) -> Population:
     """Fill a new data folder with accounts, every device of theirs logged in as far as the limit lets it."""
-    original = _original(settings, devices)
+    original = _original(settings, devices, cost)
     path = Path(settings["ICHIDAI_DATA_DIR"]) / FILE_NAME
     chance = random.Random(accounts)
     kept, every = [], max(1, accounts // _KEPT_IDS)
@@ -103,9 +113,9 @@ def load(
     return Population(settings, accounts, kept, path.stat().st_size)
 
 
-def _original(settings: Mapping[str, str], devices: int) -> Original:
+def _original(settings: Mapping[str, str], devices: int, cost: Argon2Cost) -> Original:
     """Register the account number 0 with its devices, log them in, and read what the store has of it."""
-    suite = _suite(settings)
+    suite = _suite(settings, cost)
     client = app_for(Part.ALL, suite).test_client()
     proof = {"username": _NAME.format(0), "password": PASSWORD}
     answers = [_posted(client, "/registration/", {**proof, "email": _MAIL.format(0)})]
@@ -171,18 +181,18 @@ def _posted(client: FlaskClient, path: str, body: Mapping[str, object]) -> Any:
     return answer.get_json()
 
 
-def _suite(settings: Mapping[str, str]) -> Suite:
-    return build(read_settings(settings), Part.ALL, 8000)
+def _suite(settings: Mapping[str, str], cost: Argon2Cost = OWASP_MINIMUM) -> Suite:
+    return build(read_settings(settings), Part.ALL, 8000, cost=cost)
 
 
-def _token(suite: Suite, user_uuid: str) -> str:
+def _granted(suite: Suite, user_uuid: str) -> Grant:
     doorkeeper = suite.edge.authenticator
     if not isinstance(doorkeeper, Doorkeeper):
         raise TypeError(type(doorkeeper).__name__)
     book = doorkeeper.desk.bookkeeper.read(user_uuid)
     if book is None:
         raise KeyError(user_uuid)
-    return grant(doorkeeper.desk, book, "bench", book.in_order()[-1]).access_token
+    return grant(doorkeeper.desk, book, "bench", book.in_order()[-1])
 
 
 def main(arguments: Sequence[str]) -> int:

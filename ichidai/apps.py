@@ -24,6 +24,9 @@ from session_manager.event_routes import EventEdge, event_app
 from session_manager.event_watch import Watch
 from session_manager.front import Front, WsgiApp
 
+PASSWORD_PLACES = 3
+"""Requests of a worker that may be busy with passwords while others ask: one fewer than it has threads (`serving`)."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -55,7 +58,8 @@ def app_from(environment: Mapping[str, str], serving: Part) -> WsgiApp:
         _log.warning("ICHIDAI_TEST_CHEAP_HASH is on: passwords are hashed at no cost. For tests alone.")
     cost = CHEAP_FOR_TESTS if trials.cheap_hash else OWASP_MINIMUM
     port = settings.port or DEV_PORTS[serving]
-    suite = build(settings, serving, port, clock=_clock(trials), cost=cost)
+    places = None if trials.cheap_hash else PASSWORD_PLACES
+    suite = build(settings, serving, port, clock=_clock(trials), cost=cost, places=places)
     suite.watch_keys()
     app = app_for(serving, suite)
     return fronted(app, suite) if serving in (Part.ALL, Part.SESSION) else app

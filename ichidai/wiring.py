@@ -48,6 +48,7 @@ from registration.account_model import fold
 from registration.credentials import CredentialCheck
 from registration.email_sender import notifier_for
 from registration.guesses import Guesses
+from registration.hashing import HashingRoom
 from session_manager import routes as session_routes
 from session_manager import session_service
 from session_manager.event_service import EventService
@@ -77,9 +78,11 @@ class Doorkeeper:
     """The session room as the edge needs it: it satisfies `common.web.guards.Authenticator`."""
 
     desk: session_service.Desk
+    hear: Callable[[], None]
 
     def authenticate(self, presented: Presented) -> Caller:
-        """See `session_service.authenticate`."""
+        """See `session_service.authenticate`. That somebody asks is heard where passwords are hashed."""
+        self.hear()
         return session_service.authenticate(self.desk, presented)
 
     def prove(self, proof: str, target: Target) -> Possession:
@@ -107,10 +110,12 @@ def build(
     clock: Clock = system_clock,
     cost: Argon2Cost = OWASP_MINIMUM,
     store: Store | None = None,
+    places: int | None = None,
 ) -> Suite:
     """Open the store and the keys and join everything.
 
-    `clock`, `cost` and `store` are for tests. Raises StoreUrlError, StoreUnavailable, KeyRingError.
+    `clock`, `cost` and `store` are for tests. `places`: how many requests of this process may be busy with passwords
+    in a flood; None is any number. Raises StoreUrlError, StoreUnavailable, KeyRingError.
     """
     store = store or open_store(settings.store_url, clock, settings.registration.aws_region or None)
     keys, listed = open_keyring(settings.keys_dir, store, clock(), settings.session.token_algorithm)
@@ -125,7 +130,7 @@ def build(
     )
     lists = where.url(Part.DEVICE, "/device/crl")
     authorities = open_authorities(settings.keys_dir, store, clock, keys.authority, crl_base=lists)
-    return _Joiner(settings, store, keys, live_keys, authorities, where, clock, cost).suite()
+    return _Joiner(settings, store, keys, live_keys, authorities, where, clock, HashingRoom(cost, places)).suite()
 
 
 def events_port_of(settings: Settings, serving: Part, port: int) -> int:
@@ -146,12 +151,12 @@ class _Joiner:
     authorities: Authorities
     where: Addresses
     clock: Clock
-    cost: Argon2Cost
+    room: HashingRoom
 
     def suite(self) -> Suite:
         bookkeeper, devices = Bookkeeper(self.store, self.clock), DeviceDb(self.store)
         guesses = Guesses(self.store, self.clock, self.settings.registration)
-        credentials = CredentialCheck(self.store, self.clock, guesses, self.cost, self.keys.macs["names"])
+        credentials = CredentialCheck(self.store, self.clock, guesses, self.room, self.keys.macs["names"])
         trust = Trust(self.authorities, RevocationDb(self.store), self.clock)
         enrolment = Enrolment(
             self.authorities,
@@ -173,7 +178,7 @@ class _Joiner:
             endpoints=rooms.__getitem__,
             events=EventService(sessions),
             edge=Edge(
-                Doorkeeper(sessions),
+                Doorkeeper(sessions, self.room.hear),
                 self.settings.trusted_proxies,
                 self.where.url_of,
                 CertificateHeader(self.settings.client_cert_header, self.settings.trusted_proxies),
@@ -201,7 +206,7 @@ class _Joiner:
             enrolment=enrolment,
             notifier=notifier_for(self.settings.registration.sns_topic_arn, self.settings.registration.aws_region),
             rules=self.settings.session.rules,
-            cost=self.cost,
+            room=self.room,
             common_passwords=common_passwords(),
             clock=self.clock,
             challenges=self._challenges(devices),

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from common.admission import Proven
 from common.clock import Clock
-from common.crypto.passwords import Argon2Cost, decoy_hash
+from common.crypto.passwords import decoy_hash
 from common.errors import Code, Refusal
 from common.history import FailedLogin, Origin, failure_put
 from common.ids import new_id
@@ -20,6 +20,7 @@ from common.storage.port import Store, StoreUnavailable
 from registration.account_db import AccountDb
 from registration.account_model import Account, mail_claim, name_claim, normal_password
 from registration.guesses import Guesses
+from registration.hashing import HashingRoom
 
 FAILURES_KEPT = timedelta(days=90)
 
@@ -34,14 +35,15 @@ class CredentialCheck:
         store: Store,
         clock: Clock,
         guesses: Guesses,
-        cost: Argon2Cost,
+        room: HashingRoom,
         names_key: bytes,
     ) -> None:
         self._store = store
         self._clock = clock
         self._guesses = guesses
         self._accounts = AccountDb(store)
-        self._decoy = decoy_hash(cost)
+        self._room = room
+        self._decoy = decoy_hash(room.cost)
         self._names_key = names_key
 
     def prove(
@@ -56,16 +58,19 @@ class CredentialCheck:
         """Check a username's (or a mail's) password.
 
         `device_mark` is what the device says it is (its fingerprint): one that logged in from this source before is
-        counted by itself. Raises Refusal: TOO_MANY_ATTEMPTS (with `retry_after`), BAD_CREDENTIALS; StoreUnavailable.
+        counted by itself. Raises Refusal: TOO_MANY_ATTEMPTS (with `retry_after`), BAD_CREDENTIALS, BUSY;
+        StoreUnavailable.
         """
         claim = mail_claim(name) if by_email else name_claim(name)
-        owner = self._accounts.owner_of(claim)
-        account_key = owner or hmac.digest(self._names_key, claim.encode(), "sha256").hex()
-        return self._prove(account_key, password, origin, device_mark)
+        with self._room.place():
+            owner = self._accounts.owner_of(claim)
+            account_key = owner or hmac.digest(self._names_key, claim.encode(), "sha256").hex()
+            return self._prove(account_key, password, origin, device_mark)
 
     def prove_user(self, user_uuid: str, password: str, origin: Origin) -> Proven:
         """Check the password of an account that is known by its uuid; raises as `prove`."""
-        return self._prove(user_uuid, password, origin, None)
+        with self._room.place():
+            return self._prove(user_uuid, password, origin, None)
 
     def remember(self, user_uuid: str, device_mark: str, origin: Origin) -> None:
         """Note that a device logged in from here, so that it is counted by itself from now on; never raises."""
@@ -75,7 +80,12 @@ class CredentialCheck:
         buckets = self._guesses.buckets_of(account_key, origin, device_mark)
         self._guesses.take(buckets)
         account = self._accounts.find(account_key)
-        if not self._is_right(account, password) or account is None:
+        try:
+            is_right = self._is_right(account, password)
+        except Refusal:  # nothing was compared, so it was no guess
+            self._guesses.put_back(buckets)
+            raise
+        if not is_right or account is None:
             self._record_failure(account_key, origin)
             raise Refusal(Code.BAD_CREDENTIALS)
         self._guesses.put_back(buckets)
@@ -83,7 +93,7 @@ class CredentialCheck:
 
     def _is_right(self, account: Account | None, password: str) -> bool:
         expected = self._decoy if account is None else account.password
-        return expected.matches(normal_password(password))
+        return self._room.matches(expected, normal_password(password))
 
     def _record_failure(self, account_key: str, origin: Origin) -> None:
         """Keep the failed try for the account's owner to see. It is lost if the store is away."""

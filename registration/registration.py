@@ -17,7 +17,6 @@ from common.bookkeeping import Bookkeeper, Change, NoSuchUser, Snapshot
 from common.challenge import used_up
 from common.challenges import Challenges
 from common.clock import Clock
-from common.crypto.passwords import Argon2Cost, new_password_hash
 from common.devices import HeldCertificate, NewDevice, OwnKeys
 from common.draft import Draft
 from common.errors import Code, Refusal
@@ -33,6 +32,7 @@ from registration.account_db import MAIL_CLAIM, NAME_CLAIM, AccountDb, user_put,
 from registration.account_model import Account, mail_claim, name_claim, normal_password, password_fault
 from registration.credentials import CredentialCheck
 from registration.email_sender import Notifier, notify_user_via_sns
+from registration.hashing import HashingRoom
 from registration.pairing_token import IssuedPairing
 
 
@@ -75,7 +75,7 @@ class Desk:
     enrolment: Enrolment
     notifier: Notifier
     rules: SessionRules
-    cost: Argon2Cost
+    room: HashingRoom
     common_passwords: Container[str]
     clock: Clock
     challenges: Challenges
@@ -134,7 +134,7 @@ def register_user(desk: Desk, form: Registration) -> Registered:
     """Register an account with its first device, all in one commit; or repeat a registration whose answer was lost.
 
     Raises Refusal: WEAK_PASSWORD (`fault`), PROOF_REQUIRED, PROOF_INVALID, USERNAME_TAKEN (named first when both are),
-    EMAIL_TAKEN, KEY_IN_USE; StoreUnavailable.
+    EMAIL_TAKEN, KEY_IN_USE, BUSY; StoreUnavailable.
     """
     fault = password_fault(form.password, form.username, form.email, desk.common_passwords)
     if fault is not None:
@@ -144,16 +144,10 @@ def register_user(desk: Desk, form: Registration) -> Registered:
     if again is not None:
         return again
     now = desk.clock()
-    account = Account(
-        uuid=new_id(),
-        username=form.username,
-        email=form.email,
-        password=new_password_hash(normal_password(form.password), desk.cost),
-        epoch=0,
-        created_at=now,
-        repeatable=repetition.repeatable(form.idempotency_key, now, change_no=1),
-    )
-    device = desk.enrolment.prepare(account.uuid, form.device_name, primary=True, keys=form.keys)
+    with desk.room.place():
+        account = _account(desk, form, now)
+        with desk.room.turn():  # keys that we make take as long as a hash
+            device = desk.enrolment.prepare(account.uuid, form.device_name, primary=True, keys=form.keys)
     draft = desk.enrolment.bind(Draft(Book(account.uuid), (Event(Kind.REGISTERED, now),)), device, now)
     pairing = pairing_token.issue(draft.book, device.bound, desk.rules, now, name_certificate=True)
     writes = (*user_writes(account), *device.writes, pairing.row)
@@ -166,6 +160,18 @@ def register_user(desk: Desk, form: Registration) -> Registered:
         raise _taken(conflict, writes.index(device.claim)) from None
     notify_user_via_sns(desk.notifier, account.username)
     return Registered(account.uuid, device, pairing)
+
+
+def _account(desk: Desk, form: Registration, now: datetime) -> Account:
+    return Account(
+        uuid=new_id(),
+        username=form.username,
+        email=form.email,
+        password=desk.room.new(normal_password(form.password)),
+        epoch=0,
+        created_at=now,
+        repeatable=repetition.repeatable(form.idempotency_key, now, change_no=1),
+    )
 
 
 def register_second_device_via_qr(desk: Desk, form: SecondDevice) -> Registered:

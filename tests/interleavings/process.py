@@ -46,6 +46,7 @@ from login_app.entry import Entry
 from registration import pairing_token, registration
 from registration.account_db import AccountDb
 from registration.email_sender import NoNotifier
+from registration.hashing import HashingRoom
 from session_manager import session_service
 from session_manager.config import SessionSettings
 from session_manager.session_db import SessionDb
@@ -234,7 +235,7 @@ class Desks:
             enrolment=enrolment,
             notifier=NoNotifier(),
             rules=session_rules,
-            cost=CHEAP_FOR_TESTS,
+            room=HashingRoom(CHEAP_FOR_TESTS),
             common_passwords=frozenset(),
             clock=clock,
             challenges=self.challenges,

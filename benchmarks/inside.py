@@ -1,0 +1,81 @@
+"""The suite in this process, its commits timed: what an operation takes without HTTP and without Argon2id."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmarks.population import PASSWORD, Person, Population
+from common.clock import system_clock
+from common.crypto.passwords import CHEAP_FOR_TESTS
+from common.storage.opening import open_store
+from common.storage.port import Item, Key, Page, Sort, Store, Table, Write
+from ichidai.apps import app_for
+from ichidai.settings import read_settings
+from ichidai.topology import Part
+from ichidai.wiring import build
+
+
+class TimedStore:
+    """A store that keeps how many seconds each commit took."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.commits: list[float] = []
+
+    def get(self, key: Key) -> Item | None:
+        """See `Store.get`."""
+        return self._store.get(key)
+
+    def query(
+        self, table: Table, partition: str, *, after: Sort | None = None, limit: int = 100, descending: bool = False
+    ) -> Page:
+        """See `Store.query`."""
+        return self._store.query(table, partition, after=after, limit=limit, descending=descending)
+
+    def commit(self, writes: Sequence[Write], request_id: str) -> None:
+        """See `Store.commit`."""
+        begun = time.perf_counter()
+        self._store.commit(writes, request_id)
+        self.commits.append(time.perf_counter() - begun)
+
+    def close(self) -> None:
+        """See `Store.close`."""
+        self._store.close()
+
+
+class Inside:
+    """A suite on a population's data. Its accounts must have been made with `CHEAP_FOR_TESTS`."""
+
+    def __init__(self, people: Population) -> None:
+        self.people = people
+        settings = read_settings(people.settings)
+        self.store = TimedStore(open_store(settings.store_url, system_clock))
+        self._suite = build(settings, Part.ALL, 8000, cost=CHEAP_FOR_TESTS, store=self.store)
+        self._client = app_for(Part.ALL, self._suite).test_client()
+
+    def question(self, person: Person, device: int) -> str:
+        """Log in with a device while another is active; return the takeover token of the 409."""
+        form = {"username": person.username, "password": PASSWORD, "client_cert_fp": person.fingerprints[device]}
+        return str(self._answer("/login", 409, json=form)["takeover"]["token"])
+
+    def take_over(self, person: Person, device: int, token: str) -> str:
+        """Consent; return the access token."""
+        form = {"takeover_token": token, "client_cert_fp": person.fingerprints[device]}
+        return str(self._answer("/login/takeover", 200, json=form)["access_token"])
+
+    def get(self, path: str, token: str) -> None:
+        """Ask something as somebody signed in."""
+        self._answer(path, 200, "GET", headers={"Authorization": f"Bearer {token}"})
+
+    def close(self) -> None:
+        """Close the suite."""
+        self._suite.close()
+
+    def _answer(self, path: str, status: int, method: str = "POST", **given: Any) -> Mapping[str, Any]:
+        answer = self._client.open(path, method=method, **given)
+        if answer.status_code != status:
+            raise AssertionError(f"{path}: {answer.status_code} {answer.get_data(as_text=True)[:300]}")
+        found: Mapping[str, Any] = answer.get_json()
+        return found

@@ -1,0 +1,153 @@
+"""The room where passwords are hashed: how many may come in, how many hash, and that everything is given back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from common.clock import system_clock
+from common.crypto.passwords import CHEAP_FOR_TESTS
+from common.errors import Code, Refusal
+from common.history import Origin
+from common.patience import at_most
+from common.storage.opening import open_store
+from ichidai.apps import PASSWORD_PLACES, app_for
+from ichidai.serving import THREADS_PER_WORKER
+from ichidai.settings import read_settings
+from ichidai.topology import Part
+from ichidai.wiring import build
+from registration.credentials import CredentialCheck
+from registration.guesses import Guesses
+from registration.hashing import HashingRoom
+
+PASSWORD = "correct horse 42 battery"
+ORIGIN = Origin("203.0.113.7", "a test")
+
+
+class Flooded:
+    """A room that somebody has been in for long, with `places`, a clock of its own, and others who ask."""
+
+    def __init__(self, places: int) -> None:
+        self.seconds = 100.0
+        self.room = HashingRoom(CHEAP_FOR_TESTS, places, now=lambda: self.seconds)
+        self.room.hear()
+
+    @contextmanager
+    def full(self) -> Iterator[None]:
+        """Hold every place, since three seconds ago."""
+        with ExitStack() as stack:
+            for _ in range(self.room._places or 0):
+                stack.enter_context(self.room.place())
+            self.seconds += 3
+            self.room.hear()
+            yield
+
+
+def test_who_comes_when_it_is_full_is_told_to_come_back() -> None:
+    """At once, with a time to wait; a place that was left can be taken again."""
+    flooded = Flooded(places=2)
+    with flooded.full(), pytest.raises(Refusal) as refused, flooded.room.place():
+        pass
+    assert (refused.value.code, refused.value.facts["retry_after"]) == (Code.BUSY, 1)
+    with flooded.room.place(), flooded.room.place():
+        pass
+
+
+def test_in_a_burst_all_wait() -> None:
+    """Twenty who come at once are all let in: they are done before it is a flood."""
+    flooded = Flooded(places=2)
+    with ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(flooded.room.place())
+            flooded.seconds += 0.05
+    with flooded.full(), pytest.raises(Refusal), flooded.room.place():
+        pass
+
+
+def test_while_nobody_else_asks_all_may_wait() -> None:
+    """A flood of logins alone keeps nobody from anything: none of them is turned away."""
+    flooded = Flooded(places=1)
+    with flooded.full():
+        flooded.seconds += 6
+        with flooded.room.place():
+            assert flooded.room.matches(flooded.room.new(PASSWORD), PASSWORD)
+
+
+def test_a_place_is_given_back_when_the_password_was_wrong() -> None:
+    """Whatever is raised inside."""
+    flooded = Flooded(places=1)
+    for _ in range(3):
+        with pytest.raises(Refusal) as refused, flooded.full():
+            raise Refusal(Code.BAD_CREDENTIALS)
+        assert refused.value.code is Code.BAD_CREDENTIALS
+
+
+def test_one_hashes_at_a_time() -> None:
+    """Many threads hash at once, never two of them in their turn; all get right answers."""
+    room, inside, most, lock = HashingRoom(CHEAP_FOR_TESTS), 0, 0, threading.Lock()
+
+    def hash_some() -> None:
+        nonlocal inside, most
+        for _ in range(20):
+            with room.turn():
+                with lock:
+                    inside += 1
+                    most = max(most, inside)
+                with lock:
+                    inside -= 1
+            assert room.matches(room.new(PASSWORD), PASSWORD)
+
+    threads = [threading.Thread(target=hash_some) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
+
+
+def test_nobody_waits_for_a_turn_past_the_request_s_end() -> None:
+    """A turn that does not come within what is left of the request is a 503."""
+    room = HashingRoom(CHEAP_FOR_TESTS)
+    with room.turn(), at_most(0.01), pytest.raises(Refusal) as refused:
+        room.new(PASSWORD)
+    assert refused.value.code is Code.BUSY
+
+
+def test_a_worker_keeps_a_thread_for_those_who_bring_no_password() -> None:
+    """The two numbers stand in different modules."""
+    assert 0 < PASSWORD_PLACES < THREADS_PER_WORKER
+
+
+def test_whoever_is_authenticated_is_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A verification, good or not, is what a place is kept for."""
+    heard: list[bool] = []
+    monkeypatch.setattr(HashingRoom, "hear", lambda _room: heard.append(True))
+    suite = build(read_settings({"ICHIDAI_DATA_DIR": str(tmp_path)}), Part.ALL, 8000, cost=CHEAP_FOR_TESTS)
+    app_for(Part.ALL, suite).test_client().get("/session/verify", headers={"Authorization": "Bearer x.y.z"})
+    suite.close()
+    assert heard
+
+
+def test_a_guess_that_met_a_full_room_was_none_and_read_nothing(tmp_path: Path) -> None:
+    """It is not counted, for nothing was compared; and a known name is answered like an unknown one."""
+    settings = read_settings({"ICHIDAI_DATA_DIR": str(tmp_path), "ICHIDAI_GUESSES_ACCOUNT_SOURCE": "1"})
+    suite = build(settings, Part.ALL, 8000, cost=CHEAP_FOR_TESTS)
+    form = {"username": "alice", "email": "alice@example.test", "password": PASSWORD}
+    assert app_for(Part.ALL, suite).test_client().post("/registration/", json=form).status_code == 200
+    suite.close()
+    store, flooded = open_store(settings.store_url, system_clock), Flooded(places=1)
+    room = flooded.room
+    check = CredentialCheck(store, system_clock, Guesses(store, system_clock, settings.registration), room, b"k" * 32)
+    for name in ("alice", "nobody") * 3:
+        with flooded.full(), pytest.raises(Refusal) as refused:
+            check.prove(name, "wrong horse 42 battery", ORIGIN)
+        assert (refused.value.code, refused.value.facts["retry_after"]) == (Code.BUSY, 1)
+    with room.turn(), at_most(0.01), pytest.raises(Refusal) as refused:
+        check.prove("alice", PASSWORD, ORIGIN)
+    assert refused.value.code is Code.BUSY
+    assert check.prove("alice", PASSWORD, ORIGIN).username == "alice"
+    store.close()
