@@ -80,6 +80,7 @@ PARTS = (
         ("tests/interleavings/test_every_order.py",),
         "every order of the store calls of two and of three clients, and of those who die",
     ),
+    Part("I28", ("tests/browser/test_notice.py",), alone=True),
     Part("planted", ("tests/interleavings/test_planted_bugs.py",), "the mistakes that the orders must find, found"),
     Part(
         "checker",

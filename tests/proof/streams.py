@@ -1,7 +1,8 @@
 """F23: many idle streams on one process while logins go on; every evicted session is told, and how soon.
 
-`python -m tests.proof.streams` measures 4,000 streams and writes the section `streams` of `docs/figures.md`; a test
-runs a small size. Each account has several streams on its one session, as tabs have; a login by force ends it.
+`python -m tests.proof.streams` measures 4,000 streams, each of another session, and writes the section `streams` of
+`docs/figures.md`; a test runs a small size, and in the long size this one. With fewer accounts each has several streams
+on its one session, as tabs have; a login by force ends it.
 """
 
 from __future__ import annotations
@@ -195,7 +196,7 @@ def main(arguments: Sequence[str]) -> int:
     """Measure and write the section."""
     parser = argparse.ArgumentParser(prog="python -m tests.proof.streams", description=__doc__)
     parser.add_argument("--streams", type=int, default=4000)
-    parser.add_argument("--accounts", type=int, default=100)
+    parser.add_argument("--accounts", type=int, default=4000)
     asked = parser.parse_args(arguments)
     size = Size(asked.accounts, asked.streams // asked.accounts)
     allow_many_files(size.streams + 1000)
@@ -223,7 +224,7 @@ def _body(size: Size, figures: Figures) -> str:
     return (
         "## Event streams (F23)\n"
         f"`python -m tests.proof.streams`, on {machine()}. Eviction by force over HTTP with SQLite; each session has "
-        f"{size.tabs} streams, client and servers share the machine. The feed is read once a second.\n\n"
+        f"{size.tabs} stream{'s' if size.tabs > 1 else ''} of its own, client and servers share the machine. The feed is read once a second.\n\n"
         f"{table(('measured', 'value'), rows)}"
     )
 
