@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from tests.client import Account, Client, login_of
-from tests.figures_page import machine, replace_section, table
+from tests.figures_page import machine, replace_section, table, today
 from tests.servers import Suite, combined, free_port, until
 from tests.streams import events_url
 
@@ -214,17 +214,19 @@ def _body(size: Size, figures: Figures) -> str:
         ("streams open at once on one process", f"{figures.opened:,}"),
         ("memory of that process for each stream", f"{figures.memory / 1024:.1f} KiB"),
         ("processor of that process while all are idle, of one core", f"{figures.idle_cpu:.1f} %"),
-        ("evictions, one after another", f"{size.accounts}"),
-        ("logins of somebody else meanwhile", f"{figures.logins}"),
+        ("evictions, one after another", f"{size.accounts:,}"),
+        ("logins of somebody else meanwhile", f"{figures.logins:,}"),
         ("streams told", f"{len(lags):,} of {size.streams:,}"),
         ("from the request that evicts to the notice: median", f"{statistics.median(lags):.2f} s"),
         ("p99", f"{figures.p99:.2f} s"),
         ("longest", f"{lags[-1]:.2f} s"),
     ]
+    each = "one stream" if size.tabs == 1 else f"{size.tabs} streams"
     return (
         "## Event streams (F23)\n"
-        f"`python -m tests.proof.streams`, on {machine()}. Eviction by force over HTTP with SQLite; each session has "
-        f"{size.tabs} stream{'s' if size.tabs > 1 else ''} of its own, client and servers share the machine. The feed is read once a second.\n\n"
+        f"`python -m tests.proof.streams`, on {machine()}, {today()}. Eviction by force over HTTP with SQLite; each of "
+        f"{size.accounts:,} sessions has {each}, client and servers share the machine. The feed is read once a "
+        "second.\n\n"
         f"{table(('measured', 'value'), rows)}"
     )
 
