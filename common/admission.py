@@ -74,7 +74,7 @@ class Newcomer:
     """Who asks to enter: a device of the user, and since when its password is known to be right.
 
     `device_name` only for a device that will exist with this session alone; `thumbprint` binds the session to a key,
-    `certified` to the device's certificate.
+    `certified` to the device's certificate. `proven`: the device has just shown that it holds its key.
     """
 
     device_id: str
@@ -82,6 +82,7 @@ class Newcomer:
     device_name: str | None = None
     thumbprint: str | None = None
     certified: bool = False
+    proven: bool = False
 
 
 class LimitReached(Exception):

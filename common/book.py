@@ -73,6 +73,7 @@ class Book:
     devices: Mapping[str, BoundDevice] = field(default_factory=dict)
     sessions: Mapping[str, Session] = field(default_factory=dict)
     spent_consents: Mapping[str, datetime] = field(default_factory=dict)
+    evictions: tuple[datetime, ...] = ()
 
     def accepts(self, epoch: int) -> bool:
         """Say whether the account may be used, and by whoever was proven under the password of this epoch."""
@@ -167,7 +168,9 @@ class Book:
 
     def to_item(self) -> Item:
         """Write the book as an item of SessionsTable. Names inside are short: the whole must stay under 4,096 bytes."""
+        evictions = {"evictions": [to_millis(at) for at in self.evictions]} if self.evictions else {}
         return {
+            **evictions,
             "user_uuid": self.user_uuid,
             "version": self.version,
             "state": str(self.state),
@@ -190,6 +193,7 @@ class Book:
             devices={key: _device_from_item(key, fields) for key, fields in item["devices"].items()},
             sessions={key: _session_from_item(key, fields) for key, fields in item["sessions"].items()},
             spent_consents={key: from_millis(end) for key, end in item["spent"].items()},
+            evictions=tuple(from_millis(at) for at in item.get("evictions", ())),
         )
 
 

@@ -127,7 +127,7 @@ class Challenges:
 
     def check_unneeded(self, device: BoundDevice | None, held: HeldCertificate | None = None) -> None:
         """Let a device pass that signed nothing (None: one without a certificate). Raises Refusal(PROOF_REQUIRED)."""
-        if device is None or (held is not None and held.fingerprint == device.fingerprint):
+        if device is None or (held is not None and held.is_of(device)):
             return
         if self.needed_for(device):
             raise Refusal(Code.PROOF_REQUIRED)

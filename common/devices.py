@@ -72,6 +72,10 @@ class HeldCertificate:
     user_uuid: str | None = None
     device_id: str | None = None
 
+    def is_of(self, device: BoundDevice | None) -> bool:
+        """Say whether it is the device's present one."""
+        return device is not None and device.fingerprint == self.fingerprint
+
 
 @dataclass(frozen=True, slots=True)
 class PairingTicket:

@@ -158,7 +158,7 @@ def register_device_for_user(desk: Desk, form: DeviceForm) -> RegisteredDevice:
         desk.enrolment.check_free(snapshot.items[1:])
         draft = desk.enrolment.bind(snapshot.draft, device, now) if device else snapshot.draft
         name = None if device else form.device_name
-        newcomer = Newcomer(device_id, proven.auth_time, name, form.origin.thumbprint)
+        newcomer = Newcomer(device_id, proven.auth_time, name, form.origin.thumbprint, proven=form.keys is not None)
         admitted = desk.entry.admit(draft, newcomer, consent, session_id, now)
         return Change(admitted, admitted.draft, (used, *device.writes) if device else ())
 

@@ -37,7 +37,8 @@ from common.liveness import SessionRules
 from common.proofs import Purpose
 from common.storage.port import StoreUnavailable
 from login_app.config import LoginSettings
-from login_app.takeover import Asker, Takeover, expiry, seal, unseal
+from login_app.contention import is_contended, with_eviction
+from login_app.takeover_token import Asker, Takeover, expiry, seal, unseal
 
 
 class Decide(Protocol):
@@ -85,7 +86,8 @@ class Entry:
     def admit(self, draft: Draft, newcomer: Newcomer, consent: Consent, session_id: str, now: datetime) -> Admitted:
         """Let a newcomer in, ending whom the policy says. Pure.
 
-        Raises LimitReached; Refusal(TAKEOVER_SPENT) for a consent that was used, has expired, or is of an old password.
+        Raises LimitReached; Refusal: TAKEOVER_SPENT for a consent that was used, has expired, or is of an old password,
+        PROOF_REQUIRED for one more eviction among many by a device that has not shown its key.
         """
         draft = draft.swept(self.rules, now)
         if isinstance(consent, Shown):
@@ -93,10 +95,15 @@ class Entry:
         decision = self.decide(
             draft.book.in_order(), newcomer.device_id, limit=self.rules.limit, mode=self.settings.mode, consent=consent
         )
+        contended = is_contended(draft.book, self.settings.unproven_evictions, now)
         if not isinstance(decision, Admit):
             device = draft.book.devices.get(newcomer.device_id)
-            must_prove = device is not None and self.challenges.needed_for(device)
+            must_prove = device is not None and (contended or self.challenges.needed_for(device))
             raise LimitReached(newcomer, decision.shown, draft.book.epoch, must_prove=must_prove)
+        if decision.evicted:
+            if contended and not newcomer.proven:
+                raise Refusal(Code.PROOF_REQUIRED, reason="evictions in turn")
+            draft = draft.with_book(with_eviction(draft.book, self.settings.unproven_evictions, now))
         for session in decision.evicted:
             draft = draft.ended(session, _reason(consent), now, by=newcomer.device_id)
         draft = self.create_session(draft, newcomer, session_id, now)
@@ -106,8 +113,7 @@ class Entry:
 
     def binds(self, device: BoundDevice | None, held: HeldCertificate | None) -> bool:
         """Say whether a device's session shall be bound to its certificate, which TLS proved (`held`)."""
-        shown = device is not None and held is not None and held.fingerprint == device.fingerprint
-        return shown and self.settings.certificate_bound
+        return self.settings.certificate_bound and held is not None and held.is_of(device)
 
     def consent(self, user_uuid: str, subject: str, *, force: bool, takeover_token: str | None) -> Consent:
         """Return what somebody whose password was just checked agrees to.

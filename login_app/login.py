@@ -1,4 +1,4 @@
-"""Logging in: password and device are proven, then the one way in decides; and the takeover, its second half."""
+"""Logging in: password and device are proven, then the one way in decides. `takeover` has its second half."""
 
 from __future__ import annotations
 
@@ -19,11 +19,9 @@ from common.errors import Code, Refusal
 from common.granting import Admitted, Welcome
 from common.history import Origin
 from common.ids import new_id
-from common.possession import reading as reading_possession
-from common.possession import used_up
-from common.proofs import Proof, Purpose, token_digest
-from login_app.entry import Entry, check_unspent
-from login_app.takeover import Asker
+from common.proofs import Proof, Purpose
+from login_app.entry import Entry
+from login_app.takeover_token import Asker
 
 
 class CredentialCheck(Protocol):
@@ -77,17 +75,6 @@ class LoggedIn:
 
     welcome: Welcome
     device_token: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class TakeoverForm:
-    """A person's consent, sent by the device that asked. `fingerprint` as in `LoginForm`."""
-
-    takeover_token: str
-    fingerprint: str | None
-    origin: Origin
-    proof: Proof | None = None
-    held: HeldCertificate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +153,10 @@ def arrive(desk: Desk, arrival: Arrival) -> LoggedIn:
         spent = desk.challenges.spend(arrival.signed, device, snapshot, arrival.held)
         device_id, key = device.device_id if device else "", arrival.origin.thumbprint
         certified = desk.entry.binds(device, arrival.held)
-        newcomer = arrival.nameless or Newcomer(device_id, proven.auth_time, thumbprint=key, certified=certified)
+        shown = has_proven(arrival.signed, device, arrival.held)
+        newcomer = arrival.nameless or Newcomer(
+            device_id, proven.auth_time, thumbprint=key, certified=certified, proven=shown
+        )
         consent = desk.entry.consent(proven.user_uuid, newcomer.device_id, force=arrival.force, takeover_token=None)
         admitted = desk.entry.admit(snapshot.draft, newcomer, consent, session_id, snapshot.now)
         return Change((admitted, device.fingerprint if device else newcomer.device_id), admitted.draft, spent)
@@ -181,54 +171,7 @@ def arrive(desk: Desk, arrival: Arrival) -> LoggedIn:
         raise _unknown_certificate(desk, proven.user_uuid, nobody.fingerprint) from None
     except LimitReached as reached:
         raise desk.entry.question(_asker(proven.user_uuid, proven.username, reached), reached) from None
-    return _welcome(desk, proven.user_uuid, proven.username, admitted, arrival.origin, mark)
-
-
-def take_over(desk: Desk, form: TakeoverForm) -> LoggedIn:
-    """Log in on a consent: end exactly the sessions that were shown, if nobody else is active now.
-
-    Raises Refusal: TAKEOVER_INVALID, TAKEOVER_SPENT, DEVICE_MISMATCH, CERTIFICATE_EXPIRED, PROOF_REQUIRED,
-    PROOF_INVALID, CHALLENGE_SPENT, INVALID_DPOP_PROOF, DEVICE_ACTIVE (the question anew, nobody was ended), BUSY;
-    StoreUnavailable.
-    """
-    takeover = desk.entry.read(form.takeover_token)
-    asker, consent, possession = takeover.asker, takeover.consent, form.origin.possession
-    if asker.thumbprint not in (None, form.origin.thumbprint):
-        raise Refusal(Code.DEVICE_MISMATCH, reason="another key")
-    session_id = new_id()
-
-    def returning(snapshot: Snapshot) -> BoundDevice | None:
-        check_unspent(snapshot.book, consent, snapshot.now)
-        device = None if asker.device_name else _same_device(snapshot.book, form.fingerprint, asker, snapshot.now)
-        if asker.certified and not desk.entry.binds(device, form.held):
-            raise Refusal(Code.DEVICE_MISMATCH, reason="without its certificate")
-        return device
-
-    def enter(snapshot: Snapshot, signed: Signed | None) -> Change[tuple[Admitted, str]]:
-        device = returning(snapshot)
-        spent = (*desk.challenges.spend(signed, device, snapshot, form.held), *used_up(possession, snapshot.items))
-        bound_to = (form.origin.thumbprint, desk.entry.binds(device, form.held))
-        newcomer = Newcomer(asker.subject, asker.auth_time, asker.device_name, *bound_to)
-        admitted = desk.entry.admit(snapshot.draft, newcomer, consent, session_id, snapshot.now)
-        return Change((admitted, device.fingerprint if device else asker.subject), admitted.draft, spent)
-
-    try:
-        signed = None
-        if form.proof is not None:
-            desk.bookkeeper.preview(asker.user_uuid, lambda snapshot: Change(returning(snapshot)))
-            digest = token_digest(form.takeover_token)
-            signed = desk.challenges.check(form.proof, Purpose.TAKEOVER, user_uuid=asker.user_uuid, token_hash=digest)
-        admitted, mark = desk.bookkeeper.change(
-            asker.user_uuid,
-            lambda snapshot: enter(snapshot, signed),
-            reading=(*reading_possession(possession), *reading(signed)),
-            origin=form.origin,
-        )
-    except NoSuchUser:
-        raise Refusal(Code.TAKEOVER_SPENT, reason="no book") from None
-    except LimitReached as reached:
-        raise desk.entry.question(asker, reached) from None
-    return _welcome(desk, asker.user_uuid, asker.username, admitted, form.origin, mark)
+    return welcome(desk, proven.user_uuid, proven.username, admitted, arrival.origin, mark)
 
 
 def device_with(fingerprint: str, book: Book, now: datetime) -> BoundDevice:
@@ -241,6 +184,11 @@ def device_with(fingerprint: str, book: Book, now: datetime) -> BoundDevice:
     return device
 
 
+def has_proven(signed: Signed | None, device: BoundDevice | None, held: HeldCertificate | None) -> bool:
+    """Say whether a device has shown its key in this call: by a signature, or TLS did it."""
+    return signed is not None or (held is not None and held.is_of(device))
+
+
 def _unknown_certificate(desk: Desk, user_uuid: str, fingerprint: str | None) -> Refusal:
     revoked = fingerprint is not None and desk.is_revoked(user_uuid, fingerprint)
     return Refusal(Code.CERTIFICATE_REVOKED if revoked else Code.CERTIFICATE_MISMATCH)
@@ -251,32 +199,16 @@ def _check_account(book: Book, proven: Proven) -> None:
         raise Refusal(Code.BAD_CREDENTIALS, reason="the password was changed meanwhile")
 
 
-def _same_device(book: Book, fingerprint: str | None, asker: Asker, now: datetime) -> BoundDevice:
-    """Return the device that asked, if it is the one that now answers."""
-    try:
-        device = device_with(fingerprint or _fingerprint_of(book, asker), book, now)
-    except NoSuchDevice:
-        raise Refusal(Code.DEVICE_MISMATCH, reason="no bound device") from None
-    if device.device_id != asker.subject:
-        raise Refusal(Code.DEVICE_MISMATCH, reason="another device")
-    return device
-
-
-def _fingerprint_of(book: Book, asker: Asker) -> str:
-    """Return the asking device's fingerprint, for a takeover that needs the token alone."""
-    device = book.standing(asker.subject)
-    return "" if device is None else device.fingerprint
-
-
 def _asker(user_uuid: str, username: str, reached: LimitReached) -> Asker:
     newcomer = reached.newcomer
     ids = (user_uuid, username, newcomer.device_id)
     return Asker(*ids, newcomer.auth_time, newcomer.device_name, newcomer.thumbprint, newcomer.certified)
 
 
-def _welcome(
+def welcome(
     desk: Desk, user_uuid: str, username: str, admitted: Admitted, origin: Origin, device_mark: str
 ) -> LoggedIn:
+    """Return what whoever was let in is told; where it came from is remembered."""
     desk.credentials.remember(user_uuid, device_mark, origin)
     welcome = desk.entry.welcome(user_uuid, username, admitted)
     session = admitted.session

@@ -12,7 +12,7 @@ from common.web.endpoints import Answer, Call, Endpoint, Handler
 from common.web.guards import Guard
 from common.web.proving import ProofBody
 from login_app.challenge import answer_challenge, ask_challenge
-from login_app.login import Desk, log_in, take_over
+from login_app.login import Desk, log_in
 from login_app.schemas import (
     ChallengeAnswer,
     ChallengeBody,
@@ -25,6 +25,7 @@ from login_app.schemas import (
     login_form,
     takeover_form,
 )
+from login_app.takeover import take_over
 
 _CHALLENGE_CODES = (
     Code.MISSING_FIELDS,

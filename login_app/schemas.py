@@ -18,7 +18,8 @@ from common.web.grants import WelcomeAnswer, welcome_fields
 from common.web.messages import LOGGED_IN, Language
 from common.web.proving import ProofBody, proof_of
 from login_app.challenge import ChallengeForm
-from login_app.login import LoggedIn, LoginForm, TakeoverForm
+from login_app.login import LoggedIn, LoginForm
+from login_app.takeover import TakeoverForm
 
 
 class LoginBody(DeviceBody):

@@ -1,81 +1,98 @@
-"""Takeover tokens: a person's consent to end exactly the sessions they were shown, bound to the device that asked.
-
-A token is stateless: a MAC over everything it says. What makes it work once is its id in the book's spent consents.
-"""
+"""The takeover: a login's second half, when the person was asked and has consented."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from common.admission import Shown
-from common.clock import from_millis, to_millis
-from common.crypto.tokens import ForgedToken, MacTokens
+from common.admission import LimitReached, Newcomer
+from common.book import Book, BoundDevice
+from common.bookkeeping import Change, NoSuchUser, Snapshot
+from common.challenge import Signed, reading
+from common.devices import HeldCertificate
 from common.errors import Code, Refusal
-
-LIFETIME = timedelta(seconds=120)
-"""How long a person may think about the question."""
-
-LONGEST_AFTER_PASSWORD = timedelta(minutes=10)
-"""No token is good for longer than this after the password check, not even one that inherits it from another."""
+from common.granting import Admitted
+from common.history import Origin
+from common.ids import new_id
+from common.possession import reading as reading_possession
+from common.possession import used_up
+from common.proofs import Proof, Purpose, token_digest
+from login_app.entry import check_unspent
+from login_app.login import Desk, LoggedIn, NoSuchDevice, device_with, has_proven, welcome
+from login_app.takeover_token import Asker
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
-    """Who was asked: the user, and the device, or the pairing token by which a device wants to join (`subject`).
+class TakeoverForm:
+    """A person's consent, sent by the device that asked. `fingerprint` as in `LoginForm`."""
 
-    `device_name` only for a device that will exist with its session alone; `thumbprint`: of the key that asked,
-    `certified`: it asked with its certificate, and must answer with it.
+    takeover_token: str
+    fingerprint: str | None
+    origin: Origin
+    proof: Proof | None = None
+    held: HeldCertificate | None = None
+
+
+def take_over(desk: Desk, form: TakeoverForm) -> LoggedIn:
+    """Log in on a consent: end exactly the sessions that were shown, if nobody else is active now.
+
+    Raises Refusal: TAKEOVER_INVALID, TAKEOVER_SPENT, DEVICE_MISMATCH, CERTIFICATE_EXPIRED, PROOF_REQUIRED,
+    PROOF_INVALID, CHALLENGE_SPENT, INVALID_DPOP_PROOF, DEVICE_ACTIVE (the question anew, nobody was ended), BUSY;
+    StoreUnavailable.
     """
+    takeover = desk.entry.read(form.takeover_token)
+    asker, consent, possession = takeover.asker, takeover.consent, form.origin.possession
+    if asker.thumbprint not in (None, form.origin.thumbprint):
+        raise Refusal(Code.DEVICE_MISMATCH, reason="another key")
+    session_id = new_id()
 
-    user_uuid: str
-    username: str
-    subject: str
-    auth_time: datetime
-    device_name: str | None = None
-    thumbprint: str | None = None
-    certified: bool = False
+    def returning(snapshot: Snapshot) -> BoundDevice | None:
+        check_unspent(snapshot.book, consent, snapshot.now)
+        device = None if asker.device_name else _same_device(snapshot.book, form.fingerprint, asker, snapshot.now)
+        if asker.certified and not desk.entry.binds(device, form.held):
+            raise Refusal(Code.DEVICE_MISMATCH, reason="without its certificate")
+        return device
 
+    def enter(snapshot: Snapshot, signed: Signed | None) -> Change[tuple[Admitted, str]]:
+        device = returning(snapshot)
+        spent = (*desk.challenges.spend(signed, device, snapshot, form.held), *used_up(possession, snapshot.items))
+        bound_to = (form.origin.thumbprint, desk.entry.binds(device, form.held))
+        shown = has_proven(signed, device, form.held)
+        newcomer = Newcomer(asker.subject, asker.auth_time, asker.device_name, *bound_to, proven=shown)
+        admitted = desk.entry.admit(snapshot.draft, newcomer, consent, session_id, snapshot.now)
+        return Change((admitted, device.fingerprint if device else asker.subject), admitted.draft, spent)
 
-@dataclass(frozen=True, slots=True)
-class Takeover:
-    """What a takeover token says."""
-
-    asker: Asker
-    consent: Shown
-
-
-def expiry(auth_time: datetime, now: datetime) -> datetime:
-    """Return when a token made now expires."""
-    return min(now + LIFETIME, auth_time + LONGEST_AFTER_PASSWORD)
-
-
-def seal(tokens: MacTokens, takeover: Takeover) -> str:
-    """Return the token."""
-    asker, consent = takeover.asker, takeover.consent
-    return tokens.seal(
-        [
-            asker.user_uuid,
-            asker.username,
-            asker.subject,
-            to_millis(asker.auth_time),
-            asker.device_name,
-            sorted(consent.session_ids),
-            consent.consent_id,
-            to_millis(consent.expires_at),
-            consent.epoch,
-            asker.thumbprint,
-            asker.certified,
-        ]
-    )
-
-
-def unseal(tokens: MacTokens, token: str) -> Takeover:
-    """Return what a token says, expired or not. Raises Refusal(TAKEOVER_INVALID) for what is no token of ours."""
     try:
-        *asked_by, shown, consent_id, expires_at, epoch, thumbprint, certified = tokens.open(token)
-        user_uuid, username, subject, auth_time, device_name = asked_by
-    except (ForgedToken, ValueError) as error:
-        raise Refusal(Code.TAKEOVER_INVALID, reason=str(error)) from None
-    asker = Asker(user_uuid, username, subject, from_millis(auth_time), device_name, thumbprint, certified)
-    return Takeover(asker, Shown(frozenset(shown), consent_id, from_millis(expires_at), epoch))
+        signed = None
+        if form.proof is not None:
+            desk.bookkeeper.preview(asker.user_uuid, lambda snapshot: Change(returning(snapshot)))
+            digest = token_digest(form.takeover_token)
+            signed = desk.challenges.check(form.proof, Purpose.TAKEOVER, user_uuid=asker.user_uuid, token_hash=digest)
+        admitted, mark = desk.bookkeeper.change(
+            asker.user_uuid,
+            lambda snapshot: enter(snapshot, signed),
+            reading=(*reading_possession(possession), *reading(signed)),
+            origin=form.origin,
+        )
+    except NoSuchUser:
+        raise Refusal(Code.TAKEOVER_SPENT, reason="no book") from None
+    except LimitReached as reached:
+        raise desk.entry.question(asker, reached) from None
+    return welcome(desk, asker.user_uuid, asker.username, admitted, form.origin, mark)
+
+
+def _same_device(book: Book, fingerprint: str | None, asker: Asker, now: datetime) -> BoundDevice:
+    """Return the device that asked, if it is the one that now answers."""
+    try:
+        device = device_with(fingerprint or _fingerprint_of(book, asker), book, now)
+    except NoSuchDevice:
+        raise Refusal(Code.DEVICE_MISMATCH, reason="no bound device") from None
+    if device.device_id != asker.subject:
+        raise Refusal(Code.DEVICE_MISMATCH, reason="another device")
+    return device
+
+
+def _fingerprint_of(book: Book, asker: Asker) -> str:
+    """Return the asking device's fingerprint, for a takeover that needs the token alone."""
+    device = book.standing(asker.subject)
+    return "" if device is None else device.fingerprint

@@ -16,7 +16,7 @@ from common.proofs import Proof, Purpose
 from common.storage.port import Put
 from common.storage.tables import USERS
 from device_manager import device_service, revocation
-from login_app import challenge, login
+from login_app import challenge, login, takeover
 from registration import registration
 from registration.account_model import Account
 from session_manager import session_service
@@ -88,10 +88,12 @@ def take_over(letter: str) -> Act:
     def act(person: Person) -> Any:
         device_id, fingerprint = person.facts.devices[letter]
         token = person.facts.consents[letter]
-        form = login.TakeoverForm(token, fingerprint, HERE)
+        form = takeover.TakeoverForm(token, fingerprint, HERE)
         asked = {"device_id": device_id, "consent": consent_of(token), "password_no": int(person.password)}
         return _learn(
-            person, letter, person.ask(Operation.TAKEOVER, lambda: login.take_over(person.desks.logins, form), **asked)
+            person,
+            letter,
+            person.ask(Operation.TAKEOVER, lambda: takeover.take_over(person.desks.logins, form), **asked),
         )
 
     return act

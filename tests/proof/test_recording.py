@@ -11,7 +11,7 @@ from common.admission import Shown
 from common.clock import to_millis
 from common.crypto.tokens import MacTokens
 from common.history import Entry, Event, Kind, Origin, Reason
-from login_app.takeover import Asker, Takeover, seal
+from login_app.takeover_token import Asker, Takeover, seal
 from tests.proof.recording import Call, Operation, Recorder, Run, load_run, read_run, run_lines, write_run
 
 AT = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)

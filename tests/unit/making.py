@@ -71,6 +71,7 @@ def books(draw: st.DrawFn) -> Book:
         epoch=draw(st.integers(0, 1000)),
         state=draw(st.sampled_from(AccountState)),
         spent_consents=draw(st.dictionaries(uuids, moments(), max_size=4)),
+        evictions=tuple(draw(st.lists(moments(), max_size=4))),
     )
     for device in bound:
         book = book.bound(device)

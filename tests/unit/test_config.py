@@ -249,3 +249,9 @@ def test_the_tests_own_names_change_the_clock_and_the_cost_of_a_hash() -> None:
     with pytest.raises(SettingsError) as error:
         read_trials({"ICHIDAI_TEST_CHEAP_HASH": "yes", "ICHIDAI_TEST_CLOCK_OFFSET_SECONDS": "1.5"})
     assert len(error.value.faults) == 2
+
+
+def test_signatures_cannot_be_asked_of_those_who_have_no_key() -> None:
+    """The sentence says which of the two settings asks for it."""
+    (fault,) = faults_of(ICHIDAI_UNPROVEN_EVICTIONS="3", ICHIDAI_DEVICE_PROOF="none")
+    assert fault.startswith("ICHIDAI_UNPROVEN_EVICTIONS asks for signatures")

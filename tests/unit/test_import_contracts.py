@@ -24,7 +24,7 @@ VIOLATIONS = [
     (ROOMS, "session_manager.session_service", "ichidai.wiring"),
     (ROOMS, "registration.credentials", "device_manager.device_model"),
     (ROOMS, "login_app.login", "session_manager.session_model"),
-    (ROOMS, "device_manager.device_service", "login_app.takeover"),
+    (ROOMS, "device_manager.device_service", "login_app.takeover_token"),
     (NOBODY, "ichidai.wiring", "registration.app_registration"),
     (NOBODY, "ichidai.wiring", "login_app.app_login"),
     (NOBODY, "ichidai.wiring", "session_manager.app_session_manager"),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from common.admission import Shown
 from common.crypto.tokens import MacTokens
 from common.errors import Code, Refusal
-from login_app.takeover import Asker, Takeover, expiry, seal, unseal
+from login_app.takeover_token import Asker, Takeover, expiry, seal, unseal
 from tests.unit.making import MILLISECOND, MINUTE, SECOND, T0, moments, names, uuids
 
 TOKENS = MacTokens(b"k" * 32, "takeover")

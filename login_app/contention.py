@@ -1,0 +1,29 @@
+"""Eviction ping-pong: two who know one password end each other's sessions in turn. After a while a key must decide.
+
+Every admission that ends another device's session is noted in the book, in its own commit. Once there were as many as
+the settings say within ten minutes, the next one needs the device's signature; a login that ends nobody never does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from common.book import Book
+
+WINDOW = timedelta(minutes=10)
+
+
+def is_contended(book: Book, most: int, now: datetime) -> bool:
+    """Say whether there were `most` evictions within ten minutes (0: that is never asked). Pure."""
+    return 0 < most <= len(_recent(book, now))
+
+
+def with_eviction(book: Book, most: int, now: datetime) -> Book:
+    """Return the book with an eviction noted, and only as many as are asked for. Pure."""
+    return replace(book, evictions=(*_recent(book, now), now)[-most:]) if most else book
+
+
+def _recent(book: Book, now: datetime) -> tuple[datetime, ...]:
+    """Return those of the last ten minutes; one in the future, by another process's clock, counts."""
+    return tuple(at for at in book.evictions if now - at < WINDOW)
