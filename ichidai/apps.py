@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from importlib.metadata import version
 
 from flask import Flask
-from starlette.applications import Starlette
 
 from common.clock import Clock, system_clock
 from common.crypto.passwords import CHEAP_FOR_TESTS, OWASP_MINIMUM
@@ -17,11 +16,8 @@ from common.web.factory import AppParts, make_app
 from ichidai.console.pages import page_blueprint
 from ichidai.orphans import end_with_parent
 from ichidai.settings import Trials, read_settings, read_trials
-from ichidai.topology import DEV_PORTS, DOMAINS, Part, origins_of
+from ichidai.topology import DEV_PORTS, DOMAINS, Part
 from ichidai.wiring import Suite, build
-from session_manager.event_hub import Hub
-from session_manager.event_routes import EventEdge, event_app
-from session_manager.event_watch import Watch
 from session_manager.front import Front, WsgiApp
 
 PASSWORD_PLACES = 3
@@ -59,34 +55,13 @@ def app_from(environment: Mapping[str, str], serving: Part) -> WsgiApp:
     cost = CHEAP_FOR_TESTS if trials.cheap_hash else OWASP_MINIMUM
     port = settings.port or DEV_PORTS[serving]
     places = None if trials.cheap_hash else PASSWORD_PLACES
-    suite = build(settings, serving, port, clock=_clock(trials), cost=cost, places=places)
+    suite = build(settings, serving, port, clock=clock_of(trials), cost=cost, places=places)
     suite.watch_keys()
     app = app_for(serving, suite)
     return fronted(app, suite) if serving in (Part.ALL, Part.SESSION) else app
 
 
-def event_app_from(environment: Mapping[str, str], app_port: int) -> tuple[Starlette, Watch]:
-    """Return the app of the event streams, and its watch, with the settings of an environment.
-
-    `app_port`: where the app runs whose pages may call it. Raises SettingsError and what `build` raises.
-    """
-    settings, trials = read_settings(environment), read_trials(environment)
-    suite = build(settings, Part.EVENTS, app_port, clock=_clock(trials))
-    suite.watch_keys()
-    watch = Watch(suite.events, Hub(settings.session.streams))
-    origins = (*origins_of(settings.public_url, app_port), *settings.cors_origins)
-    edge = EventEdge(
-        suite.addresses.issuer,
-        suite.addresses.events_url,
-        origins,
-        settings.trusted_proxies,
-        suite.is_ready,
-        certificates=suite.edge.certificates,
-    )
-    return event_app(watch, edge), watch
-
-
-def _clock(trials: Trials) -> Clock:
+def clock_of(trials: Trials) -> Clock:
     """Return the system's clock; a test may have set this process' clock apart."""
     return (lambda: system_clock() + trials.clock_offset) if trials.clock_offset else system_clock
 

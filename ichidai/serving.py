@@ -19,6 +19,7 @@ from common.config import SettingsError
 from common.crypto.keyring import KeyRingError
 from common.storage.opening import StoreUrlError
 from common.storage.port import StoreUnavailable
+from device_manager.publishing import Publisher
 from ichidai.serving_events import serve_events, streams_beside
 from ichidai.settings import read_settings, read_trials
 from ichidai.topology import DEV_PORTS, Part
@@ -56,7 +57,7 @@ def serve(
         )
     if events_port is not None:
         os.environ["ICHIDAI_EVENTS_PORT"] = str(events_port)
-    port, events = _checked(serving, host, port)
+    port, events, publisher = _checked(serving, host, port)
     if serving is Part.EVENTS:
         say(f"Ichidai events answers on http://{host}:{port}  (Ctrl-C ends it)")
         serve_events(host, port, DEV_PORTS[Part.ALL])
@@ -66,6 +67,9 @@ def serve(
     streams = f", event streams on port {events}" if events else ""
     say(f"Ichidai {serving} answers on http://{host}:{port}{streams}  (Ctrl-C ends it)")
     with streams_beside(host, events, port):
+        if publisher is not None:
+            publish = partial(publisher.run, threading.Event())
+            threading.Thread(target=publish, name="publish", daemon=True).start()
         _serve_app(serving, host, port, workers)
 
 
@@ -92,10 +96,10 @@ def run_dev_server(serving: Part) -> None:
         sys.exit(str(error))
 
 
-def _checked(serving: Part, host: str, port: int | None) -> tuple[int, int]:
+def _checked(serving: Part, host: str, port: int | None) -> tuple[int, int, Publisher | None]:
     """Open everything once, before any worker is started. Raises CannotServe.
 
-    Returns the port, and that of the event streams beside it (0: none).
+    Returns the port, that of the event streams beside it (0: none), and what this part has to publish.
     """
     try:
         settings = read_settings(os.environ)
@@ -107,14 +111,11 @@ def _checked(serving: Part, host: str, port: int | None) -> tuple[int, int]:
             _wait_for_port(host, events, "--events-port or ICHIDAI_EVENTS_PORT")
         suite = build(settings, serving, port)
         suite.close()
-        if suite.publisher is not None and serving in (Part.ALL, Part.DEVICE):
-            publish = partial(suite.publisher.run, threading.Event())
-            threading.Thread(target=publish, name="publish", daemon=True).start()
     except (SettingsError, KeyRingError, StoreUrlError) as error:
         raise CannotServe(str(error)) from error
     except (StoreUnavailable, OSError) as error:
         raise CannotServe(f"The store cannot be opened: {error}") from error
-    return port, events
+    return port, events, suite.publisher if serving in (Part.ALL, Part.DEVICE) else None
 
 
 def _wait_for_port(host: str, port: int, option: str) -> None:

@@ -11,16 +11,16 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
+from typing import Any
 
 from granian.constants import Interfaces
 from granian.log import LogLevels
-from granian.server.embed import Server
 
-from ichidai.apps import event_app_from
 from ichidai.orphans import end_with_parent
 
 _BACKLOG = 4096
@@ -53,6 +53,10 @@ def streams_beside(host: str, port: int, app_port: int) -> Iterator[None]:
 
 
 async def _serve(host: str, port: int, app_port: int) -> None:
+    from granian.server.embed import Server  # noqa: PLC0415 - what starts this process needs neither
+
+    from ichidai.event_apps import event_app_from  # noqa: PLC0415
+
     app, watch = event_app_from(os.environ, app_port)
     server = Server(
         app,
@@ -101,12 +105,16 @@ def _run_companion(host: str, port: int, app_port: int) -> None:
 
 
 class _Companion:
-    """The streams' process, started anew when it dies, until it is stopped."""
+    """The streams' process, started anew when it dies, until it is stopped.
+
+    The first one is forked where the workers are, too: it has imported everything then, and shares that memory. It is
+    made before this process has threads. Later ones are not forked, for by then there are.
+    """
 
     def __init__(self, host: str, port: int, app_port: int) -> None:
         self._arguments = (host, port, app_port)
         self._stopping = threading.Event()
-        self._process = self._launch()
+        self._process = self._launch("fork" if sys.platform == "linux" else "spawn")
         self._keeper = threading.Thread(target=self._keep, name="streams", daemon=True)
 
     def start(self) -> None:
@@ -120,10 +128,9 @@ class _Companion:
             self._process.kill()
             self._process.join()
 
-    def _launch(self) -> SpawnProcess:
-        process = multiprocessing.get_context("spawn").Process(
-            target=_run_companion, args=self._arguments, name="streams", daemon=True
-        )
+    def _launch(self, method: str) -> BaseProcess:
+        context: Any = multiprocessing.get_context(method)
+        process: BaseProcess = context.Process(target=_run_companion, args=self._arguments, name="streams", daemon=True)
         process.start()
         return process
 
@@ -134,5 +141,5 @@ class _Companion:
             if self._stopping.wait(pause):
                 return
             _log.error("the server of event streams ended (exit code %s) and is started again", self._process.exitcode)
-            self._process = self._launch()
+            self._process = self._launch("spawn")
             pause = min(pause * 2, _LONGEST_PAUSE)

@@ -9,9 +9,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
-import zxingcpp
-from PIL import Image
-
 MOST_WAITING = 100
 _PIXELS = 6
 """Of each side of a module of a QR code."""
@@ -93,6 +90,9 @@ def notify_user_via_sns(notifier: Notifier, username: str) -> None:
 
 def qr_png(text: str) -> str:
     """Return a PNG data URI whose QR code (ISO/IEC 18004, error correction M) holds `text`."""
+    import zxingcpp  # noqa: PLC0415 - with what draws pictures; a server starts without
+    from PIL import Image  # noqa: PLC0415
+
     code = zxingcpp.create_barcode(text, zxingcpp.BarcodeFormat.QRCode, ec_level="M")
     modules = Image.fromarray(zxingcpp.write_barcode_to_image(code)).convert("1")
     buffer = io.BytesIO()

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from benchmarks import peers, suite
 from benchmarks.bench import Bench
@@ -18,8 +17,10 @@ from benchmarks.servers import Server
 _UNIT, _EMPTY, _OURS = "import of Flask and boto3", "empty Flask route on granian", "Ichidai, on SQLite"
 _ABOUT = """\
 Seconds from the command to the first answer, with one worker and with data and keys already there, and the memory that
-all processes of a server hold then (PSS: what they share is counted once). Ours has three of them, the main process, a
-worker, and the one of the event streams, and each imports the suite."""
+all processes of a server hold then (PSS: what they share is counted once). Ours has three of them: the main process,
+which imports the suite, and, on Linux forked from it, a worker and the process of the event streams.
+The last column is what each further worker holds beyond that."""
+_MORE = 2
 
 
 def measure(bench: Bench) -> Finding:
@@ -29,10 +30,10 @@ def measure(bench: Bench) -> Finding:
     numbers = itertools.count()
 
     def ours() -> Sample:
-        return _started(lambda folder: suite.started(settings, folder, workers=1), bench.folder / f"o{next(numbers)}")
+        return _started(lambda workers: suite.started(settings, bench.folder / f"o{next(numbers)}", workers))
 
     def empty() -> Sample:
-        return _started(lambda folder: peers.empty(folder, workers=1), bench.folder / f"e{next(numbers)}")
+        return _started(lambda workers: peers.empty(bench.folder / f"e{next(numbers)}", workers=workers))
 
     runs = {_UNIT: _imported, _EMPTY: empty, _OURS: ours}
     bench.begin("start and size", len(runs) * (bench.rounds + 1))
@@ -43,25 +44,34 @@ def measure(bench: Bench) -> Finding:
             name,
             found["seconds"].written(".2f"),
             found["seconds"].over(unit).written(".2f"),
-            found["megabytes"].written() if found["megabytes"].median else "",
+            *(found[name].written() if found[name].median else "" for name in ("megabytes", "worker")),
         )
         for name, found in measured.items()
     ]
-    return Finding("Start and size", _ABOUT, ("what", "seconds", "in imports", "memory, MB"), rows)
+    return Finding(
+        "Start and size", _ABOUT, ("what", "seconds", "in imports", "memory, MB", "each further worker, MB"), rows
+    )
 
 
 def _imported() -> Sample:
     begun = time.perf_counter()
     subprocess.run([sys.executable, "-c", "import flask, boto3"], check=True)
-    return {"seconds": time.perf_counter() - begun, "megabytes": 0}
+    return {"seconds": time.perf_counter() - begun, "megabytes": 0, "worker": 0}
 
 
-def _started(start: Callable[[Path], Server], folder: Path) -> Sample:
+def _started(start: Callable[[int], Server]) -> Sample:
+    """Start a server with one worker, and again with more."""
     begun = time.perf_counter()
-    server = start(folder)
-    seconds = time.perf_counter() - begun
+    server = start(1)
+    seconds, one = time.perf_counter() - begun, _held(server)
+    more = _held(start(1 + _MORE))
+    return {"seconds": seconds, "megabytes": one, "worker": (more - one) / _MORE}
+
+
+def _held(server: Server) -> float:
+    """Return the megabytes that a server holds, and end it."""
     try:
         server.settle()
-        return {"seconds": seconds, "megabytes": server.memory() / 1e6}
+        return server.memory() / 1e6
     finally:
         server.stop()

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import io
 import signal
 import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from ichidai.cli import authorities, keys, tables
 from ichidai.cli.tongue import Tongue
-from ichidai.serving import CannotServe, serve
 from ichidai.topology import Part
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-app.add_typer(keys.app, name="keys")
-app.add_typer(tables.app, name="tables")
-app.add_typer(authorities.app, name="ca")
-_error = Console(stderr=True, soft_wrap=True)
+_GROUPS = {"keys": "ichidai.cli.keys", "tables": "ichidai.cli.tables", "ca": "ichidai.cli.authorities"}
+_SERVE = "serve"
 
 
 @app.callback()
@@ -27,7 +24,7 @@ def _about() -> None:
     """Ichidai: accounts with devices, and at most N of them active at once."""
 
 
-@app.command("serve")
+@app.command(_SERVE)
 def serve_command(
     part: Annotated[Part, typer.Argument(help="What to serve.")] = Part.ALL,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
@@ -41,10 +38,14 @@ def serve_command(
     ] = None,
 ) -> None:
     """Serve the suite, or one of its apps. Settings come from the environment."""
+    gc.disable()  # there is no garbage in what is imported: not to look for it saves a twelfth
+    from ichidai.serving import CannotServe, serve  # noqa: PLC0415 - other commands need no server
+
+    gc.enable()
     try:
         serve(part, host, port, workers, events_port)
     except CannotServe as error:
-        _error.print(str(error), style="red", markup=False, highlight=False)
+        _complain(str(error))
         raise typer.Exit(2) from None
 
 
@@ -53,6 +54,8 @@ def demo_command(
     lang: Annotated[Tongue, typer.Option(help="The language of the telling.")] = Tongue.EN,
 ) -> None:
     """Tell the whole story in the terminal, over real HTTP, with a server of its own that is gone afterwards."""
+    from rich.console import Console  # noqa: PLC0415 - nor does it need this
+
     from ichidai.cli.demo import NoServer, StoryFailed, run_demo  # noqa: PLC0415 - a server that starts needs no story
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -61,10 +64,10 @@ def demo_command(
     try:
         run_demo(Console(highlight=False), lang)
     except (StoryFailed, NoServer) as error:
-        _error.print(f"The story did not go as told: {error}", style="red", markup=False, highlight=False)
+        _complain(f"The story did not go as told: {error}")
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        _error.print("Stopped. The server is ended and its data is gone.", style="red")
+        _complain("Stopped. The server is ended and its data is gone.")
         raise typer.Exit(130) from None
 
 
@@ -81,5 +84,14 @@ def device_command(context: typer.Context) -> None:
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line. A server is started without what the other commands need."""
+    if sys.argv[1:2] != [_SERVE]:
+        for name, module in _GROUPS.items():
+            app.add_typer(importlib.import_module(module).app, name=name)
     app()
+
+
+def _complain(text: str) -> None:
+    from rich.console import Console  # noqa: PLC0415 - most runs have nothing to complain of
+
+    Console(stderr=True, soft_wrap=True).print(text, style="red", markup=False, highlight=False)

@@ -250,7 +250,7 @@ def test_a_process_of_streams_that_dies_is_started_again(tmp_path: Path, started
     child = next(
         child
         for child in psutil.Process(suite.servers[0].process.pid).children()
-        if any("spawn" in word for word in child.cmdline())
+        if any(str(each.laddr.port) == suite.settings["ICHIDAI_EVENTS_PORT"] for each in child.net_connections())
     )
     child.kill()
     listener.wait()
