@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from importlib import resources
 
 from common.bookkeeping import Bookkeeper
 from common.challenges import Challenges
 from common.clock import Clock, system_clock
-from common.crypto import dpop
 from common.crypto.authorities import Authorities, open_authorities
 from common.crypto.keylist import open_keyring
 from common.crypto.keyring import KeyRing, Purpose
@@ -36,6 +35,7 @@ from device_manager.enrolment import Enrolment
 from device_manager.publishing import Publisher
 from device_manager.revocation_db import RevocationDb
 from device_manager.trust import Trust
+from ichidai.discovery import discovery
 from ichidai.settings import Settings
 from ichidai.topology import WITH_STREAMS, Addresses, Part, addresses, port_of_events
 from login_app import login
@@ -140,9 +140,9 @@ def events_port_of(settings: Settings, serving: Part, port: int) -> int:
     return port_of_events(port) if settings.events_port is None else settings.events_port
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Joiner:
-    """Makes the desks, each from the parts that are there by then."""
+    """Makes the desks. A part that several of them share is made once, when the first of them asks for it."""
 
     settings: Settings
     store: Store
@@ -154,31 +154,11 @@ class _Joiner:
     room: HashingRoom
 
     def suite(self) -> Suite:
-        bookkeeper, devices = Bookkeeper(self.store, self.clock), DeviceDb(self.store)
-        guesses = Guesses(self.store, self.clock, self.settings.registration)
-        credentials = CredentialCheck(self.store, self.clock, guesses, self.room, self.keys.macs["names"])
-        trust = Trust(self.authorities, RevocationDb(self.store), self.clock)
-        enrolment = Enrolment(
-            self.authorities,
-            self.settings.device.max_devices,
-            self.clock,
-            self.where.issuer,
-            self.settings.login.device_proof,
-        )
-        sessions = self._session_desk(bookkeeper, devices)
-        logins, proof = self._login_desk(bookkeeper, credentials, sessions, devices), self.settings.login.device_proof
-        create = login_routes.login_endpoint("/session/create", logins, proof)
-        rooms = {
-            Part.REGISTRATION: self._registration(bookkeeper, credentials, devices, enrolment),
-            Part.LOGIN: login_routes.endpoints(logins, proof),
-            Part.SESSION: session_routes.endpoints(sessions, create, self._discovery(), self.where.events),
-            Part.DEVICE: self._devices(bookkeeper, credentials, sessions, devices, enrolment, trust),
-        }
         return Suite(
-            endpoints=rooms.__getitem__,
-            events=EventService(sessions),
+            endpoints=self._rooms().__getitem__,
+            events=EventService(self._sessions),
             edge=Edge(
-                Doorkeeper(sessions, self.room.hear),
+                Doorkeeper(self._sessions, self.room.hear),
                 self.settings.trusted_proxies,
                 self.where.url_of,
                 CertificateHeader(self.settings.client_cert_header, self.settings.trusted_proxies),
@@ -186,140 +166,129 @@ class _Joiner:
             addresses=self.where,
             settings=self.settings,
             is_ready=self._is_ready,
-            publisher=self._publisher(trust),
+            publisher=self._publisher(),
             watch_keys=self.live_keys.watch,
             close=self._close,
         )
 
-    def _registration(
-        self,
-        bookkeeper: Bookkeeper,
-        credentials: CredentialCheck,
-        devices: DeviceDb,
-        enrolment: Enrolment,
-    ) -> Sequence[Endpoint]:
-        desk = registration.Desk(
+    def _rooms(self) -> Mapping[Part, Sequence[Endpoint]]:
+        logins, proof = self._login_desk(), self.settings.login.device_proof
+        create = login_routes.login_endpoint("/session/create", logins, proof)
+        told = discovery(self.settings, self.where)
+        return {
+            Part.REGISTRATION: registration_routes.endpoints(self._registration_desk()),
+            Part.LOGIN: login_routes.endpoints(logins, proof),
+            Part.SESSION: session_routes.endpoints(self._sessions, create, told, self.where.events),
+            Part.DEVICE: device_routes.endpoints(self._device_desk()),
+        }
+
+    def _registration_desk(self) -> registration.Desk:
+        return registration.Desk(
             store=self.store,
-            bookkeeper=bookkeeper,
+            bookkeeper=self._bookkeeper,
             accounts=AccountDb(self.store),
-            credentials=credentials,
-            enrolment=enrolment,
+            credentials=self._credentials,
+            enrolment=self._enrolment,
             notifier=notifier_for(self.settings.registration.sns_topic_arn, self.settings.registration.aws_region),
             rules=self.settings.session.rules,
             room=self.room,
             common_passwords=common_passwords(),
             clock=self.clock,
-            challenges=self._challenges(devices),
+            challenges=self._challenges,
         )
-        return registration_routes.endpoints(desk)
 
-    def _devices(
-        self,
-        bookkeeper: Bookkeeper,
-        credentials: CredentialCheck,
-        sessions: session_service.Desk,
-        devices: DeviceDb,
-        enrolment: Enrolment,
-        trust: Trust,
-    ) -> Sequence[Endpoint]:
-        desk = device_service.Desk(
-            bookkeeper=bookkeeper,
-            devices=devices,
-            enrolment=enrolment,
-            trust=trust,
-            credentials=credentials,
+    def _device_desk(self) -> device_service.Desk:
+        return device_service.Desk(
+            bookkeeper=self._bookkeeper,
+            devices=self._devices,
+            enrolment=self._enrolment,
+            trust=self._trust,
+            credentials=self._credentials,
             pairing=pairing_token,
-            entry=self._entry(sessions, devices, "device-takeover", self.where.url(Part.DEVICE, "/device/register")),
+            entry=self._entry("device-takeover", self.where.url(Part.DEVICE, "/device/register")),
             rules=self.settings.session.rules,
             clock=self.clock,
-            challenges=self._challenges(devices),
-        )
-        return device_routes.endpoints(desk)
-
-    def _session_desk(self, bookkeeper: Bookkeeper, devices: DeviceDb) -> session_service.Desk:
-        return session_service.Desk(
-            bookkeeper=bookkeeper,
-            sessions=SessionDb(self.store),
-            access_tokens=AccessTokens(self.live_keys, self.where.issuer, self.where.issuer),
-            refresh_tokens=MacTokens(partial(self.live_keys.macs, Purpose.REFRESH), "refresh"),
-            names=devices.names,
-            settings=self.settings.session,
-            clock=self.clock,
-            possessions=Possessions(
-                MacTokens(partial(self.live_keys.macs, Purpose.TAKEOVER), "dpop-nonce"), self.clock
-            ),
+            challenges=self._challenges,
         )
 
-    def _login_desk(
-        self,
-        bookkeeper: Bookkeeper,
-        credentials: CredentialCheck,
-        sessions: session_service.Desk,
-        devices: DeviceDb,
-    ) -> login.Desk:
+    def _login_desk(self) -> login.Desk:
         return login.Desk(
-            bookkeeper=bookkeeper,
-            credentials=credentials,
-            entry=self._entry(sessions, devices, "takeover", self.where.url(Part.LOGIN, "/login/takeover")),
-            device_tokens=MacTokens(partial(self.live_keys.macs, Purpose.DEVICE), "device"),
-            is_revoked=devices.is_revoked,
-            successor_of=devices.successor_of,
-            challenges=self._challenges(devices),
+            bookkeeper=self._bookkeeper,
+            credentials=self._credentials,
+            entry=self._entry("takeover", self.where.url(Part.LOGIN, "/login/takeover")),
+            device_tokens=self._mac_tokens(Purpose.DEVICE, "device"),
+            is_revoked=self._devices.is_revoked,
+            successor_of=self._devices.successor_of,
+            challenges=self._challenges,
         )
 
-    def _challenges(self, devices: DeviceDb) -> Challenges:
-        return Challenges(
-            self.store,
-            self.clock,
-            secret=self.keys.macs["names"],
-            issuer=self.where.issuer,
-            keys_of=devices.keys_of,
-            demanded=self.settings.login.device_proof,
-        )
-
-    def _entry(self, sessions: session_service.Desk, devices: DeviceDb, purpose: str, url: str) -> Entry:
+    def _entry(self, purpose: str, url: str) -> Entry:
         return Entry(
             decide=decide,
-            create_session=partial(session_service.create_session, sessions),
-            grant=partial(session_service.grant, sessions),
-            names=devices.names,
-            takeovers=MacTokens(partial(self.live_keys.macs, Purpose.TAKEOVER), purpose),
+            create_session=partial(session_service.create_session, self._sessions),
+            grant=partial(session_service.grant, self._sessions),
+            names=self._devices.names,
+            takeovers=self._mac_tokens(Purpose.TAKEOVER, purpose),
             takeover_url=url,
-            challenges=self._challenges(devices),
+            challenges=self._challenges,
             settings=self.settings.login,
             rules=self.settings.session.rules,
             clock=self.clock,
         )
 
-    def _discovery(self) -> dict[str, object]:
-        """Return what `/.well-known/ichidai.json` tells."""
-        events = self.where.events and {"events_endpoint": self.where.events + "/session/events"}
-        return {
-            "issuer": self.where.issuer,
-            "concurrency_mode": str(self.settings.login.mode),
-            "max_concurrent_devices": self.settings.session.rules.limit,
-            "device_proof": str(self.settings.login.device_proof),
-            "tls_client_certificate_bound_access_tokens": self.settings.session.certificate_bound,
-            "dpop_signing_alg_values_supported": [str(algorithm) for algorithm in dpop.ALGORITHMS],
-            "registration_endpoint": self.where.url(Part.REGISTRATION, "/registration/"),
-            "pairing_endpoint": self.where.url(Part.REGISTRATION, "/registration/request_pairing_token"),
-            "login_endpoint": self.where.url(Part.LOGIN, "/login"),
-            "takeover_endpoint": self.where.url(Part.LOGIN, "/login/takeover"),
-            "challenge_endpoint": self.where.url(Part.LOGIN, "/login/challenge"),
-            "challenge_verify_endpoint": self.where.url(Part.LOGIN, "/login/verify"),
-            "verify_endpoint": self.where.url(Part.SESSION, "/session/verify"),
-            "refresh_endpoint": self.where.url(Part.SESSION, "/session/refresh"),
-            "logout_endpoint": self.where.url(Part.SESSION, "/session/logout"),
-            "renewal_endpoint": self.where.url(Part.DEVICE, "/device/renew"),
-            "device_endpoint": self.where.url(Part.DEVICE, "/device/register"),
-            **(events or {}),
-            "jwks_uri": self.where.url(Part.SESSION, "/.well-known/jwks.json"),
-        }
+    @cached_property
+    def _sessions(self) -> session_service.Desk:
+        return session_service.Desk(
+            bookkeeper=self._bookkeeper,
+            sessions=SessionDb(self.store),
+            access_tokens=AccessTokens(self.live_keys, self.where.issuer, self.where.issuer),
+            refresh_tokens=self._mac_tokens(Purpose.REFRESH, "refresh"),
+            names=self._devices.names,
+            settings=self.settings.session,
+            clock=self.clock,
+            possessions=Possessions(self._mac_tokens(Purpose.TAKEOVER, "dpop-nonce"), self.clock),
+        )
 
-    def _publisher(self, trust: Trust) -> Publisher | None:
+    @cached_property
+    def _bookkeeper(self) -> Bookkeeper:
+        return Bookkeeper(self.store, self.clock)
+
+    @cached_property
+    def _devices(self) -> DeviceDb:
+        return DeviceDb(self.store)
+
+    @cached_property
+    def _credentials(self) -> CredentialCheck:
+        guesses = Guesses(self.store, self.clock, self.settings.registration)
+        return CredentialCheck(self.store, self.clock, guesses, self.room, self.keys.macs["names"])
+
+    @cached_property
+    def _challenges(self) -> Challenges:
+        return Challenges(
+            self.store,
+            self.clock,
+            secret=self.keys.macs["names"],
+            issuer=self.where.issuer,
+            keys_of=self._devices.keys_of,
+            demanded=self.settings.login.device_proof,
+        )
+
+    @cached_property
+    def _enrolment(self) -> Enrolment:
+        most, proof = self.settings.device.max_devices, self.settings.login.device_proof
+        return Enrolment(self.authorities, most, self.clock, self.where.issuer, proof)
+
+    @cached_property
+    def _trust(self) -> Trust:
+        return Trust(self.authorities, RevocationDb(self.store), self.clock)
+
+    def _mac_tokens(self, keys: Purpose, purpose: str) -> MacTokens:
+        return MacTokens(partial(self.live_keys.macs, keys), purpose)
+
+    def _publisher(self) -> Publisher | None:
         """Return what publishes what others need to judge devices' certificates, where a bucket is set for it."""
         aws = self.settings.registration
-        return Publisher(trust, aws.s3_bucket, aws.aws_region) if aws.s3_bucket else None
+        return Publisher(self._trust, aws.s3_bucket, aws.aws_region) if aws.s3_bucket else None
 
     def _close(self) -> None:
         self.live_keys.close()
