@@ -114,8 +114,8 @@ def _taking_over(scene: Scene) -> Act:
     return lambda: scene.house.take_over(question, scene.laptop)
 
 
-def _challenge(scene: Scene) -> Act:
-    body = {"username": scene.anna.username, "password": scene.anna.password, "purpose": "login"}
+def _challenge(scene: Scene, purpose: str = "login") -> Act:
+    body = {"username": scene.anna.username, "password": scene.anna.password, "purpose": purpose}
     return lambda: scene.house.post("/login/challenge", {**body, "client_cert_fp": scene.anna.first.fingerprint})
 
 
@@ -123,6 +123,18 @@ def _signing(scene: Scene) -> Act:
     keys, asked = given_keys(scene.anna.first.answer), _challenge(scene)().get_json()
     proof = keys.proof(asked, "login", scene.anna.uuid, scene.anna.first.device_id)
     return lambda: scene.house.post("/login/verify", proof)
+
+
+def _renewing(scene: Scene) -> Act:
+    keys, asked = given_keys(scene.anna.first.answer), _challenge(scene, "renew")().get_json()
+    proof = keys.proof(asked, "renew", scene.anna.uuid, scene.anna.first.device_id)
+    body = {"proof": proof, "client_cert_fp": scene.anna.first.fingerprint}
+    return lambda: scene.house.post("/device/renew", body)
+
+
+def _renewing_again(scene: Scene) -> Act:
+    assert _renewing(scene)().status_code == 200
+    return _renewing(scene)
 
 
 def _verify_after_a_minute(scene: Scene) -> Act:
@@ -183,6 +195,8 @@ OPERATIONS = (
     Operation("rename a device", _about_laptop("/device/rename")),
     Operation("unbind a device", _about_laptop("/device/unbind")),
     Operation("revoke a device's certificate", _about_laptop("/device/revoke_certificate")),
+    Operation("renew a certificate by signing a challenge", _renewing),
+    Operation("renew it again (the answer was lost)", _renewing_again),
     Operation("the list of revoked certificates, signed", lambda scene: lambda: scene.house.get("/device/crl")),
     Operation("the list of revoked certificates, again", _list_again),
     Operation("keep the earliest (force_logout), nobody to end", _posting("/device/force_logout")),
