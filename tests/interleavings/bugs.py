@@ -162,6 +162,28 @@ class Caching:
 
 
 @dataclass(frozen=True, slots=True)
+class Unbinding:
+    """A bookkeeper under which a refresh loses what the session is bound to."""
+
+    inner: Bookkeeper
+
+    def change(
+        self, user_uuid: str, transition: Callable[[Snapshot], Change[Any]], *, reading: Sequence[Key], origin: Origin
+    ) -> Any:
+        """Change the book, without the mark of the session."""
+
+        def unbinding(snapshot: Snapshot) -> Change[Any]:
+            change = transition(snapshot)
+            if change.draft is None or change.result is None:
+                return change
+            book, session = change.result
+            bare = replace(session, certified=False)
+            return Change((book, bare), change.draft.with_book(change.draft.book.updated(bare)))
+
+        return self.inner.change(user_uuid, unbinding, reading=reading, origin=origin)
+
+
+@dataclass(frozen=True, slots=True)
 class Minting:
     """A bookkeeper under which the grace mints: whoever repeats a refresh gets a successor of the successor."""
 

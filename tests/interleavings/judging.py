@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from common.book import Book
+from common.history import Kind
 from common.storage.port import Store
 from common.storage.tables import DEVICES, PAIRING_TOKENS, SESSIONS
+from device_manager.device_model import Device
 from device_manager.revocation_db import RevocationDb
 from tests.interleavings.operations import Act
 from tests.interleavings.person import Alone, Facts, Person
@@ -20,7 +22,7 @@ from tests.interleavings.scheduler import Client, Death, Explored, Moments, Sche
 from tests.interleavings.worlds import World
 from tests.proof.checker import check_user
 from tests.proof.recording import Call, Operation, whole_history
-from tests.proof.timeline import Story, Violation, tell
+from tests.proof.timeline import Story, Violation, place, tell
 from tests.unit.making import T0
 
 
@@ -137,8 +139,9 @@ def judged(world: World, outcome: Outcome, desks: Desks) -> Iterator[Violation]:
     person = Person(desks, outcome.facts, Alone(outcome.moments), world.user, outcome.calls, "the end")
     for grant in outcome.facts.every_grant:
         facts = {"session_id": grant.session.session_id, "device_id": grant.session.device_id}
-        use = person.bearing(grant.access_token, lambda caller: caller, touching=False)
-        person.ask(Operation.VERIFY, use, **facts)
+        for shown in outcome.facts.certificates[facts["device_id"]] if world.rules.bound else [None]:
+            use = person.bearing(grant.access_token, lambda caller: caller, certificate=shown, touching=False)
+            person.ask(Operation.VERIFY, use, **facts, **({} if shown is None else {"fingerprint": shown}))
     history = whole_history(outcome.store, world.user)
     yield from check_user(world.rules.limit, str(world.rules.mode), outcome.calls, history)
     story = tell(history, world.rules.limit)
@@ -146,6 +149,9 @@ def judged(world: World, outcome: Outcome, desks: Desks) -> Iterator[Violation]:
     codes = {str(call.told["pairing"]) for call in outcome.calls if "pairing" in call.told}
     yield from used_up_for_nothing(outcome.store, codes, story)
     yield from signed_twice(outcome.calls)
+    yield from certificates_wrong(outcome, world.user, story)
+    if world.rules.bound:
+        yield from bound_wrongly(outcome, world.user, story)
 
 
 def stored_wrongly(store: Store, user: str, story: Story) -> Iterator[Violation]:
@@ -164,17 +170,64 @@ def stored_wrongly(store: Store, user: str, story: Story) -> Iterator[Violation]
     standing = {device for device, row in rows.items() if row["revoked_at"] is None}
     if standing != good:
         yield Violation("I12", f"the certificates of {standing} stand and the book has the devices {good}")
-    revoked = {entry.serial for entry in RevocationDb(store).of_issuer(issuer_of_all(), T0)}
-    if revoked != {str(row["certificate"]["serial"]) for device, row in rows.items() if device not in standing}:  # type: ignore[call-overload, index]
-        yield Violation("I12", f"the list of revoked certificates has {revoked} and {standing} stand")
+
+
+def certificates_wrong(outcome: Outcome, user: str, story: Story) -> Iterator[Violation]:
+    """Yield where more than one certificate of a device stands, or one that does not still opens (I12)."""
+    rows = {str(row["device_id"]): Device.from_item(row) for row in outcome.store.query(DEVICES, user).items}
+    book = Book.from_item(outcome.store.get(SESSIONS.key(user)) or {})
+    renewals = [
+        event.device_id for events in story.events for event in events if event.kind is Kind.CERTIFICATE_RENEWED
+    ]
+    revoked = {entry.serial for entry in RevocationDb(outcome.store).of_issuer(issuer_of_all(), T0)}
+    standing = {row.serial for device, row in rows.items() if row.revoked_at is None}
+    if revoked & standing or len(revoked) != len(renewals) + len(rows) - len(standing):
+        told = f"{len(renewals)} were renewed and {len(rows) - len(standing)} revoked"
+        yield Violation("I12", f"the list of revoked certificates has {revoked}, {told}, and {standing} stand")
+    for device_id, bound in book.devices.items():
+        row = rows[device_id]
+        if (row.fingerprint, row.not_after) != (bound.fingerprint, bound.not_after):
+            yield Violation("I12", f"the book has certificate {bound.fingerprint} of {device_id}, the row another")
+        given = outcome.facts.certificates.get(device_id, [])
+        if renewals.count(device_id) < len({*given}) - 1:
+            yield Violation(
+                "I27", f"{device_id} was given {len(given)} certificates, renewed {renewals.count(device_id)}"
+            )
+    yield from opened_by_an_old_one(outcome.calls, outcome.facts, story)
+
+
+def opened_by_an_old_one(calls: Iterable[Call], facts: Facts, story: Story) -> Iterator[Violation]:
+    """Yield the logins by a device's first certificate after another had taken its place."""
+    for call in calls:
+        device, shown = call.asked.get("device_id", ""), call.asked.get("fingerprint")
+        if call.operation not in (Operation.LOGIN, Operation.TAKEOVER) or call.status != 200 or shown is None:
+            continue
+        born = story.born.get(call.told["session_id"], 0)
+        if shown == facts.certificates[device][0] and story.renewed_at.get(device, born) < born:
+            yield Violation("I12", f"call {call.number} logged in by a certificate that was renewed before")
+
+
+def bound_wrongly(outcome: Outcome, user: str, story: Story) -> Iterator[Violation]:
+    """Yield the sessions that are not bound, and the uses beside a certificate that another had replaced (binding)."""
+    book = Book.from_item(outcome.store.get(SESSIONS.key(user)) or {})
+    present = {device.fingerprint for device in book.devices.values()}
+    for session in book.sessions.values():
+        if not session.certified:
+            yield Violation("binding", f"session {session.session_id} is not bound")
+    for item in place(story, outcome.calls)[0]:
+        call, shown = item.call, item.call.asked.get("fingerprint")
+        if call.operation is not Operation.VERIFY or call.status != 200 or shown in present:
+            continue
+        if story.renewed_at.get(call.asked["device_id"], item.first + 1) <= item.first:
+            yield Violation("binding", f"call {call.number} used a session beside a certificate that was renewed")
 
 
 def signed_twice(calls: Iterable[Call]) -> Iterator[Violation]:
-    """Yield the challenges by which more than one login succeeded."""
+    """Yield the challenges by which more than one login or renewal succeeded."""
     used = Counter(call.asked["challenge"] for call in calls if call.status == 200 and "challenge" in call.asked)
     for challenge_id, times in used.items():
         if times > 1:
-            yield Violation("challenge", f"{challenge_id} logged in {times} times")
+            yield Violation("challenge", f"{challenge_id} worked {times} times")
 
 
 def used_up_for_nothing(store: Store, codes: Iterable[str], story: Story) -> Iterator[Violation]:

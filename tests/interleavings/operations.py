@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from common.bookkeeping import Change, Snapshot
-from common.devices import NewDevice
+from common.devices import HeldCertificate, NewDevice
 from common.errors import Refusal
 from common.granting import Grant
 from common.history import Reason
@@ -15,7 +15,7 @@ from common.possession import Presented
 from common.proofs import Proof, Purpose
 from common.storage.port import Put
 from common.storage.tables import USERS
-from device_manager import device_service, revocation
+from device_manager import device_service, renewal, revocation
 from login_app import challenge, login, takeover
 from registration import registration
 from registration.account_model import Account
@@ -46,7 +46,9 @@ def log_in(letter: str, *, force: bool = False) -> Act:
     def act(person: Person) -> Any:
         device_id, fingerprint = person.facts.devices[letter]
         form = login.LoginForm(USERNAME, False, person.password, fingerprint, None, letter, force, HERE)  # noqa: FBT003
+        form = replace(form, held=_held(person, letter))
         asked = {"device_id": device_id, "password_no": int(person.password), **({"force": True} if force else {})}
+        asked["fingerprint"] = fingerprint
         return _learn(
             person, letter, person.ask(Operation.LOGIN, lambda: login.log_in(person.desks.logins, form), **asked)
         )
@@ -54,15 +56,38 @@ def log_in(letter: str, *, force: bool = False) -> Act:
     return act
 
 
-def be_challenged(letter: str) -> Act:
-    """Let a device ask for a challenge and sign it, to be sent later."""
+def be_challenged(letter: str, purpose: Purpose = Purpose.LOGIN, name: str = "") -> Act:
+    """Let a device ask for a challenge and sign it, to be sent later; it is kept under `name`, if it has one."""
 
     def act(person: Person) -> None:
         device_id, fingerprint = person.facts.devices[letter]
-        form = challenge.ChallengeForm(USERNAME, False, person.password, fingerprint, Purpose.LOGIN, HERE)  # noqa: FBT003
+        form = challenge.ChallengeForm(USERNAME, False, person.password, fingerprint, purpose, HERE)  # noqa: FBT003
         asked = challenge.ask_challenge(person.desks.logins, form)
-        signed = keys_of_all().proof(asked.told(), "login", person.user, device_id)
-        person.facts.proofs[letter] = Proof(signed["challenge_id"], signed["signature"])
+        signed = keys_of_all().proof(asked.told(), str(purpose), person.user, device_id)
+        person.facts.proofs[name or letter] = Proof(signed["challenge_id"], signed["signature"])
+
+    return act
+
+
+def renew(letter: str, name: str = "", *, telling: bool = True) -> Act:
+    """Renew a device's certificate: by TLS where it shows it there, else by the challenge that it signed.
+
+    `telling`: it says which certificate it has, so that a repetition is given what the first one made.
+    """
+
+    def act(person: Person) -> Any:
+        device_id, fingerprint = person.facts.devices[letter]
+        held = _held(person, letter)
+        proof = None if held else person.facts.proofs[name or letter]
+        shown = fingerprint if telling or held else None
+        form = renewal.RenewalForm(proof, held, shown, HERE)
+        asked = {"device_id": device_id, "fingerprint": shown}
+        asked |= {"challenge": proof.challenge_id} if proof else {}
+        result = person.ask(Operation.RENEW, lambda: renewal.renew_certificate(person.desks.devices, form), **asked)
+        if isinstance(result, renewal.Renewed):
+            person.facts.devices[letter] = (device_id, result.certificate.fingerprint)
+            person.facts.certificates[device_id].append(result.certificate.fingerprint)
+        return result
 
     return act
 
@@ -88,8 +113,9 @@ def take_over(letter: str) -> Act:
     def act(person: Person) -> Any:
         device_id, fingerprint = person.facts.devices[letter]
         token = person.facts.consents[letter]
-        form = takeover.TakeoverForm(token, fingerprint, HERE)
+        form = takeover.TakeoverForm(token, fingerprint, HERE, held=_held(person, letter))
         asked = {"device_id": device_id, "consent": consent_of(token), "password_no": int(person.password)}
+        asked["fingerprint"] = fingerprint
         return _learn(
             person,
             letter,
@@ -166,7 +192,9 @@ def refresh(letter: str) -> Act:
             letter,
             person.ask(
                 Operation.REFRESH,
-                lambda: session_service.refresh(person.desks.refreshing, grant.refresh_token, HERE),
+                lambda: session_service.refresh(
+                    person.desks.refreshing, grant.refresh_token, HERE, person.shown(letter)
+                ),
                 session_id=grant.session.session_id,
                 generation=grant.session.generation,
             ),
@@ -182,7 +210,9 @@ def log_out(letter: str) -> Act:
         token = person.facts.grants[letter].access_token
         return person.ask(
             Operation.LOGOUT,
-            lambda: session_service.logout(person.desks.sessions, Presented(token), HERE),
+            lambda: session_service.logout(
+                person.desks.sessions, Presented(token, certificate=person.shown(letter)), HERE
+            ),
             **_own(person, letter),
         )
 
@@ -193,8 +223,9 @@ def verify(letter: str) -> Act:
     """Ask whether a device's session is good."""
 
     def act(person: Person) -> Any:
-        call = person.signed_in(letter, lambda caller: caller, touching=False)
-        return person.ask(Operation.VERIFY, call, **_own(person, letter))
+        call, shown = person.signed_in(letter, lambda caller: caller, touching=False), person.shown(letter)
+        told = {} if shown is None else {"fingerprint": shown}
+        return person.ask(Operation.VERIFY, call, **_own(person, letter), **told)
 
     return act
 
@@ -214,10 +245,11 @@ def touch(letter: str) -> Act:
 
 
 def remember(letter: str, name: str) -> Act:
-    """Keep a device's tokens as they are now under another name."""
+    """Keep a device's tokens and certificate as they are now under another name."""
 
     def act(person: Person) -> None:
         person.facts.grants[name] = person.facts.grants[letter]
+        person.facts.devices[name] = person.facts.devices[letter]
 
     return act
 
@@ -316,8 +348,15 @@ def _own(person: Person, letter: str) -> dict[str, str]:
     return {"session_id": session.session_id, "device_id": session.device_id}
 
 
+def _held(person: Person, letter: str) -> HeldCertificate | None:
+    """Return the certificate whose key TLS has proven, where devices show theirs."""
+    shown = person.shown(letter)
+    return None if shown is None else HeldCertificate(shown, person.user, person.facts.devices[letter][0])
+
+
 def _learn_device(person: Person, letter: str, device: NewDevice) -> None:
     person.facts.devices[letter] = (device.bound.device_id, device.bound.fingerprint)
+    person.facts.certificates[device.bound.device_id] = [device.bound.fingerprint]
 
 
 def _learn(person: Person, letter: str, result: Any) -> Any:

@@ -17,7 +17,7 @@ from common.possession import Presented
 from common.proofs import Proof
 from common.storage.port import StoreUnavailable
 from common.web.problems import STATUSES
-from device_manager import device_service
+from device_manager import device_service, renewal
 from login_app import login
 from registration import pairing_token, registration
 from session_manager import session_service
@@ -61,7 +61,10 @@ class Alone:
 
 @dataclass(slots=True)
 class Facts:
-    """What the account's people know, by letter: devices (id, fingerprint), grants, consents, codes, challenges."""
+    """What the account's people know, by letter: devices (id, fingerprint), grants, consents, codes, challenges.
+
+    `certificates` are all that a device was ever given, by its id, in the order in which it was.
+    """
 
     devices: dict[str, tuple[str, str]] = field(default_factory=dict)
     grants: dict[str, Grant] = field(default_factory=dict)
@@ -69,6 +72,7 @@ class Facts:
     codes: dict[str, str] = field(default_factory=dict)
     every_grant: list[Grant] = field(default_factory=list)
     proofs: dict[str, Proof] = field(default_factory=dict)
+    certificates: dict[str, list[str]] = field(default_factory=dict)
 
     def copy(self) -> Facts:
         """Return the same knowledge for somebody who will learn other things."""
@@ -79,6 +83,7 @@ class Facts:
             dict(self.codes),
             list(self.every_grant),
             dict(self.proofs),
+            {device: list(given) for device, given in self.certificates.items()},
         )
 
 
@@ -129,13 +134,21 @@ class Person:
 
     def signed_in(self, letter: str, act: Callable[[Caller], Any], *, touching: bool = True) -> Callable[[], Any]:
         """Return a call by a device that is logged in, as the edge makes it: who calls, activity, then the act."""
-        return self.bearing(self.facts.grants[letter].access_token, act, touching=touching)
+        token, shown = self.facts.grants[letter].access_token, self.shown(letter)
+        return self.bearing(token, act, certificate=shown, touching=touching)
 
-    def bearing(self, token: str, act: Callable[[Caller], Any], *, touching: bool = True) -> Callable[[], Any]:
-        """Return the same by whoever bears this token."""
+    def shown(self, letter: str) -> str | None:
+        """Return the certificate that a device shows in TLS, where it does."""
+        return self.facts.devices[letter][1] if self.desks.bound and letter in self.facts.devices else None
+
+    def bearing(
+        self, token: str, act: Callable[[Caller], Any], *, certificate: str | None = None, touching: bool = True
+    ) -> Callable[[], Any]:
+        """Return the same by whoever bears this token, and shows this certificate."""
 
         def call() -> Any:
-            caller = session_service.authenticate(self.desks.verifying, Presented(token))
+            presented = Presented(token, certificate=certificate)
+            caller = session_service.authenticate(self.desks.verifying, presented)
             if touching:
                 with suppress(StoreUnavailable):
                     session_service.touch(self.desks.sessions, caller)
@@ -160,14 +173,16 @@ def told(result: Any) -> dict[str, Any]:
             return _session_told(session)
         case device_service.ForcedLogout(kept=(kept, _), logged_out=ended):
             return {"kept": kept.session_id, "logged_out": [session.session_id for session, _ in ended]}
+        case _:
+            return _device_told(result)
+
+
+def _device_told(result: Any) -> dict[str, Any]:
+    match result:
+        case renewal.Renewed(device_id=device_id, certificate=certificate):
+            return {"device_id": device_id, "fingerprint": certificate.fingerprint}
         case registration.Registered(device=device, pairing=pairing):
             return {"device_id": device.bound.device_id, "pairing": pairing_of(pairing.qr_code)}
-        case _:
-            return _code_told(result)
-
-
-def _code_told(result: Any) -> dict[str, Any]:
-    match result:
         case (str(), pairing_token.IssuedPairing(qr_code=code)):
             return {"pairing": pairing_of(code)}
     return {}

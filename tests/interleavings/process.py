@@ -22,7 +22,7 @@ from common.admission import ConcurrencyMode, DeviceProof, Proven
 from common.bookkeeping import Bookkeeper
 from common.challenges import Challenges
 from common.clock import from_millis, to_millis
-from common.crypto.certificates import issuer_name, new_authority
+from common.crypto.certificates import KeyKind, issuer_name, new_authority
 from common.crypto.passwords import CHEAP_FOR_TESTS
 from common.crypto.tokens import Claims, MacTokens
 from common.devices import NewDevice, OwnKeys
@@ -90,16 +90,19 @@ class PlainTokens:
     def sign(self, claims: Claims) -> str:
         """Return the claims as text."""
         texts = [getattr(claims, name) for name in _TEXTS]
-        return json.dumps([*texts, to_millis(claims.issued_at), to_millis(claims.expires_at)])
+        return json.dumps([*texts, to_millis(claims.issued_at), to_millis(claims.expires_at), claims.certificate])
 
     def read(self, token: str) -> Claims:
         """Return the claims."""
-        *texts, issued_at, expires_at = json.loads(token)
-        return Claims(*texts, from_millis(issued_at), from_millis(expires_at))
+        *texts, issued_at, expires_at, certificate = json.loads(token)
+        return Claims(*texts, from_millis(issued_at), from_millis(expires_at), certificate=certificate)
 
 
 class CheapEnrolment(Enrolment):
-    """Enrols devices whose keys were made before: each has an id, a row and a fingerprint of its own."""
+    """Enrols devices whose keys were made before: each has an id, a row and a fingerprint of its own.
+
+    A renewed certificate is a real one.
+    """
 
     def prepare(self, user_uuid: str, device_name: str, *, primary: bool, keys: OwnKeys | None = None) -> NewDevice:
         """See `Enrolment.prepare`."""
@@ -120,7 +123,7 @@ class CheapEnrolment(Enrolment):
 
 @cache
 def _ready_made() -> NewDevice:
-    enrolment = Enrolment(new_authority(T0), 10, lambda: T0, "", DeviceProof.FINGERPRINT)
+    enrolment = Enrolment(_authority(), 10, lambda: T0, "", DeviceProof.FINGERPRINT)
     return enrolment.prepare(new_id(), "a device", primary=False)
 
 
@@ -157,11 +160,12 @@ STRAIGHT = Bends()
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The settings of a world."""
+    """The settings of a world. `bound`: devices show their certificates in TLS, and tokens are bound to them."""
 
     limit: int = 1
     mode: ConcurrencyMode = ConcurrencyMode.ASK
     max_devices: int = 10
+    bound: bool = False
 
 
 class Desks:
@@ -174,7 +178,7 @@ class Desks:
         self.accounts = AccountDb(store)
         devices = DeviceDb(store)
         self.credentials = bends.credentials(OneRead(store, user, clock))
-        settings = SessionSettings(session_rules, 30 * DAY, timedelta(minutes=10))
+        settings = SessionSettings(session_rules, 30 * DAY, timedelta(minutes=10), certificate_bound=rules.bound)
         self.sessions = session_service.Desk(
             self.keeper,
             SessionDb(store),
@@ -201,7 +205,12 @@ class Desks:
                 takeovers=MacTokens(SECRET, purpose),
                 takeover_url="",
                 challenges=self.challenges,
-                settings=LoginSettings(rules.mode, allow_force=True, device_proof=DeviceProof.FINGERPRINT),
+                settings=LoginSettings(
+                    rules.mode,
+                    allow_force=True,
+                    device_proof=DeviceProof.FINGERPRINT,
+                    certificate_bound=rules.bound,
+                ),
                 rules=session_rules,
                 clock=clock,
             )
@@ -227,6 +236,7 @@ class Desks:
             clock,
             self.challenges,
         )
+        self.bound = rules.bound
         self.registration = registration.Desk(
             store=store,
             bookkeeper=self.keeper,
@@ -261,7 +271,7 @@ class _NoAuthorities:
 
 @cache
 def _authority() -> Any:
-    return new_authority(T0)
+    return new_authority(T0, KeyKind.CLASSICAL)  # the quicker one: a renewal issues a real certificate
 
 
 def clock_at(moment: datetime) -> Callable[[], datetime]:

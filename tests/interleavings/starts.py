@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from common.admission import ConcurrencyMode
+from common.proofs import Purpose
 from tests.interleavings.operations import (
     Act,
     answer,
@@ -22,12 +23,14 @@ from tests.interleavings.operations import (
     remember,
     remember_code,
     rename,
+    renew,
     revoke,
     revoke_certificate,
     show_code,
     take_over,
     touch,
     unbind,
+    verify,
 )
 from tests.interleavings.process import Rules
 from tests.interleavings.worlds import World, world
@@ -100,6 +103,21 @@ def _full() -> World:
 def _proving() -> World:
     """Limit 2: A is logged in; B is bound and has signed a challenge."""
     return world(Rules(2), register("A"), pair("B", "A"), log_in("A"), be_challenged("B"))
+
+
+@cache
+def _renewing() -> World:
+    """Limit 2: A and B are logged in; B has signed two challenges, of one certificate, to renew it."""
+    start = (register("A"), pair("B", "A"), log_in("A"), log_in("B"))
+    signed = (be_challenged("B", Purpose.RENEW), be_challenged("B", Purpose.RENEW, "B2"))
+    return world(Rules(2), *start, *signed)
+
+
+@cache
+def _bound() -> World:
+    """Limit 1, devices show their certificates in TLS: A is logged in and its token bound; B holds a consent."""
+    start = (register("A"), pair("B", "A"), log_in("A"), remember("A", "A before"), log_in("B"))
+    return world(Rules(1, bound=True), *start)
 
 
 STARTS: Mapping[str, Start] = {
@@ -196,6 +214,37 @@ STARTS: Mapping[str, Start] = {
             "unbind": unbind("A", "B"),
             "force_logout": keep_first("A"),
             "password change": change_password(),
+        },
+    ),
+    "renewing": Start(
+        _renewing,
+        {
+            "renew": renew("B"),
+            "renew by another proof": renew("B", "B2"),
+            "renew blindly": renew("B", "B2", telling=False),
+            "login": log_in("B"),
+            "refresh": refresh("B"),
+            "rename": rename("A", "B"),
+            "unbind": unbind("A", "B"),
+            "revoke certificate": revoke_certificate("A", "B"),
+            "force_logout": keep_first("A"),
+            "request pairing token": show_code("B"),
+        },
+    ),
+    "bound": Start(
+        _bound,
+        {
+            "renew": renew("A"),
+            "refresh": refresh("A"),
+            "login again": log_in("A"),
+            "takeover": take_over("B"),
+            "renew the other": renew("B"),
+            "verify": verify("A"),
+            "verify as before": verify("A before"),
+            "refresh as before": refresh("A before"),
+            "touch": touch("A"),
+            "logout": log_out("A"),
+            "revoke certificate": revoke_certificate("A", "B"),
         },
     ),
     "full": Start(

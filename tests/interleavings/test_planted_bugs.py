@@ -14,6 +14,7 @@ from tests.interleavings.bugs import (
     Minting,
     NewRequestIds,
     TwoWrites,
+    Unbinding,
     Unconditional,
     WithoutEpoch,
     by_count,
@@ -26,6 +27,7 @@ from tests.interleavings.operations import (
     log_in,
     log_out,
     refresh,
+    renew,
     take_over,
     unbind,
     verify,
@@ -114,3 +116,27 @@ def test_a_history_outside_the_commit_is_found(explored: Explored) -> None:
     """The process dies between what it did and its note of it."""
     scripts = [[log_out("A")], [log_in("B")]]
     assert "I27" in deaths("asked", scripts, Bends(store=HistoryApart), explored)
+
+
+def test_a_renewal_in_two_writes_is_found(explored: Explored) -> None:
+    """The process dies between the row and the book: the device has one certificate, the book another."""
+    scripts = [[renew("B")], [log_in("B")]]
+    assert "I12" in deaths("renewing", scripts, Bends(store=TwoWrites), explored)
+
+
+def test_a_renewal_by_a_proof_that_outlives_it_is_found(explored: Explored) -> None:
+    """B's signature is sent twice, and renews twice."""
+    scripts = [[renew("B", telling=False)], [renew("B", telling=False)]]
+    assert "challenge" in orders("renewing", scripts, Bends(store=Forgetting), explored)
+
+
+def test_a_binding_that_a_refresh_loses_is_found(explored: Explored) -> None:
+    """The session goes on as a bearer's."""
+    assert "binding" in orders("bound", [[refresh("A")]], Bends(refreshing=Unbinding), explored)
+
+
+def test_a_cached_certificate_is_found(explored: Explored) -> None:
+    """A's certificate is renewed, and within five seconds somebody goes on with the one before."""
+    bends = Bends(verifying=lambda keeper: Caching(keeper, clock_at(T0)))
+    scripts = [[verify("A before"), let_others_go_first, verify("A before")], [renew("A")]]
+    assert "binding" in orders("bound", scripts, bends, explored)

@@ -454,13 +454,14 @@ def _stood_throughout(story: Story, item: Placed, issuer: Placed) -> bool:
 
 
 def an_unbound_device_is_out(case: Case) -> Iterator[Violation]:
-    """I12: its certificate is refused from then on, and never before."""
+    """I12: its certificate is refused from then on, and never before, unless it is the one before a renewed one."""
     story = case.story
     for item in case.where(Operation.LOGIN, Operation.REQUEST_PAIRING_TOKEN, Operation.TAKEOVER):
         call, device = item.call, item.call.asked.get("device_id", "")
         states = story.bound[item.first : item.last + 1]
         refused = call.told.get("code") in ("certificate-revoked", "certificate-mismatch", "device-unknown")
-        if refused and all(device in bound for bound in states):
+        is_old = story.renewed_at.get(device, item.last + 1) <= item.last
+        if refused and not is_old and all(device in bound for bound in states):
             yield Violation("I12", f"{name(call)} was refused device {device}, which was bound all the while")
         if call.status == 200 and device in story.bound_at and not any(device in bound for bound in states):
             yield Violation(

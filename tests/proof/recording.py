@@ -24,6 +24,7 @@ A run is one file of JSON lines. The first tells the settings, every other is a 
 | evicted      |                                                     | the session ids that a login ended         |
 | kept         |                                                     | the session id that a force_logout kept    |
 | logged_out   |                                                     | the session ids that it ended              |
+| fingerprint  | of the certificate that the device shows            | of the one that it was given               |
 
 `Recorder` fills them in from the bodies as they go over the wire.
 """
@@ -61,6 +62,7 @@ class Operation(StrEnum):
     UNBIND = "unbind"
     REVOKE_CERTIFICATE = "revoke-certificate"
     RENAME = "rename"
+    RENEW = "renew"
     FORCE_LOGOUT = "force-logout"
     PAIR = "pair"
     DEVICE_REGISTER = "device-register"

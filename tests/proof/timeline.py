@@ -41,6 +41,7 @@ _NAMED = {
     Operation.UNBIND: ("unbind", "target"),
     Operation.REVOKE_CERTIFICATE: ("revoke-certificate", "target"),
     Operation.RENAME: ("rename", "target"),
+    Operation.RENEW: ("renew", "device_id"),
     Operation.PASSWORD_CHANGE: ("password", "user"),
 }
 
@@ -48,6 +49,7 @@ _DOING = {
     Kind.DEVICE_REMOVED: "unbind",
     Kind.CERTIFICATE_REVOKED: "revoke-certificate",
     Kind.DEVICE_RENAMED: "rename",
+    Kind.CERTIFICATE_RENEWED: "renew",
 }
 
 Key = tuple[str, str | None]
@@ -68,8 +70,8 @@ class Violation:
 class Story:
     """The history of one account, told forwards: where each session and device begins and ends, and who lives when.
 
-    `live[k]` are the sessions of state k, earliest login first; `bound[k]` its devices whose
-    certificate is good. `faults` is what the history itself breaks.
+    `live[k]` are the sessions of state k, earliest login first; `bound[k]` its devices whose certificate is good.
+    `renewed_at` is when a device's certificate was first renewed. `faults` is what the history itself breaks.
     """
 
     limit: int
@@ -80,6 +82,7 @@ class Story:
     bound_at: dict[str, int] = field(default_factory=dict)
     unbound_at: dict[str, int] = field(default_factory=dict)
     revoked_at: dict[str, int] = field(default_factory=dict)
+    renewed_at: dict[str, int] = field(default_factory=dict)
     live: list[tuple[str, ...]] = field(default_factory=lambda: [()])
     bound: list[frozenset[str]] = field(default_factory=lambda: [frozenset()])
     events: list[tuple[Event, ...]] = field(default_factory=lambda: [()])
@@ -137,6 +140,8 @@ def _turn_page(story: Story, number: int, events: tuple[Event, ...]) -> None:
             case Kind.CERTIFICATE_REVOKED:
                 story.revoked_at[event.device_id or ""] = number
                 bound.discard(event.device_id or "")
+            case Kind.CERTIFICATE_RENEWED:
+                story.renewed_at.setdefault(event.device_id or "", number)
     story.events.append(events)
     story.live.append(tuple(live))
     story.bound.append(frozenset(bound))
