@@ -24,7 +24,8 @@ class Device:
     """A device and its certificate. Public keys are base64: SPKI DER to verify signatures, raw sntrup761 to seal.
 
     `kem_key` is None where the device brought none. A row outlives its device: `revoked_at` is when it was unbound or
-    its certificate revoked. `superseded` is the fingerprint of the certificate before this one.
+    its certificate revoked. `superseded` is the fingerprint of the certificate before this one,
+    `renewals` the bucket that its renewals are taken out of (`common.throttle`).
     """
 
     user_uuid: str
@@ -41,6 +42,7 @@ class Device:
     kem_key: str | None
     revoked_at: datetime | None = None
     superseded: str | None = None
+    renewals: datetime | None = None
 
     def renamed(self, device_name: str) -> Device:
         """Return the device under another name."""
@@ -54,8 +56,8 @@ class Device:
         """Say whether a certificate was this device's and is no longer good."""
         return fingerprint == self.superseded or (fingerprint == self.fingerprint and self.revoked_at is not None)
 
-    def renewed(self, certificate: DeviceCertificate) -> Device:
-        """Return the device with a new certificate in the place of this one."""
+    def renewed(self, certificate: DeviceCertificate, renewals: datetime) -> Device:
+        """Return the device with a new certificate in the place of this one; `renewals` is the bucket after it."""
         return replace(
             self,
             certificate_pem=certificate.pem,
@@ -64,6 +66,7 @@ class Device:
             not_before=certificate.not_before,
             not_after=certificate.not_after,
             superseded=self.fingerprint,
+            renewals=renewals,
         )
 
     def to_item(self) -> Item:
@@ -84,12 +87,14 @@ class Device:
             "public_keys": {"signing": self.signing_key, "kem": self.kem_key},
             "revoked_at": None if self.revoked_at is None else to_millis(self.revoked_at),
             "superseded": self.superseded,
+            "renewals": None if self.renewals is None else to_millis(self.renewals),
         }
 
     @staticmethod
     def from_item(item: Any) -> Device:
         """Read what `to_item` wrote."""
         certificate, keys, revoked_at = item["certificate"], item["public_keys"], item["revoked_at"]
+        renewals = item.get("renewals")
         return Device(
             user_uuid=item["user_uuid"],
             device_id=item["device_id"],
@@ -105,4 +110,5 @@ class Device:
             kem_key=keys["kem"],
             revoked_at=None if revoked_at is None else from_millis(revoked_at),
             superseded=item.get("superseded"),
+            renewals=None if renewals is None else from_millis(renewals),
         )

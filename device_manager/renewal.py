@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from common.book import AccountState
 from common.bookkeeping import Change, NoSuchUser, Snapshot
 from common.challenge import Signed, reading
+from common.clock import seconds_between
 from common.crypto.certificates import DeviceCertificate, read_issued
 from common.devices import HeldCertificate
 from common.errors import Code, Refusal
 from common.history import Event, Kind, Origin
 from common.proofs import Proof, Purpose
+from common.throttle import Exhausted, Quota, spend
 from device_manager.device_db import device_key, device_put
 from device_manager.device_model import Device
 from device_manager.device_service import Desk
@@ -20,6 +22,9 @@ from device_manager.revocation import superseded
 
 RENEWABLE = timedelta(days=90)
 """How long after its end a certificate may still be renewed."""
+
+QUOTA = Quota(burst=10, interval=timedelta(days=1))
+"""How often a device's certificate is renewed: each one before it stands for a year on the list of revoked ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +53,17 @@ def renew_certificate(desk: Desk, form: RenewalForm) -> Renewed:
 
     A device that shows the certificate before its present one never had the answer to a renewal: it is given the
     present one, and nothing is renewed. Raises Refusal: PROOF_REQUIRED, PROOF_INVALID, CHALLENGE_SPENT,
-    CERTIFICATE_MISMATCH, CERTIFICATE_REVOKED, CERTIFICATE_EXPIRED (over 90 days ago), BUSY; StoreUnavailable.
+    CERTIFICATE_MISMATCH, CERTIFICATE_REVOKED, CERTIFICATE_EXPIRED (over 90 days ago), TOO_MANY_ATTEMPTS, BUSY;
+    StoreUnavailable.
     """
     signed, user_uuid, device_id = _who(desk, form)
     row_key = device_key(user_uuid, device_id)
 
     def look(snapshot: Snapshot) -> Change[Device]:
-        return Change(_renewable(snapshot, device_id, form))
+        device = _renewable(snapshot, device_id, form)
+        if not _is_repetition(device, form):
+            _taken(device, snapshot.now)
+        return Change(device)
 
     try:
         known = desk.bookkeeper.preview(user_uuid, look, (row_key,))
@@ -63,11 +72,12 @@ def renew_certificate(desk: Desk, form: RenewalForm) -> Renewed:
         def renew(snapshot: Snapshot) -> Change[DeviceCertificate]:
             device, bound = _renewable(snapshot, device_id, form), snapshot.book.devices[device_id]
             spent = desk.challenges.spend(signed, bound, snapshot) if signed else ()
-            if form.fingerprint is not None and form.fingerprint == device.superseded:
+            if _is_repetition(device, form):
                 return Change(read_issued(device.certificate_pem), snapshot.draft if spent else None, spent)
             event = Event(Kind.CERTIFICATE_RENEWED, snapshot.now, device_id)
             book = snapshot.book.renewed(device_id, certificate.fingerprint, certificate.not_after)
-            writes = (*spent, device_put(device.renewed(certificate)), *superseded(device, snapshot.now))
+            row = device_put(device.renewed(certificate, _taken(device, snapshot.now)))
+            writes = (*spent, row, *superseded(device, snapshot.now))
             return Change(certificate, snapshot.draft.with_book(book, event), writes)
 
         reads = (row_key, *reading(signed))
@@ -101,3 +111,17 @@ def _renewable(snapshot: Snapshot, device_id: str, form: RenewalForm) -> Device:
     if device.not_after + RENEWABLE <= snapshot.now:
         raise Refusal(Code.CERTIFICATE_EXPIRED, reason="too long ago to be renewed")
     return device
+
+
+def _is_repetition(device: Device, form: RenewalForm) -> bool:
+    """Say whether it is a device that shows the certificate before its present one."""
+    return form.fingerprint is not None and form.fingerprint == device.superseded
+
+
+def _taken(device: Device, now: datetime) -> datetime:
+    """Return the device's bucket after one more renewal. Raises Refusal(TOO_MANY_ATTEMPTS)."""
+    outcome = spend(device.renewals, QUOTA, now)
+    if isinstance(outcome, Exhausted):
+        wait = max(1, seconds_between(now, outcome.retry_at))
+        raise Refusal(Code.TOO_MANY_ATTEMPTS, variant="renewal", reason="renewals", retry_after=wait)
+    return outcome.tat

@@ -173,12 +173,7 @@ TEXTS: Mapping[Code, Texts] = {
     Code.INVALID_TOKEN: Texts(
         Text("Invalid token", "トークンが無効です"),
         Text("The token is not one of this service.", "トークンが正しくありません。"),
-        {
-            "certificate": Text(
-                "The token is bound to its device's certificate: it is good over TLS with that certificate only.",
-                "このトークンは端末の証明書に結び付けられています。その証明書による TLS 接続でのみ使えます。",
-            )
-        },
+        {"certificate": Text("It is good only over TLS with the device's certificate.", "端末の証明書による TLS 接続でのみ有効です。")},
     ),
     Code.TOKEN_EXPIRED: Texts(
         Text("Token expired", "トークンの期限切れ"),
@@ -274,6 +269,7 @@ TEXTS: Mapping[Code, Texts] = {
     Code.TOO_MANY_ATTEMPTS: Texts(
         Text("Too many attempts", "試行回数が多すぎます"),
         Text("Too many wrong passwords; try again in {retry_after} seconds.", "パスワードの誤りが多すぎます。{retry_after}秒後にやり直してください。"),
+        {"renewal": Text("It was renewed too often; wait {retry_after} seconds.", "更新の回数が多すぎます。{retry_after}秒後にやり直してください。")},
     ),
     Code.TOO_MANY_STREAMS: Texts(
         Text("Too many streams", "ストリームが多すぎます"),

@@ -211,3 +211,43 @@ class TestRefused:
         """There is no challenge to sign."""
         body = {"username": "anna", "password": "wrong one", "client_cert_fp": anna.first.fingerprint}
         assert code_of(house.post("/login/challenge", {**body, "purpose": "renew"})) == (401, "bad-credentials")
+
+
+class TestTooOften:
+    """Each renewal leaves an entry on a list that everybody reads, for a year."""
+
+    def test_ten_at_once_and_one_more_each_day(self, house: House, clock: HandClock, anna: Person) -> None:
+        """A client that renews in a loop is told when to come again; its certificate and its proof stay good."""
+        device = anna.first
+        for _ in range(10):
+            device = renewed(renew(house, anna, device), device)
+        signed = proof(house, anna, device)
+        before = house.content()
+        for _ in range(2):
+            answer = house.post("/device/renew", {"proof": signed})
+            assert code_of(answer) == (429, "too-many-attempts")
+            assert answer.headers["Retry-After"] == "86400"
+            assert "renewed" in answer.get_json()["detail"]
+        assert house.content() == before
+        assert house.login(anna, device).status_code == 200
+        clock.move(DAY)
+        device = renewed(renew(house, anna, device), device)
+        assert renew(house, anna, device).status_code == 429
+
+    def test_a_lost_answer_is_given_however_often(self, house: House, anna: Person) -> None:
+        """Nothing is renewed by that."""
+        device = anna.first
+        for _ in range(9):
+            device = renewed(renew(house, anna, device), device)
+        last = renewed(renew(house, anna, device), device)
+        for _ in range(3):
+            again = renewed(renew(house, anna, device, client_cert_fp=device.fingerprint), device)
+            assert again.fingerprint == last.fingerprint
+
+    def test_each_device_for_itself(self, house: House, anna: Person) -> None:
+        """Another one of hers is renewed."""
+        laptop, device = house.pair(anna), anna.first
+        for _ in range(10):
+            device = renewed(renew(house, anna, device), device)
+        assert renew(house, anna, device).status_code == 429
+        assert renew(house, anna, laptop).status_code == 200
