@@ -66,3 +66,5 @@ def test_what_is_measured_is_what_amazon_documents(dynamodb: House) -> None:
     assert (meter.reads, meter.writes) == (0, 2)
     store.get(THROTTLE.key("b"))
     assert (meter.reads, meter.writes) == (1, 2)
+    store.commit([Put(THROTTLE, {"bucket": name, "expires_at": 1}) for name in "cde"], "2")
+    assert (meter.reads, meter.writes) == (1, 8)
