@@ -12,12 +12,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from benchmarks.bench import Bench, Chapter
-from benchmarks.chapters import dynamodb, proofs, starting, verification
+from benchmarks.chapters import dynamodb, growth, logins, proofs, starting, verification
 from benchmarks.load import NoLoadGenerator, require_wrk
 from benchmarks.report import Finding
 
 CHAPTERS: Mapping[str, Chapter] = {
     "verification": verification.measure,
+    "logins": logins.measure,
+    "growth": growth.measure,
     "dynamodb": dynamodb.measure,
     "start": starting.measure,
     "proofs": proofs.measure,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import sqlite3
@@ -11,12 +12,17 @@ from contextlib import closing
 from pathlib import Path
 
 from benchmarks.measuring import Sample
+from common.clock import system_clock
 from common.crypto.passwords import OWASP_MINIMUM, new_password_hash
+from common.ids import new_id
+from common.storage.opening import open_store
 
 _ITEM_BYTES = 600
 """A book of two devices and one session."""
 
 _TABLE = "CREATE TABLE book (partition TEXT PRIMARY KEY, version INTEGER NOT NULL, item BLOB NOT NULL)"
+_ENTRY_BYTES = 500
+_PUT = 'INSERT OR REPLACE INTO "{}" (partition, sort, item, expires_at) VALUES (?, ?, ?, ?)'
 _CHANGE = "UPDATE book SET version = version + 1, item = ? WHERE partition = ? AND version = ?"
 
 
@@ -61,11 +67,12 @@ def durable_write(path: Path, rows: int) -> Callable[[], None]:
     The settings are those of the suite's own store: write-ahead log, flushed at every commit.
     """
     with closing(sqlite3.connect(path, isolation_level=None)) as making:
-        making.executescript(f"PRAGMA journal_mode=WAL; {_TABLE}; BEGIN;")
+        making.executescript(f"PRAGMA journal_mode=WAL; {_TABLE};")
+        making.execute("BEGIN")
         making.executemany(
             "INSERT INTO book VALUES (?, 0, ?)", ((str(row), os.urandom(_ITEM_BYTES)) for row in range(rows))
         )
-        making.executescript("COMMIT;")
+        making.execute("COMMIT")
     connection = sqlite3.connect(path, isolation_level=None)
     connection.executescript("PRAGMA synchronous=FULL;")
     versions = [0] * rows
@@ -80,5 +87,31 @@ def durable_write(path: Path, rows: int) -> Callable[[], None]:
         if changed != 1:
             raise AssertionError("the row is another's")
         versions[turn] += 1
+
+    return write
+
+
+def durable_change(path: Path) -> Callable[[], None]:
+    """Return a function that writes what a takeover writes, in the suite's own tables, in one durable transaction.
+
+    That is a book under a condition, a history entry, an ending for the feed, and the request's id; none of it is
+    encoded, compared or cleared away.
+    """
+    open_store(f"sqlite:///{path}", system_clock).close()
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.executescript("PRAGMA synchronous=FULL;")
+    numbers, users = itertools.count(), [new_id() for _ in range(1000)]
+    book, entry, request = os.urandom(_ITEM_BYTES), os.urandom(_ENTRY_BYTES), os.urandom(32)
+
+    def write() -> None:
+        number = next(numbers)
+        user = users[number % len(users)]
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("SELECT item FROM SessionsTable WHERE partition = ? AND sort = ''", (user,)).fetchone()
+        connection.execute(_PUT.format("SessionsTable"), (user, "", book, None))
+        connection.execute(_PUT.format("LoginHistory"), (user, number, entry, None))
+        connection.execute(_PUT.format("FeedTable"), ("a minute", f"{user}#{number}", entry, number))
+        connection.execute("INSERT INTO commit_requests VALUES (?, ?, ?)", (new_id(), request, number))
+        connection.execute("COMMIT")
 
     return write

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from benchmarks.population import PASSWORD, Person, Population
+from benchmarks.population import PASSWORD, Person, Population, granted
 from common.clock import system_clock
 from common.crypto.passwords import CHEAP_FOR_TESTS
 from common.storage.opening import open_store
@@ -48,12 +51,17 @@ class TimedStore:
 class Inside:
     """A suite on a population's data. Its accounts must have been made with `CHEAP_FOR_TESTS`."""
 
-    def __init__(self, people: Population) -> None:
-        self.people = people
+    def __init__(self, people: Population, kept: int | None = None) -> None:
+        self.people = replace(people, people=people.people[:kept])
+        self._turns = itertools.cycle(self.people.people)
         settings = read_settings(people.settings)
         self.store = TimedStore(open_store(settings.store_url, system_clock))
         self._suite = build(settings, Part.ALL, 8000, cost=CHEAP_FOR_TESTS, store=self.store)
         self._client = app_for(Part.ALL, self._suite).test_client()
+
+    def tokens(self, count: int) -> list[str]:
+        """Return access tokens of so many people, others each time."""
+        return [pair.access_token for pair in granted(self._suite, list(itertools.islice(self._turns, count)))]
 
     def question(self, person: Person, device: int) -> str:
         """Log in with a device while another is active; return the takeover token of the 409."""
@@ -79,3 +87,36 @@ class Inside:
             raise AssertionError(f"{path}: {answer.status_code} {answer.get_data(as_text=True)[:300]}")
         found: Mapping[str, Any] = answer.get_json()
         return found
+
+
+class Takeovers:
+    """Takes over, for another person each time: the device that is out asks, is shown who is in, and consents."""
+
+    def __init__(self, inside: Inside) -> None:
+        self._inside = inside
+        self._people = itertools.cycle(inside.people.people)
+        self._out: dict[str, int] = {}
+
+    def run(self, count: int) -> tuple[list[float], list[float], list[float]]:
+        """Take over so often; return the seconds of each, of its commit, and of the 409 before it."""
+        asked, questions = [], []
+        for person in itertools.islice(self._people, count):
+            device = self._out.get(person.user_uuid, 0)
+            self._out[person.user_uuid] = 1 - device
+            begun = time.perf_counter()
+            token = self._inside.question(person, device)
+            questions.append(time.perf_counter() - begun)
+            asked.append((person, device, token))
+        whole, commits = [], []
+        for person, device, token in asked:
+            self._inside.store.commits.clear()
+            whole.append(seconds_of(partial(self._inside.take_over, person, device, token)))
+            commits.append(self._inside.store.commits[0])
+        return whole, commits, questions
+
+
+def seconds_of(run: Callable[[], object]) -> float:
+    """Return how many seconds a call takes."""
+    begun = time.perf_counter()
+    run()
+    return time.perf_counter() - begun

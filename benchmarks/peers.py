@@ -6,6 +6,7 @@ Each has the set-up that its own documentation gives for a revocation that holds
 from __future__ import annotations
 
 import base64
+import json
 import os
 import subprocess
 import sys
@@ -103,6 +104,15 @@ def _jwt_extended(base: str) -> SignedIn:
     token = _call("POST", f"{base}/login", json=form).json()["token"]
     headers = {"Authorization": f"Bearer {token}"}
     return SignedIn(Ask("/me", headers=headers), lambda at: _drop(_call("DELETE", f"{at}/logout", headers)))
+
+
+def sign_in_to_refresh(base: str) -> tuple[Ask, Ask]:
+    """Return a login and a refresh of a new account of Flask-JWT-Extended."""
+    form = {"email": f"a{os.urandom(6).hex()}@example.test", "password": PASSWORD}
+    _call("POST", f"{base}/register", json=form)
+    token = _call("POST", f"{base}/login", json=form).json()["refresh"]
+    login = Ask("/login", "POST", {"Content-Type": "application/json"}, json.dumps(form))
+    return login, Ask("/refresh", "POST", {"Authorization": f"Bearer {token}"}, "")
 
 
 def _security_too(base: str) -> SignedIn:

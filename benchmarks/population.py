@@ -84,7 +84,7 @@ class Population:
         """Return new tokens of the newest session of each."""
         suite = _suite(self.settings)
         try:
-            return [_granted(suite, person.user_uuid) for person in people]
+            return granted(suite, people)
         finally:
             suite.close()
 
@@ -183,6 +183,11 @@ def _posted(client: FlaskClient, path: str, body: Mapping[str, object]) -> Any:
 
 def _suite(settings: Mapping[str, str], cost: Argon2Cost = OWASP_MINIMUM) -> Suite:
     return build(read_settings(settings), Part.ALL, 8000, cost=cost)
+
+
+def granted(suite: Suite, people: Sequence[Person]) -> list[Grant]:
+    """Return new tokens of the newest session of each."""
+    return [_granted(suite, person.user_uuid) for person in people]
 
 
 def _granted(suite: Suite, user_uuid: str) -> Grant:

@@ -34,4 +34,4 @@ def waits(server: Server, path: str, headers: Sequence[Mapping[str, str]], secon
         for line in lines:
             line.close()
     percentiles = statistics.quantiles(times, n=100)
-    return {"p50": percentiles[49], "p99": percentiles[98], "count": len(times)}
+    return {"rate": len(times) / seconds, "cpu": 0, "p50": percentiles[49], "p99": percentiles[98], "busy": 0}

@@ -57,6 +57,15 @@ def test_the_script_quotes_what_it_is_given() -> None:
     assert '  add("POST", "/a", {["X-Odd"]="b\\"c"}, "{\\"d\\": 1}")\n  add("GET", "/e", {}, nil)' in script
 
 
+def test_what_is_expected_is_counted_and_whoever_is_told_to_come_back_waits() -> None:
+    """Only then does wrk look at each answer: 503 is counted apart, and any third status is an error."""
+    assert "function response" not in load._script([Ask("/a")])
+    script = load._script([Ask("/a")], 409)
+    assert "if status == 409 then good" in script
+    assert "elseif status == 503 then busy" in script
+    assert "function delay()" in script
+
+
 def test_a_chart_is_a_picture_with_a_bar_for_each_case() -> None:
     """It is well-formed, and the longest bar fits."""
     chart = Chart(
