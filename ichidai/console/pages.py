@@ -33,6 +33,9 @@ LANGUAGE_COOKIE = "ichidai_language"
 _UNASKED = "ja"
 """The language of a page where neither the person nor the browser names one."""
 
+_INDENTATION = re.compile(r"\n\s+")
+"""Left out of a page; nothing in one depends on it."""
+
 _STATIC = Path(__file__).resolve().parent / "static"
 _MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 """Told here, because a Windows registry may call a module plain text, and then no browser runs it."""
@@ -107,7 +110,7 @@ def _show(page: Page, shared: Mapping[str, object]) -> Response:
         text=SimpleNamespace(**texts_in(language)),
         said=said_in(language),
     )
-    response = make_response(document)
+    response = make_response(_INDENTATION.sub("\n", document))
     response.headers["Content-Language"] = language
     response.headers["Cache-Control"] = "no-cache"
     response.vary.update(("Accept-Language", "Cookie"))

@@ -155,7 +155,7 @@ TEXTS: Mapping[str, Text] = {
     "history": Text("History", "履歴"),
     "show_more": Text("Show more", "さらに表示"),
     # the end
-    "ended_elsewhere": Text("Signed out elsewhere", "別の場所での操作によりログアウトされました"),
+    "ended_elsewhere": Text("Signed out elsewhere", "別の場所からの操作でログアウトされました"),
     "by_device": Text("By", "操作した端末"),
     "when": Text("When", "日時"),
     "log_in_again": Text("Log in again", "もう一度ログイン"),
@@ -239,7 +239,7 @@ SAID: Mapping[str, Text] = {
         "An old copy of this login was used, so it was ended.",
         "古いログイン情報が使われたため、安全のために終了しました。",
     ),
-    "why_revoked": Text("Ended from another session.", "別のセッションから終了されました。"),
+    "why_revoked": Text("Ended from another session.", "ほかの場所からの操作で終了しました。"),
     "why_over-limit": Text("The limit of active devices was lowered.", "同時利用の上限が引き下げられました。"),
     "why_ended": Text("The session has ended.", "セッションは終了しました。"),
     # What the server says to programs, as people are told it: with the way out that these pages have. Of a request that

@@ -1,6 +1,6 @@
-"""Take the pictures of docs/console.md anew: `python -m tests.browser.pictures`.
+"""Take the pictures of docs/console.md anew: `python -m tests.browser.pictures`, or some, by their names.
 
-Each shows a page wide and small, light and dark.
+Each shows a page wide and small, light and dark. Some are taken in Japanese too: `ja/question`.
 """
 
 from __future__ import annotations
@@ -8,47 +8,54 @@ from __future__ import annotations
 import io
 import sys
 import tempfile
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
 from tests import chromium
 from tests.browser.walk import LOOKS, walk
-from tests.browser.window import Person, Window
+from tests.browser.window import WIDE, Person, Window
 from tests.servers import ROOT, combined, free_port
 
 FOLDER = ROOT / "docs" / "console"
 COLOURS = 256
+IN_JAPANESE = ("question", "home", "devices", "add", "ended")
 GAP = 16
 GROUND = "#c4c7cc"
 HIGHEST = 800
 """The height of each look; what is below on a long page is not seen."""
 
 
-def main() -> int:
-    """Write a picture for each page."""
-    FOLDER.mkdir(exist_ok=True)
+def main(names: Sequence[str]) -> int:
+    """Write a picture for each page, or for those named."""
+    (FOLDER / "ja").mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch, chromium.launched() as browser:
         suite = combined(Path(scratch) / "suite", ICHIDAI_EVENTS_PORT=str(free_port()))
         suite.start()
         try:
-            take_all(browser, suite.servers[0].base)
+            base, japan = suite.servers[0].base, {"locale": "ja-JP", "timezone_id": "Asia/Tokyo"}
+            phone, laptop = (Window(browser, base, reduced_motion="reduce") for _ in range(2))
+            take(walk(phone, laptop, Person("alice", "alice@example.test")), names, "")
+            phone, laptop = (Window(browser, base, reduced_motion="reduce", **japan) for _ in range(2))
+            hanako = Person("hanako", "hanako@example.test")
+            take(walk(phone, laptop, hanako, ("スマホ", "ノートPC")), names or [f"ja/{n}" for n in IN_JAPANESE], "ja/")
         finally:
             suite.stop()
     return 0
 
 
-def take_all(browser: Browser, base: str) -> None:
-    """Walk through the pages with a person called Alice."""
-    alice = Person("alice", "alice@example.test")
-    phone, laptop = (Window(browser, base, reduced_motion="reduce") for _ in range(2))
-    for name, page in walk(phone, laptop, alice):
+def take(pages: Iterable[tuple[str, Page]], names: Collection[str], prefix: str) -> None:
+    """Take those of the pages whose name, after the prefix, is among the names; all of them where none are named."""
+    for name, page in pages:
+        if names and prefix + name not in names:
+            continue
         picture = collage([taken(page, size, scheme) for size, scheme in LOOKS])
-        picture.quantize(COLOURS, dither=Image.Dither.NONE).save(FOLDER / f"{name}.png", optimize=True)
-        print(FOLDER / f"{name}.png", flush=True)
-    for window in (phone, laptop):
-        window.context.close()
+        page.set_viewport_size(WIDE)  # type: ignore[arg-type]
+        path = FOLDER / f"{prefix}{name}.png"
+        picture.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+        print(path, flush=True)
 
 
 def taken(page: Page, size: dict[str, int], scheme: str) -> Image.Image:
@@ -69,4 +76,4 @@ def collage(pictures: list[Image.Image]) -> Image.Image:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -115,10 +115,11 @@ def test_motion_is_reduced_for_whoever_asks(open_window: Windows) -> None:
         assert (page.evaluate(MOVING)) is moves
 
 
+@pytest.mark.parametrize("locale", ["en-GB", "ja-JP"])
 @pytest.mark.parametrize("path", ["/", "/registration/", "/login"])
-def test_a_first_page_is_light(window: Window, path: str) -> None:
+def test_a_first_page_is_light(open_window: Windows, path: str, locale: str) -> None:
     """Under 100 KB with everything it needs, as it goes over the wire, and no script keeps it from being drawn."""
-    sizes = []
+    sizes, window = [], open_window(locale=locale)
     window.context.on("response", lambda response: sizes.append(len(response.body())))
     window.page.goto(path, wait_until="networkidle")
     assert 30_000 < sum(sizes) < 100_000

@@ -13,9 +13,14 @@ LOOKS: tuple[tuple[Any, str], ...] = ((WIDE, "light"), (WIDE, "dark"), (SMALL, "
 """How each page is looked at: the size of the window, and what the person likes."""
 
 
-def walk(phone: Window, laptop: Window, person: Person) -> Iterator[tuple[str, Page]]:
-    """Lead through all pages and dialogs, one after another; yield the name of each, and where it is to be seen."""
-    page = phone.page
+def walk(
+    phone: Window, laptop: Window, person: Person, names: tuple[str, str] = ("Phone", "Laptop")
+) -> Iterator[tuple[str, Page]]:
+    """Lead through all pages and dialogs, one after another; yield the name of each, and where it is to be seen.
+
+    `names` are those of the two devices.
+    """
+    page, (first, second) = phone.page, names
     for name, path in {"landing": "/", "login": "/login", "join": "/registration/#join"}.items():
         page.goto(path)
         expect(page.get_by_role("heading", level=1)).to_be_visible()
@@ -23,19 +28,19 @@ def walk(phone: Window, laptop: Window, person: Person) -> Iterator[tuple[str, P
     page.goto("/registration/")
     phone.button("Register").wait_for()
     yield "register", page
-    code = phone.register(person)
+    code = phone.register(person, first)
     yield "registered", page
-    laptop.join(person, code)
+    laptop.join(person, code, second)
     phone.log_in(person)
     yield "home", page
     for name in ("Sessions", "History", "Devices"):
-        page.get_by_role("navigation").get_by_role("link", name=name).click()
+        page.get_by_role("navigation").get_by_role("link", name=phone.said(name)).click()
         expect(page.get_by_role("listitem").first).to_be_visible()
         yield name.lower(), page
-    phone.button("Rename: Laptop").click()
+    phone.button(f"Rename: {second}").click()
     yield "rename", page
     page.keyboard.press("Escape")
-    phone.button("Remove: Laptop").click()
+    phone.button(f"Remove: {second}").click()
     yield "remove", page
     page.keyboard.press("Escape")
     phone.show_code(person)

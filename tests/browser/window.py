@@ -9,10 +9,14 @@ from typing import Any
 import requests
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, Response, expect
 
+from ichidai.console.texts import TEXTS
 from tests.client import PASSWORD, unique
 
 WIDE = {"width": 1280, "height": 800}
 SMALL = {"width": 320, "height": 640}
+
+_JAPANESE = {text.en: text.ja for text in TEXTS.values()}
+"""Where two texts are alike in English, the later one: that of a button, not of a page's title."""
 
 _REPORT = (
     "addEventListener('securitypolicyviolation', (e) => console.error(`CSP ${e.violatedDirective} ${e.blockedURI}`))"
@@ -40,6 +44,7 @@ class Window:
 
     def __init__(self, browser: Browser, base: str, **options: Any) -> None:
         self.base = base
+        self._is_japanese = str(options.get("locale", "")).startswith("ja")
         known = requests.get(f"{base}/.well-known/ichidai.json", timeout=10)
         self._hosts = (f"{base}/", *filter(None, [known.json().get("events_endpoint")]))
         self.complaints: list[str] = []
@@ -60,23 +65,28 @@ class Window:
         page.goto(path)
         return page
 
+    def said(self, words: str) -> str:
+        """Return words of the pages in the window's language; after a colon a name may follow, which stays."""
+        said, colon, name = words.partition(": ")
+        return (_JAPANESE.get(said, said) if self._is_japanese else said) + colon + name
+
     def button(self, name: str) -> Locator:
         """Find a button by its name."""
-        return self.page.get_by_role("button", name=name, exact=True)
+        return self.page.get_by_role("button", name=self.said(name), exact=True)
 
     def heading(self, name: str) -> Locator:
         """Find a heading by its name."""
-        return self.page.get_by_role("heading", name=name, exact=True)
+        return self.page.get_by_role("heading", name=self.said(name), exact=True)
 
     @property
     def question(self) -> Locator:
         """The dialog that asks."""
-        return self.page.get_by_role("dialog", name="Already in use")
+        return self.page.get_by_role("dialog", name=self.said("Already in use"))
 
     def fill(self, fields: Mapping[str, str]) -> None:
         """Fill fields by their labels."""
         for label, value in fields.items():
-            self.page.get_by_label(label, exact=True).fill(value)
+            self.page.get_by_label(self.said(label), exact=True).fill(value)
 
     def register(self, person: Person, device_name: str = "Phone") -> str:
         """Register a person with this browser as the first device; return the text of the QR code."""
@@ -97,7 +107,7 @@ class Window:
     def registered(self) -> str:
         """Wait until this browser is registered; return the text of the code for the next device."""
         expect(self.heading("This device is registered")).to_be_visible()
-        return self.page.get_by_label("QR code text").input_value()
+        return self.page.get_by_label(self.said("QR code text")).input_value()
 
     def send_login(self, person: Person) -> None:
         """Fill in the login and send it."""
@@ -120,8 +130,9 @@ class Window:
         self.button("Add a device").click()
         self.fill({"Password": person.password})
         self.button("Show the code").click()
-        expect(self.page.get_by_role("img", name="QR code that lets another device join")).to_be_visible()
-        return self.page.get_by_label("QR code text").input_value()
+        picture = self.page.get_by_role("img", name=self.said("QR code that lets another device join"))
+        expect(picture).to_be_visible()
+        return self.page.get_by_label(self.said("QR code text")).input_value()
 
     def _note_console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning") and not message.text.startswith(_REFUSED):

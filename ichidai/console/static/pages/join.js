@@ -3,7 +3,9 @@ import { ichidai } from "../suite.js";
 import { onEnter } from "../router.js";
 import { onSubmit, part, say, text } from "../views.js";
 import { showDone } from "./done.js";
-import { readPicture, scan } from "./scanner.js";
+
+/** What reads codes is loaded when somebody wants one read. */
+const scanner = () => import("./scanner.js");
 
 export function mount(root) {
   const form = root.querySelector("form");
@@ -32,14 +34,18 @@ export function mount(root) {
     const { signal } = scanning;
     say(root, null, { name: "scanned" });
     show(true);
-    const code = await scan(part(root, "video"), signal).catch(() => tell("no_camera"));
+    const code = await scanner()
+      .then(({ scan }) => scan(part(root, "video"), signal))
+      .catch(() => tell("no_camera"));
     if (signal.aborted) return;
     stop();
     if (code) take(code);
   });
   part(root, "stop").addEventListener("click", stop);
   part(root, "picture").addEventListener("change", async ({ target }) => {
-    const code = await readPicture(target.files[0]).catch(() => null);
+    const code = await scanner()
+      .then(({ readPicture }) => readPicture(target.files[0]))
+      .catch(() => null);
     target.value = "";
     if (code) take(code);
     else tell("no_code");

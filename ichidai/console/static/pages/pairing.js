@@ -24,7 +24,7 @@ export function showPairing(root, code, over = () => {}) {
   const tick = () => {
     if (!count(figure, code.expires_at)) {
       hidePairing(root);
-      say(root, text("pairing_over"));
+      say(root, text("pairing_over"), { bad: true });
       over();
     }
   };
