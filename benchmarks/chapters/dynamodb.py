@@ -37,6 +37,8 @@ from tests.engines import dynamodb_engine
 
 _CALLS = 200
 _TARGET = "DynamoDB_20120810.GetItem"
+_REST_SECONDS = 0.005
+"""Before each call: asked again at once, DynamoDB Local often took a millisecond longer, and met quick callers so."""
 _CREDENTIALS = [dynamodb_local.ENVIRONMENT[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")]
 _UNIT, _TUNED, _OURS, _BOOK = "boto3, GetItem", "boto3, GetItem, our limits", "Ichidai, get", "Ichidai, the book read"
 _ENGINE = "the engine alone"
@@ -45,7 +47,7 @@ Processor time of one strong read of one account's book (half a kilobyte, one re
 Local; {_CALLS} calls a round. Ours takes boto3's credentials, region, endpoint and certificates, and asks boto3's
 client whenever an answer is anything but a plain 200. The engine alone is sent one signed request again and again
 over a bare socket, its answer not read but to its end: what a read takes above that, in milliseconds, is the caller's
-own. The cases take turns call by call."""
+own. The cases take turns call by call, each after a moment of rest."""
 
 
 def measure(bench: Bench) -> Finding:
@@ -122,6 +124,7 @@ def _timed(calls: Mapping[str, Callable[[], object]]) -> dict[str, Sample]:
     used = dict.fromkeys(calls, 0.0)
     for _ in range(_CALLS):
         for name, call in calls.items():
+            time.sleep(_REST_SECONDS)
             begun, start = time.process_time(), time.perf_counter()
             call()
             times[name].append((time.perf_counter() - start) * 1000)
