@@ -18,7 +18,7 @@ from common.crypto.passwords import CHEAP_FOR_TESTS
 _LEAST = (1_000, 2)
 _SIZES = (_LEAST, (100_000, 2))
 _LONG = (1_000_000, 2)
-_DEVICES = ((20_000, 1), (20_000, 3), (20_000, 10))
+_DEVICES = ((5_000, 1), (5_000, 3), (5_000, 10))
 _CALLS, _TAKEOVERS, _PEOPLE = 200, 60, 2_000
 _ABOUT = f"""\
 The suite in one process on SQLite, without HTTP's way and with a cheap hash, so that what grows is not hidden. Each
