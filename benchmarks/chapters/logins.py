@@ -6,7 +6,7 @@ import itertools
 import json
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache, partial
@@ -48,7 +48,8 @@ _ABOUT = f"""\
 Logins and registrations beside the raw rate of Argon2id (19 MiB, t = 2, p = 1) on the same cores; a refresh, which
 writes, beside one that does not; the commit of a takeover (book, history, feed, request id) beside a bare durable
 write of one row, and the same rows written bare. {_CONNECTIONS} connections, every server has two processes, ours has
-{ACCOUNTS:,} accounts. "In units" compares rates, and for `verify` the p99: what somebody waits who asks every 5 ms.
+{ACCOUNTS:,} accounts. "In units" compares rates; the p50 of writes, each after some other request; the p99 of `verify`,
+what somebody waits who asks every 5 ms.
 "Busy" counts answers 503 with `Retry-After` for each good one. A device that brings no keys has them made by the
 server, which costs about as much as a hash."""
 
@@ -178,10 +179,19 @@ def _commits(bench: Bench, stack: ExitStack) -> dict[str, _Line]:
     write = bare.durable_write(bench.folder / "bare.sqlite", ACCOUNTS)
     change = bare.durable_change(bench.folder / "rows.sqlite")
     takeovers = Takeovers(inside)
+
+    def bare_writes(run: Callable[[], None]) -> Sample:
+        """Write after a request each, which is not counted: a takeover's commit does not find warm caches either."""
+        times = []
+        for token in inside.tokens(_TAKEOVERS):
+            inside.get("/session/list", token)
+            times.append(seconds_of(run))
+        return _sample(times)
+
     return {
-        _WRITE: _Line(lambda: _sample([seconds_of(write) for _ in range(_TAKEOVERS)]), _WRITE),
-        _ROWS: _Line(lambda: _sample([seconds_of(change) for _ in range(_TAKEOVERS)]), _WRITE),
-        "Ichidai, a takeover's commit": _Line(lambda: _sample(takeovers.run(_TAKEOVERS)[1]), _WRITE),
+        _WRITE: _Line(partial(bare_writes, write), _WRITE, by="p50"),
+        _ROWS: _Line(partial(bare_writes, change), _WRITE, by="p50"),
+        "Ichidai, a takeover's commit": _Line(lambda: _sample(takeovers.run(_TAKEOVERS)[1]), _WRITE, by="p50"),
     }
 
 
@@ -258,8 +268,8 @@ def _finding(measured: Measured, lines: Mapping[str, _Line], absent: Sequence[st
         charts=[
             Chart(
                 "logins.svg",
-                "Logins, refreshes and takeovers",
-                "Rate; 1 = the bare limit of the same work, or a refresh that writes nothing. Longer is better.",
+                "Logins, registrations, refreshes",
+                "Rate; 1 = Argon2id alone, or a refresh that writes nothing. Longer is better.",
                 bars,
                 unit=1,
             )
