@@ -20,7 +20,7 @@ if sys.version_info < (3, 11):  # noqa: UP036 - whoever reads this message has a
 USAGE = """\
 usage: python3 dev.py [command]
 
-  start [...]       run the suite (the default); arguments go to `ichidai serve all`
+  start [...]       run the suite (the default, and what options alone are for); they go to `ichidai serve all`
   demo [...]        run `ichidai demo`
   test [...]        run the tests; arguments go to pytest
   prove [...]       run the proof of the limit and write docs/figures.md; --long [times], --only F1,F9, --seed S
@@ -187,7 +187,9 @@ def say(text: str) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command that the arguments name; return its code."""
-    name, *rest = arguments or ["start"]
+    asks_for_help = arguments[:1] in (["-h"], ["--help"])
+    has_no_name = not arguments or (arguments[0].startswith("-") and not asks_for_help)
+    name, *rest = ["start", *arguments] if has_no_name else arguments
     if name not in COMMANDS:
         say(USAGE)
         return 0 if name in {"help", "-h", "--help"} else 2
