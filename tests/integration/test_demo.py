@@ -98,6 +98,7 @@ def test_the_demo_fails_when_a_step_does_not_go_as_told(pool: Callable[..., Suit
 def test_ctrl_c_ends_the_server_too(tmp_path: Path, sent: signal.Signals) -> None:
     """Whoever stops the demo in its midst finds neither a server nor data afterwards."""
     settings = {"COLUMNS": "250", "TMPDIR": str(tmp_path), "PYTHONIOENCODING": "utf-8"}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # or a child of tests run with `&` never hears it
     with subprocess.Popen(
         DEMO, env=environment(settings), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8"
     ) as demo:

@@ -14,6 +14,7 @@ import pytest
 import requests
 
 import ichidai.console
+from common.errors import Code
 from common.history import Kind, Reason
 from ichidai.console.texts import SAID, TEXTS
 from tests.client import Client, refused
@@ -249,7 +250,10 @@ def test_every_text_is_there_and_used() -> None:
     spoken = set(_quoted(sources))
     families = tuple(sorted(set(re.findall(r"text\(`(\w+_)\$", sources))))
     assert families == ("event_", "why_")
-    assert {name for name in SAID if not name.startswith(families)} <= spoken
+    told = {name for name in SAID if name.partition("_")[0] in set(Code)}
+    assert "text(`${code}_${document?.field}`) ?? text(code)" in sources
+    assert {name.partition("_")[0] for name in told if "_" in name} == {Code.INVALID_REQUEST}
+    assert {name for name in SAID if not name.startswith(families)} - told <= spoken
     reasons = {f"why_{reason}" for reason in Reason}
     kinds = {f"event_{kind}" for kind in Kind} | {"event_login-failed"}
     assert {name for name in SAID if name.startswith(families)} == reasons | kinds
