@@ -21,7 +21,7 @@ from common.challenge import LIFETIME, Asked, Challenge, Signed, used_up
 from common.clock import Clock
 from common.crypto.sealing import seal
 from common.crypto.signatures import is_signed, read_public_key
-from common.devices import HeldCertificate, PublicKeys
+from common.devices import HeldCertificate, PublicKeys, is_shown_by_tls
 from common.errors import Code, Refusal
 from common.ids import new_id
 from common.patience import Patience
@@ -127,7 +127,7 @@ class Challenges:
 
     def check_unneeded(self, device: BoundDevice | None, held: HeldCertificate | None = None) -> None:
         """Let a device pass that signed nothing (None: one without a certificate). Raises Refusal(PROOF_REQUIRED)."""
-        if device is None or (held is not None and held.is_of(device)):
+        if device is None or is_shown_by_tls(device, held):
             return
         if self.needed_for(device):
             raise Refusal(Code.PROOF_REQUIRED)

@@ -72,9 +72,10 @@ class HeldCertificate:
     user_uuid: str | None = None
     device_id: str | None = None
 
-    def is_of(self, device: BoundDevice | None) -> bool:
-        """Say whether it is the device's present one."""
-        return device is not None and device.fingerprint == self.fingerprint
+
+def is_shown_by_tls(device: BoundDevice | None, held: HeldCertificate | None) -> bool:
+    """Say whether TLS has proven the key of the device's present certificate."""
+    return device is not None and held is not None and held.fingerprint == device.fingerprint
 
 
 @dataclass(frozen=True, slots=True)

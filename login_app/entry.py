@@ -27,7 +27,7 @@ from common.book import Book, BoundDevice, Session
 from common.challenges import Challenges
 from common.clock import Clock, seconds_between, to_rfc3339
 from common.crypto.tokens import MacTokens
-from common.devices import HeldCertificate
+from common.devices import HeldCertificate, is_shown_by_tls
 from common.draft import Draft
 from common.errors import Code, Refusal
 from common.granting import Admitted, Grant, Welcome
@@ -113,7 +113,7 @@ class Entry:
 
     def binds(self, device: BoundDevice | None, held: HeldCertificate | None) -> bool:
         """Say whether a device's session shall be bound to its certificate, which TLS proved (`held`)."""
-        return self.settings.certificate_bound and held is not None and held.is_of(device)
+        return self.settings.certificate_bound and is_shown_by_tls(device, held)
 
     def consent(self, user_uuid: str, subject: str, *, force: bool, takeover_token: str | None) -> Consent:
         """Return what somebody whose password was just checked agrees to.

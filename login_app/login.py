@@ -14,7 +14,7 @@ from common.bookkeeping import Bookkeeper, Change, NoSuchUser, Snapshot
 from common.challenge import Signed, reading
 from common.challenges import Challenges
 from common.crypto.tokens import ForgedToken, MacTokens
-from common.devices import HeldCertificate
+from common.devices import HeldCertificate, is_shown_by_tls
 from common.errors import Code, Refusal
 from common.granting import Admitted, Welcome
 from common.history import Origin
@@ -186,7 +186,7 @@ def device_with(fingerprint: str, book: Book, now: datetime) -> BoundDevice:
 
 def has_proven(signed: Signed | None, device: BoundDevice | None, held: HeldCertificate | None) -> bool:
     """Say whether a device has shown its key in this call: by a signature, or TLS did it."""
-    return signed is not None or (held is not None and held.is_of(device))
+    return signed is not None or is_shown_by_tls(device, held)
 
 
 def _unknown_certificate(desk: Desk, user_uuid: str, fingerprint: str | None) -> Refusal:
