@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from common.book import Session
 
@@ -26,18 +27,15 @@ class DeviceProof(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class NoConsent:
+class NoConsent(Struct, frozen=True):
     """Nobody agreed to end anything."""
 
 
-@dataclass(frozen=True, slots=True)
-class Force:
+class Force(Struct, frozen=True):
     """End whoever is in the way; not bound to anything shown."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(Struct, frozen=True):
     """The person agreed to end exactly the sessions that were shown.
 
     Once (`consent_id`), until `expires_at`, and only while the password is still the one of `epoch`.
@@ -52,15 +50,13 @@ class Shown:
 Consent: TypeAlias = NoConsent | Force | Shown
 
 
-@dataclass(frozen=True, slots=True)
-class Admit:
+class Admit(Struct, frozen=True):
     """The newcomer may enter once the `evicted` are out."""
 
     evicted: tuple[Session, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Refuse:
+class Refuse(Struct, frozen=True):
     """The newcomer may not enter; `shown` are the sessions in its way, earliest login first."""
 
     shown: tuple[Session, ...]
@@ -69,8 +65,7 @@ class Refuse:
 Decision: TypeAlias = Admit | Refuse
 
 
-@dataclass(frozen=True, slots=True)
-class Newcomer:
+class Newcomer(Struct, frozen=True):
     """Who asks to enter: a device of the user, and since when its password is known to be right.
 
     `device_name` only for a device that will exist with this session alone; `thumbprint` binds the session to a key,
@@ -99,8 +94,7 @@ class LimitReached(Exception):
         self.must_prove = must_prove
 
 
-@dataclass(frozen=True, slots=True)
-class Proven:
+class Proven(Struct, frozen=True):
     """A person whose password was right.
 
     `epoch` is the one the password's hash belongs to, `auth_time` when it was checked.

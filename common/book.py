@@ -7,10 +7,12 @@ It knows no limit, no password and no clock. See `docs/decisions/0001-one-book-p
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from common.clock import from_millis, to_millis
 from common.storage.port import Item
@@ -23,8 +25,7 @@ class AccountState(StrEnum):
     DISABLED = "disabled"
 
 
-@dataclass(frozen=True, slots=True)
-class BoundDevice:
+class BoundDevice(Struct, frozen=True):
     """A device of the account. `fingerprint`: SHA-256 of its certificate's DER, 64 hex digits.
 
     It may log in unless `revoked`: then its certificate is no longer good, and the device is there to be unbound.
@@ -37,8 +38,7 @@ class BoundDevice:
     revoked: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(Struct, frozen=True):
     """A logged-in device. `seq` is the book's version at its login and orders sessions; no clock does.
 
     `auth_time` is when the password was checked; `generation` counts refreshes; `rotated_at` is the last of them.
@@ -61,8 +61,7 @@ class Session:
     certified: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Book:
+class Book(Struct, frozen=True):
     """The account book of one user. `version` rises with every write, `change_no` with every recorded change."""
 
     user_uuid: str

@@ -12,9 +12,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Generic, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from common.book import Book
 from common.clock import Clock
@@ -44,8 +46,7 @@ _MOST_BOOKS = 8192
 """Books whose item is known to say what it said, for each process: as many as are verified at a time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """What a decision sees: the book, the items it asked for (read after the book), and the time of this try."""
 
     book: Book
@@ -58,8 +59,7 @@ class Snapshot:
         return Draft(self.book)
 
 
-@dataclass(frozen=True, slots=True)
-class Change(Generic[R]):
+class Change(Struct, Generic[R], frozen=True):
     """A decision: the changed book with its events, writes of neighbours that belong to it, and what to answer.
 
     `draft` None: there is nothing to write, only an answer to give.

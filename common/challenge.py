@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+
+from msgspec import Struct
 
 from common.book import Book, BoundDevice
 from common.clock import from_millis, to_millis
@@ -18,8 +19,7 @@ MOST_BAD = 5
 """How many bad signatures a challenge bears; then it is spent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Challenge:
+class Challenge(Struct, frozen=True):
     """What a challenge was asked for: by whom, under which password (`epoch`, checked at `auth_time`), on which device.
 
     `bad` counts the wrong signatures that came for it.
@@ -67,8 +67,7 @@ class Challenge:
         return now < self.expires_at and self.bad < MOST_BAD
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """A challenge as its device is told: its text (base64url), or that text sealed to the device. Lives in memory."""
 
     challenge_id: str
@@ -86,8 +85,7 @@ class Asked:
         return {**said, "sealed": {"kem": KEM, "ciphertext": self.sealed.ciphertext, "box": self.sealed.box}}
 
 
-@dataclass(frozen=True, slots=True)
-class Signed:
+class Signed(Struct, frozen=True):
     """A challenge whose signature was right: where its row lies, and what it said when the signature was checked."""
 
     key: Key

@@ -11,8 +11,9 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Callable
-from dataclasses import replace
 from typing import NoReturn
+
+from msgspec.structs import replace
 
 from common.admission import DeviceProof, Proven
 from common.book import BoundDevice

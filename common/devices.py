@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from common.book import BoundDevice
 from common.crypto.certificates import DeviceCertificate
@@ -11,24 +12,21 @@ from common.crypto.signatures import DevicePublicKey
 from common.storage.port import Key, Put, Write
 
 
-@dataclass(frozen=True, slots=True)
-class PublicKeys:
+class PublicKeys(Struct, frozen=True):
     """The public halves in base64: SPKI DER to verify signatures, raw sntrup761 to seal to (None: it has none)."""
 
     signing: str
     kem: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class PrivateKeys:
+class PrivateKeys(Struct, frozen=True):
     """The private halves of a device's keys in base64: PKCS#8 DER, raw sntrup761. Handed out once, stored nowhere."""
 
     signing: str
     kem: str
 
 
-@dataclass(frozen=True, slots=True)
-class OwnKeys:
+class OwnKeys(Struct, frozen=True):
     """Keys that a joining device made itself.
 
     A signing request has `proven` its key; otherwise `signature` (base64) must be over the enrolment's statement, which
@@ -42,8 +40,7 @@ class OwnKeys:
     signature: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NewDevice:
+class NewDevice(Struct, frozen=True):
     """A device ready to be bound: its place in the book, its row in DevicesTable, and what its owner is given.
 
     `claim` makes its signing key one device's alone. `private_keys` only where we made them.
@@ -61,8 +58,7 @@ class NewDevice:
         return (self.row, self.claim)
 
 
-@dataclass(frozen=True, slots=True)
-class HeldCertificate:
+class HeldCertificate(Struct, frozen=True):
     """A certificate whose key TLS has proven: a listed proxy says so. Whether it is good for anything the book tells.
 
     `user_uuid` and `device_id` are what it names in the way that ours do; anybody can write that into one.
@@ -78,8 +74,7 @@ def is_shown_by_tls(device: BoundDevice | None, held: HeldCertificate | None) ->
     return device is not None and held is not None and held.fingerprint == device.fingerprint
 
 
-@dataclass(frozen=True, slots=True)
-class PairingTicket:
+class PairingTicket(Struct, frozen=True):
     """A pairing token as its QR code showed it.
 
     `fingerprint` and `not_after` only where the code named a certificate.

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from common.book import Book, Session
 from common.history import Event, Kind, Reason
 from common.liveness import SessionRules, deadline, live_sessions, why_dead
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Struct, frozen=True):
     """`book` as it would become, and `events` in the order in which they happen."""
 
     book: Book

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+
+from msgspec import Struct
 
 from common.clock import from_millis, to_millis
 from common.history import Entry, Event, Kind, Reason
@@ -30,8 +31,7 @@ _KEPT = timedelta(minutes=10)
 _PAGE = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(Struct, frozen=True):
     """A session that ended. `by`: the device that brought it about, `by_name` its name where no row can tell it."""
 
     user_uuid: str

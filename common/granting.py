@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from common.book import Session
 from common.draft import Draft
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(Struct, frozen=True):
     """A live session with its tokens. `expires_in`: whole seconds until the access token expires."""
 
     user_uuid: str
@@ -20,8 +20,7 @@ class Grant:
     expires_in: int
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(Struct, frozen=True):
     """Who calls with a good access token: the user, the session as the book has it, and the token's own end."""
 
     user_uuid: str
@@ -30,8 +29,7 @@ class Caller:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Admitted:
+class Admitted(Struct, frozen=True):
     """A newcomer is in: the draft that says so, its new session, and the sessions of other devices that it ended."""
 
     draft: Draft
@@ -39,8 +37,7 @@ class Admitted:
     evicted: tuple[Session, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Welcome:
+class Welcome(Struct, frozen=True):
     """What a device is told once its login is durable: its tokens, and whom it ended, each with its device's name."""
 
     grant: Grant

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct
 
 from common.clock import from_millis, to_millis
 from common.possession import Possession
@@ -50,8 +51,7 @@ class Reason(StrEnum):
     ENDED = "ended"
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """Where a request came from, as far as it can be known: an address, what the client says of itself, and the key.
 
     `possession` is there where the client signed the request (DPoP); it is written into no history.
@@ -67,8 +67,7 @@ class Origin:
         return None if self.possession is None else self.possession.thumbprint
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """One thing that happened.
 
     `device_name` only where no row of DevicesTable can tell it; `by` is the device that did it.
@@ -83,8 +82,7 @@ class Event:
     by: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """The events of one change, and where the request that made it came from."""
 
     change_no: int
@@ -109,8 +107,7 @@ def failures_of(account_key: str) -> str:
     return f"{account_key}#failures"
 
 
-@dataclass(frozen=True, slots=True)
-class FailedLogin:
+class FailedLogin(Struct, frozen=True):
     """A wrong password: when, and from where."""
 
     at: datetime

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from common.book import AccountState, Book, Session
 from common.history import Reason
 
 
-@dataclass(frozen=True, slots=True)
-class SessionRules:
+class SessionRules(Struct, frozen=True):
     """At most `limit` live sessions (0: any number), each no longer than `idle` without activity."""
 
     limit: int

@@ -8,9 +8,10 @@ takeover is written down in the commit that it leads to, and leads to no other.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from common.clock import Clock, to_millis
 from common.crypto.dpop import ALGORITHMS, CLOCKS_APART, BadProof, DpopProof, check_request, read_proof, token_hash
@@ -38,8 +39,7 @@ class Presented(NamedTuple):
     certificate: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Possession:
+class Possession(Struct, frozen=True):
     """A key that signed this request: its thumbprint, and the name under which its proof is used up."""
 
     thumbprint: str

@@ -7,8 +7,9 @@ token. A signature for one of them is none for another.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 VERSION = "ichidai-proof-v1"
 NOTHING = "-"
@@ -26,8 +27,7 @@ class Purpose(StrEnum):
     RENEW = "renew"
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(Struct, frozen=True):
     """A signature (base64) over the statement of a challenge."""
 
     challenge_id: str

@@ -6,27 +6,25 @@ never used, or whose TAT has passed, is full.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Quota:
+
+class Quota(Struct, frozen=True):
     """`burst` tries at once, and one more back every `interval`."""
 
     burst: int
     interval: timedelta
 
 
-@dataclass(frozen=True, slots=True)
-class Spent:
+class Spent(Struct, frozen=True):
     """The try is allowed; the bucket's new TAT is `tat`."""
 
     tat: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Exhausted:
+class Exhausted(Struct, frozen=True):
     """The try is refused and the bucket is as it was; one try is back at `retry_at`."""
 
     retry_at: datetime

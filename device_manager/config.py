@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from common.config import SettingsReader
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceSettings:
+class DeviceSettings(Struct, frozen=True):
     """How many devices an account may have bound (`max_devices`), live or not."""
 
     max_devices: int

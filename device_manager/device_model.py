@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from common.clock import from_millis, to_millis
 from common.crypto.certificates import DeviceCertificate
@@ -19,8 +21,7 @@ class Role(StrEnum):
     SECONDARY = "secondary"
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
+class Device(Struct, frozen=True):
     """A device and its certificate. Public keys are base64: SPKI DER to verify signatures, raw sntrup761 to seal.
 
     `kem_key` is None where the device brought none. A row outlives its device: `revoked_at` is when it was unbound or

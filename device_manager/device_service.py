@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+
+from msgspec import Struct
 
 from common.admission import Consent, LimitReached, Newcomer, Proven
 from common.book import Book, Session
@@ -77,8 +78,7 @@ class Asking(Protocol):
         """Return what the newcomer is told."""
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
+class Desk(Struct, frozen=True):
     """What the use cases work with."""
 
     bookkeeper: Bookkeeper
@@ -93,8 +93,7 @@ class Desk:
     challenges: Challenges
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceForm:
+class DeviceForm(Struct, frozen=True):
     """A device that wants to join by QR code and be logged in at once."""
 
     qr_code: str
@@ -107,8 +106,7 @@ class DeviceForm:
     keys: OwnKeys | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RegisteredDevice:
+class RegisteredDevice(Struct, frozen=True):
     """A device that joined and is logged in."""
 
     device: NewDevice
@@ -116,16 +114,14 @@ class RegisteredDevice:
     welcome: Welcome
 
 
-@dataclass(frozen=True, slots=True)
-class ListedDevice:
+class ListedDevice(Struct, frozen=True):
     """A bound device, and its live session if it is active."""
 
     device: Device
     session: Session | None
 
 
-@dataclass(frozen=True, slots=True)
-class ForcedLogout:
+class ForcedLogout(Struct, frozen=True):
     """The session that stays and those that were ended, each with its device's name."""
 
     kept: tuple[Session, str | None]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from common.admission import DeviceProof
 from common.book import Book, BoundDevice
@@ -40,8 +42,7 @@ class Issuer(Protocol):
         """Issue a device's certificate by the authority of its key's kind. Raises StoreUnavailable."""
 
 
-@dataclass(frozen=True, slots=True)
-class Enrolment:
+class Enrolment(Struct, frozen=True):
     """Enrols devices with certificates of `issuer`, at most `max_devices` for an account.
 
     `suite_url` is the issuer that the statement of a joining device names; `demanded` is what is demanded of everybody.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from common.errors import Refusal
 from common.storage.port import StoreUnavailable
@@ -24,16 +25,14 @@ class PublishingFailed(Exception):
     """S3 did not take it; the text says what to check."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """An object of the bucket; it is written again when it has become another one."""
 
     body: bytes
     content_type: str
 
 
-@dataclass(frozen=True, slots=True)
-class Publisher:
+class Publisher(Struct, frozen=True):
     """Keeps a bucket up to date: `ca.pem`, and for each authority `crl/NAME.crl` and, as it issues, `crl/KIND.crl`."""
 
     trust: Trust

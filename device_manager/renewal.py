@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from common.book import AccountState
 from common.bookkeeping import Change, NoSuchUser, Snapshot
@@ -27,8 +28,7 @@ QUOTA = Quota(burst=10, interval=timedelta(days=1))
 """How often a device's certificate is renewed: each one before it stands for a year on the list of revoked ones."""
 
 
-@dataclass(frozen=True, slots=True)
-class RenewalForm:
+class RenewalForm(Struct, frozen=True):
     """A renewal: a proof of the device's key, or the certificate whose key TLS has proven.
 
     `fingerprint` is that of the certificate the device has, where it says so; TLS always does.
@@ -40,8 +40,7 @@ class RenewalForm:
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
-class Renewed:
+class Renewed(Struct, frozen=True):
     """The device's certificate from now on."""
 
     device_id: str

@@ -9,9 +9,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
+
+from msgspec import Struct
 
 from common.clock import Clock
 from common.crypto.certificates import CertificateAuthority
@@ -40,8 +41,7 @@ class Authorities(Protocol):
         """Return all that verify."""
 
 
-@dataclass(frozen=True, slots=True)
-class SignedList:
+class SignedList(Struct, frozen=True):
     """A list as DER, when it was signed, and the marks that it was made after."""
 
     der: bytes

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 import device_manager.config
 import login_app.config
@@ -24,8 +25,7 @@ _RFC_9440 = "client-cert"
 _LEAST_ENDING, _LEAST_LETTERS = 32, 8  # 128 bits in hex; and what only looks long is no secret
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """Where data and keys lie, where the suite is known, whom it trusts, and each room's own settings.
 
     `events_port`: None for the usual one beside the app, 0 for none.
@@ -73,8 +73,7 @@ def read_settings(source: Mapping[str, str]) -> Settings:
     return settings
 
 
-@dataclass(frozen=True, slots=True)
-class Trials:
+class Trials(Struct, frozen=True):
     """What the tests' own names change in a server process: its clock, and what a password's hash costs."""
 
     cheap_hash: bool

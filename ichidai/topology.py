@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 
 class Part(StrEnum):
@@ -39,8 +40,7 @@ DEV_ISSUER = f"http://127.0.0.1:{DEV_PORTS[Part.ALL]}"
 _HIGHEST_PORT = 65_535
 
 
-@dataclass(frozen=True, slots=True)
-class Addresses:
+class Addresses(Struct, frozen=True):
     """The base URL of each domain, and the issuer. None of them ever comes from a request's Host header.
 
     `events`: the base URL of the event streams, "" where nobody serves them.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib import resources
+
+from msgspec import Struct
 
 from common.bookkeeping import Bookkeeper
 from common.challenges import Challenges
@@ -55,8 +56,7 @@ from session_manager.event_service import EventService
 from session_manager.session_db import SessionDb
 
 
-@dataclass(frozen=True, slots=True)
-class Suite:
+class Suite(Struct, frozen=True):
     """The joined suite: its routes by domain, and what an app needs beside them.
 
     `watch_keys` lets a serving process learn which keys were rotated and retired; a server's worker must call it.
@@ -73,8 +73,7 @@ class Suite:
     close: Callable[[], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Doorkeeper:
+class Doorkeeper(Struct, frozen=True):
     """The session room as the edge needs it: it satisfies `common.web.guards.Authenticator`."""
 
     desk: session_service.Desk
@@ -140,8 +139,7 @@ def events_port_of(settings: Settings, serving: Part, port: int) -> int:
     return port_of_events(port) if settings.events_port is None else settings.events_port
 
 
-@dataclass(frozen=True)
-class _Joiner:
+class _Joiner(Struct, frozen=True, dict=True):
     """Makes the desks. A part that several of them share is made once, when the first of them asks for it."""
 
     settings: Settings

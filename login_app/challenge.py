@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+
+from msgspec import Struct
 
 from common.admission import Proven
 from common.book import Book, BoundDevice
@@ -16,8 +17,7 @@ from common.proofs import Proof, Purpose
 from login_app.login import Arrival, Desk, LoggedIn, NoSuchDevice, arrive, device_with, look_at
 
 
-@dataclass(frozen=True, slots=True)
-class ChallengeForm:
+class ChallengeForm(Struct, frozen=True):
     """A device that asks to be challenged. It names itself by its fingerprint, and says what it will sign for."""
 
     name: str

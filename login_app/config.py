@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from common.admission import ConcurrencyMode, DeviceProof
 from common.config import SettingsReader
 
 
-@dataclass(frozen=True, slots=True)
-class LoginSettings:
+class LoginSettings(Struct, frozen=True):
     """What happens at the limit, whether `force` is obeyed, and what a device must show.
 
     `certificate_bound`: a login with a certificate that TLS proved binds the session to it. `unproven_evictions`: how

@@ -6,8 +6,9 @@ the settings say within ten minutes, the next one needs the device's signature; 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
+
+from msgspec.structs import replace
 
 from common.book import Book
 

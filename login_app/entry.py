@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+
+from msgspec import Struct
 
 from common.admission import (
     Admit,
@@ -64,8 +65,7 @@ class MakeGrant(Protocol):
         """Return the tokens."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """The door. `names` returns a user's devices' names by id; `takeover_url` is where a consent is to be sent.
 
     There are two doors, for login and for the registration of a device, alike but for `takeovers` (the MAC under which

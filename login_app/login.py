@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Protocol
+
+from msgspec import Struct
 
 from common.admission import LimitReached, Newcomer, Proven
 from common.book import Book, BoundDevice
@@ -36,8 +37,7 @@ class CredentialCheck(Protocol):
         """Note that a device logged in from here."""
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
+class Desk(Struct, frozen=True):
     """What the use cases work with.
 
     `is_revoked(user_uuid, fingerprint)`: was this certificate the user's once? `successor_of`, of the same: the device
@@ -53,8 +53,7 @@ class Desk:
     challenges: Challenges
 
 
-@dataclass(frozen=True, slots=True)
-class LoginForm:
+class LoginForm(Struct, frozen=True):
     """A login. `fingerprint` None only where no device proof is asked; `device_name` is for such a device."""
 
     name: str
@@ -69,16 +68,14 @@ class LoginForm:
     held: HeldCertificate | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedIn:
+class LoggedIn(Struct, frozen=True):
     """The welcome, and for a device without a certificate the token that makes it the same device next time."""
 
     welcome: Welcome
     device_token: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(Struct, frozen=True):
     """Somebody whose password was right, with what shows the device: `device_in` finds it in the book.
 
     `device_in` may raise NoSuchDevice or Refusal. `nameless` takes its place where no certificate was shown.

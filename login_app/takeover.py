@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from common.admission import LimitReached, Newcomer
 from common.book import Book, BoundDevice
@@ -22,8 +23,7 @@ from login_app.login import Desk, LoggedIn, NoSuchDevice, device_with, has_prove
 from login_app.takeover_token import Asker
 
 
-@dataclass(frozen=True, slots=True)
-class TakeoverForm:
+class TakeoverForm(Struct, frozen=True):
     """A person's consent, sent by the device that asked. `fingerprint` as in `LoginForm`."""
 
     takeover_token: str

@@ -5,8 +5,9 @@ A token is stateless: a MAC over everything it says. What makes it work once is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from common.admission import Shown
 from common.clock import from_millis, to_millis
@@ -20,8 +21,7 @@ LONGEST_AFTER_PASSWORD = timedelta(minutes=10)
 """No token is good for longer than this after the password check, not even one that inherits it from another."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asker:
+class Asker(Struct, frozen=True):
     """Who was asked: the user, and the device, or the pairing token by which a device wants to join (`subject`).
 
     `device_name` only for a device that will exist with its session alone; `thumbprint`: of the key that asked,
@@ -37,8 +37,7 @@ class Asker:
     certified: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Takeover:
+class Takeover(Struct, frozen=True):
     """What a takeover token says."""
 
     asker: Asker

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Container
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 from common.clock import from_millis, to_millis
 from common.crypto.passwords import PasswordHash
@@ -18,8 +19,7 @@ SHORTEST_PASSWORD, LONGEST_PASSWORD = 8, 1024
 _LONGEST_IN_CLAIM = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Repeatable:
+class Repeatable(Struct, frozen=True):
     """How a registration whose answer was lost may be repeated.
 
     `key_hash`: SHA-256 (hex) of the client's idempotency key; until `until`, and only while the book's change number is
@@ -40,8 +40,7 @@ class Repeatable:
         return Repeatable(item["key_hash"], from_millis(item["until"]), item["change_no"])
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(Struct, frozen=True):
     """A registered person. `epoch` is the credential epoch that the password's hash belongs to."""
 
     uuid: str

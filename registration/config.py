@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
+
+from msgspec import Struct
 
 from common.config import SettingsReader
 from common.throttle import Quota
 
 
-@dataclass(frozen=True, slots=True)
-class RegistrationSettings:
+class RegistrationSettings(Struct, frozen=True):
     """How often a password may be guessed, by account and source, by account, and by source; and where notices go."""
 
     guesses_account_source: Quota

@@ -9,8 +9,9 @@ from __future__ import annotations
 import ipaddress
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from common.clock import Clock, from_millis, seconds_between, to_millis
 from common.errors import Code, Refusal
@@ -41,8 +42,7 @@ _A_DAY_MS = 86_400_000
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Bucket:
+class Bucket(Struct, frozen=True):
     """A bucket by its name, and how much it holds."""
 
     name: str

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
+from msgspec import Struct
 
 from common.book import Book, BoundDevice
 from common.clock import from_millis, to_millis, to_rfc3339
@@ -29,8 +29,7 @@ _OPEN, _USED = "open", "used"
 _LONGEST_QR = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class IssuedPairing:
+class IssuedPairing(Struct, frozen=True):
     """A new token: the text of its QR code, when it expires, and the write that makes it good. Lives in memory only."""
 
     token: str

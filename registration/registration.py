@@ -7,9 +7,10 @@ be true together is one commit.
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+
+from msgspec import Struct
 
 from common.admission import Proven
 from common.book import Book, BoundDevice
@@ -64,8 +65,7 @@ class Enrolment(Protocol):
         """Raise Refusal(TOO_MANY_DEVICES) when no device can join."""
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
+class Desk(Struct, frozen=True):
     """What the use cases work with."""
 
     store: Store
@@ -81,8 +81,7 @@ class Desk:
     challenges: Challenges
 
 
-@dataclass(frozen=True, slots=True)
-class Registration:
+class Registration(Struct, frozen=True):
     """A person who registers, with the device at hand and the keys it brings. Texts are checked for form already.
 
     `idempotency_key` lets the client repeat the registration if its answer is lost.
@@ -97,8 +96,7 @@ class Registration:
     keys: OwnKeys | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SecondDevice:
+class SecondDevice(Struct, frozen=True):
     """A person who joins with another device, by the QR code of one that is registered."""
 
     qr_code: str
@@ -109,8 +107,7 @@ class SecondDevice:
     keys: OwnKeys | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PairingForm:
+class PairingForm(Struct, frozen=True):
     """A registered device that asks for a pairing token; `held`: TLS proved the key of its certificate."""
 
     username: str
@@ -121,8 +118,7 @@ class PairingForm:
     held: HeldCertificate | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Registered:
+class Registered(Struct, frozen=True):
     """What the person is given: the user, the device with its private keys, and the QR code for the next device."""
 
     user_uuid: str

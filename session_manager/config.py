@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import timedelta
+
+from msgspec import Struct, field
 
 from common.config import SettingsReader
 from common.crypto.signing import Algorithm
@@ -13,8 +14,7 @@ from session_manager.event_model import StreamLimits
 _MOST_STREAMS = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class SessionSettings:
+class SessionSettings(Struct, frozen=True):
     """The limit and the idle time (`rules`), how long sessions and tokens live, what signs, how many may listen.
 
     `certificate_bound`: a session is bound to its device's certificate from the moment at which it is shown (RFC 8705).

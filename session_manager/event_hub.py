@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Collection
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from common.errors import Code, Refusal
 from common.granting import Caller
@@ -17,14 +18,13 @@ from session_manager.event_model import Notice, StreamLimits
 _RETRY_SECONDS = 30
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Stream:
+class Stream(Struct, frozen=True, eq=False):
     """One open stream. `ended` is set once: to a notice to pass on, or to None when the server stops."""
 
     user_uuid: str
     session_id: str
     source: str
-    ended: asyncio.Future[Notice | None] = field(repr=False)
+    ended: asyncio.Future[Notice | None]
 
     def end(self, notice: Notice | None) -> None:
         """End it, unless it has ended."""

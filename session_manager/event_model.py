@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import orjson
+from msgspec import Struct
 
 from common.clock import to_rfc3339
 
@@ -22,8 +22,7 @@ CLOSING = b": this server ends\n\n"
 """The last bytes of a stream whose server stops; the session lives, the client connects anew."""
 
 
-@dataclass(frozen=True, slots=True)
-class StreamLimits:
+class StreamLimits(Struct, frozen=True):
     """How many streams may be open at once: of one session, of one user, from one source, and in one process."""
 
     session: int = 20
@@ -32,8 +31,7 @@ class StreamLimits:
     total: int = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(Struct, frozen=True):
     """That a session has ended: why, when, and the name of the device that brought it about, where one did."""
 
     reason: str

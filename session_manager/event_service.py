@@ -6,8 +6,9 @@ Everything here reads and nothing writes: a stream is no activity, and no stream
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from common.feed import Ending
 from common.granting import Caller
@@ -20,8 +21,7 @@ from session_manager.event_model import Notice
 from session_manager.session_service import Desk, authenticate, author_of, explain
 
 
-@dataclass(frozen=True, slots=True)
-class EventService:
+class EventService(Struct, frozen=True):
     """The use cases of streams over the session room's desk. Every method may be called by any thread."""
 
     desk: Desk

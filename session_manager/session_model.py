@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from common.admission import Newcomer
 from common.book import Session
@@ -39,22 +41,19 @@ def opened(draft: Draft, newcomer: Newcomer, session_id: str, now: datetime, lif
     return draft.with_book(draft.book.opened(session), login)
 
 
-@dataclass(frozen=True, slots=True)
-class Rotated:
+class Rotated(Struct, frozen=True):
     """The refresh token was the current one: the session has a new generation."""
 
     session: Session
 
 
-@dataclass(frozen=True, slots=True)
-class Repeated:
+class Repeated(Struct, frozen=True):
     """The refresh token was the one before, within the grace: its successor is the current one."""
 
     session: Session
 
 
-@dataclass(frozen=True, slots=True)
-class Reused:
+class Reused(Struct, frozen=True):
     """The refresh token was used up long ago: somebody else has it."""
 
 

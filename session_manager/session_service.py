@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from datetime import datetime
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from common.admission import Newcomer
 from common.book import Book, Session
@@ -34,8 +36,7 @@ _MOST_CALLERS = 8192
 """Sessions whose last verdict is remembered, for each process: as many as are verified at a time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """That a caller is good, by these very claims, this very book and this certificate, while it is before `until`."""
 
     claims: Claims
@@ -49,8 +50,7 @@ class Verdict:
         return self.book is book and self.claims is claims and self.certificate == certificate
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
+class Desk(Struct, frozen=True):
     """What the use cases work with. `names` returns the user's devices' names by device id.
 
     `verdicts` remembers, by session, what follows from a token and a book alone; neither is believed because of it.
@@ -67,8 +67,7 @@ class Desk:
     verdicts: Memo[str, Verdict] = field(default_factory=lambda: Memo(_MOST_CALLERS))
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(Struct, frozen=True):
     """A page of what happened to an account, newest change first, and its newest failed logins."""
 
     entries: Sequence[Entry]

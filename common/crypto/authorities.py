@@ -10,10 +10,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from common.clock import Clock, from_millis, to_millis
 from common.crypto.authority_file import FILE_NAME, load_file, make_file, replace_file
@@ -39,8 +40,7 @@ class AuthorityMissing(StoreUnavailable):
     """This host has not the key of an authority that is in force; the text says what an operator can do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(Struct, frozen=True):
     """An authority in the store's list: since when it issues, and until when its leaves may live (None: it issues)."""
 
     name: str
@@ -49,8 +49,7 @@ class Listed:
     until: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(Struct, frozen=True):
     """The list as it was read, and the keys that are here."""
 
     version: int

@@ -6,7 +6,6 @@ was Dilithium5, or ECDSA on P-256, which the TLS stacks of today take.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
@@ -16,6 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA87PrivateKey, MLDSA87PublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from msgspec import Struct
 
 from common.crypto.encoding import decode_base64
 from common.crypto.signatures import DevicePrivateKey, DevicePublicKey, fit_key
@@ -51,8 +51,7 @@ _NAMES = {
 }
 
 
-@dataclass(frozen=True)
-class CertificateAuthority:
+class CertificateAuthority(Struct, frozen=True, dict=True):
     """The key that signs devices' certificates, and its own self-signed certificate."""
 
     key: DevicePrivateKey
@@ -93,8 +92,7 @@ class CertificateAuthority:
         return generate_client_certificate(user_uuid, device_id, public_key, self, now)
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceCertificate:
+class DeviceCertificate(Struct, frozen=True):
     """An issued certificate and the particulars that are asked for most.
 
     `serial` is lower-case hex; `fingerprint` is the SHA-256 of the DER, 64 hex digits.

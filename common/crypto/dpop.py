@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 import jwt
 import orjson
+from msgspec import Struct
 
 from common.clock import from_millis
 from common.crypto.signing import Algorithm, BadSignatureOrKey, VerifyingKey, is_canonical, to_base64url
@@ -30,8 +30,7 @@ class BadProof(Exception):
     """The text is no good proof for this request. The message tells why and never quotes it."""
 
 
-@dataclass(frozen=True, slots=True)
-class DpopProof:
+class DpopProof(Struct, frozen=True):
     """What a proof says. `thumbprint`: of the key that signed it (RFC 7638); `ath` and `nonce` where it has them."""
 
     thumbprint: str

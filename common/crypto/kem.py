@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
 
+from msgspec import Struct
 from pqcrypto.kem import sntrup_761
 
 from common.crypto.encoding import decode_base64
@@ -13,8 +13,7 @@ from common.crypto.signatures import UnfitKey
 PUBLIC_BYTES = 1158
 
 
-@dataclass(frozen=True, slots=True)
-class KemKeyPair:
+class KemKeyPair(Struct, frozen=True):
     """Both halves as base64 of their raw bytes: `public` of 1,158, `private` of 1,763."""
 
     public: str

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from common.clock import from_millis, to_millis
 from common.crypto.keyring import FILE_NAME, KeyRing, KeyRingError, Purpose, RingKey, load_ring, make_ring
@@ -27,8 +29,7 @@ _PLACE = KEY_RING.key("ring")
 _ELSEWHERE = f"copy {FILE_NAME} from a host that has it"
 
 
-@dataclass(frozen=True, slots=True)
-class ListedKey:
+class ListedKey(Struct, frozen=True):
     """A key as all hosts know it. `verifying` is there for those that sign access tokens."""
 
     kid: str

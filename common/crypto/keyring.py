@@ -12,11 +12,12 @@ import hashlib
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from common.clock import from_millis, to_millis
 from common.crypto.certificates import CertificateAuthority, KeyKind, new_authority
@@ -52,8 +53,7 @@ class Purpose(StrEnum):
     DEVICE = "device"
 
 
-@dataclass(frozen=True, slots=True)
-class RingKey:
+class RingKey(Struct, frozen=True):
     """A key that rotates. `secret` is None once it is retired: then only its name is kept, for ever."""
 
     purpose: Purpose
@@ -62,8 +62,7 @@ class RingKey:
     secret: SigningKey | bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class KeyRing:
+class KeyRing(Struct, frozen=True):
     """All keys of the suite that a host has. `macs`: 32 bytes for each of MAC_PURPOSES; `keys`: those that rotate."""
 
     authority: CertificateAuthority

@@ -10,8 +10,9 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from common.clock import Clock
 from common.crypto.keylist import KeyList, check_lineage, of_purpose, read_list
@@ -28,8 +29,7 @@ TRUSTED_SECONDS = 4.0
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
+class _Read(Struct, frozen=True):
     """What was read last: this host's ring and the list of all, and the keys that verify access tokens, by name."""
 
     ring: KeyRing

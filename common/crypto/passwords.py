@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from dataclasses import dataclass
 from typing import Any
 
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+from msgspec import Struct
 
 from common.storage.port import Item
 
@@ -15,8 +15,7 @@ HASH_BYTES = 32
 SALT_BYTES = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Argon2Cost:
+class Argon2Cost(Struct, frozen=True):
     """What one hash costs: `memory` in KiB, `iterations` passes, `lanes`."""
 
     memory: int
@@ -31,8 +30,7 @@ CHEAP_FOR_TESTS = Argon2Cost(memory=8, iterations=1, lanes=1)
 """The least that the algorithm allows. Never for people's passwords."""
 
 
-@dataclass(frozen=True, slots=True)
-class PasswordHash:
+class PasswordHash(Struct, frozen=True):
     """A hash as it is kept: parameters, `salt` (bytes here, hex at rest), and the digest in hex."""
 
     cost: Argon2Cost

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from common.clock import to_rfc3339
 from common.crypto.keylist import PUBLISHING, ListedKey, fetch_list, join, of_purpose, open_keyring, retire_in_list
@@ -24,8 +26,7 @@ from common.crypto.signing import Algorithm
 from common.storage.port import Store
 
 
-@dataclass(frozen=True, slots=True)
-class ShownKey:
+class ShownKey(Struct, frozen=True):
     """A key as an operator sees it: as it is listed, whether its secret is on this host, and whether it signs here."""
 
     listed: ListedKey

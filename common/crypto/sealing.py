@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import base64
 import secrets
-from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from msgspec import Struct
 from pqcrypto.kem import sntrup_761
 
 from common.crypto.encoding import decode_base64
@@ -23,8 +23,7 @@ _INFO = b"ichidai-seal-v1"
 _KEY_BYTES, _NONCE_BYTES = 32, 12
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
+class Sealed(Struct, frozen=True):
     """A sealed challenge: base64 of the encapsulation, and of nonce ‖ ciphertext with its tag."""
 
     ciphertext: str

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -24,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import (
     MLDSA87PublicKey,
 )
 from jwt.algorithms import ECAlgorithm
+from msgspec import Struct
 
 
 class Algorithm(StrEnum):
@@ -53,8 +53,7 @@ class BadSignatureOrKey(Exception):
     """A signature is not the key's, or a key is none that we take. The message quotes neither."""
 
 
-@dataclass(frozen=True)
-class VerifyingKey:
+class VerifyingKey(Struct, frozen=True, dict=True):
     """A public key and the one algorithm that it is good for. ValueError for a key of any other kind."""
 
     public: PublicKey
@@ -125,8 +124,7 @@ class VerifyingKey:
             raise BadSignatureOrKey(type(error).__name__) from None
 
 
-@dataclass(frozen=True)
-class SigningKey:
+class SigningKey(Struct, frozen=True, dict=True):
     """A private key that signs under one algorithm. ValueError for a key of a kind that we do not use."""
 
     private: PrivateKey

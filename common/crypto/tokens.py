@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Protocol
@@ -12,6 +11,7 @@ from typing import Any, Protocol
 import jwt
 import orjson
 from itsdangerous import BadSignature, URLSafeSerializer
+from msgspec import Struct
 
 from common.clock import from_millis, to_millis
 from common.crypto.signing import (
@@ -53,8 +53,7 @@ class AccessKeys(Protocol):
         """Return all keys that verify or soon will, needing no store."""
 
 
-@dataclass(frozen=True, slots=True)
-class OneKey:
+class OneKey(Struct, frozen=True):
     """The keys of access tokens where there is only one, and for ever."""
 
     key: SigningKey
@@ -72,8 +71,7 @@ class OneKey:
         return (self.key.verifying,)
 
 
-@dataclass(frozen=True, slots=True)
-class Claims:
+class Claims(Struct, frozen=True):
     """What an access token says: whose it is, which session and device, its id and its times.
 
     `cnf` is what must be proven whenever it is presented: `thumbprint` a key (`jkt`, RFC 9449), `certificate` that one
@@ -178,8 +176,7 @@ class AccessTokens:
         return Claims(user_uuid, session_id, device_id, username, token_id, issued_at, expires_at, *bound_to)
 
 
-@dataclass(frozen=True, slots=True)
-class MacKeys:
+class MacKeys(Struct, frozen=True):
     """The keys of one purpose, oldest first; the last one seals, each of them opens.
 
     `all_here` is False while the store knows of a key that this host has not: then a token that does not open proves

@@ -15,13 +15,13 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore import exceptions as boto
 from botocore.config import Config
 from botocore.parsers import ResponseParserError
+from msgspec import Struct
 
 from common.patience import Patience, is_time_up
 from common.storage.bounds import can_hold, can_query, check_writes
@@ -47,8 +47,7 @@ if TYPE_CHECKING:
 _READ: Wire = {"ConsistentRead": True, "ReturnConsumedCapacity": "TOTAL"}
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where the tables lie: a region, what stands before each table's name, another endpoint than Amazon's or None."""
 
     region: str
@@ -56,8 +55,7 @@ class Place:
     endpoint: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """Seconds: to connect, for an answer, `wait`, after which no further try is begun, and `rest` after silence."""
 
     connect: float = 0.5
@@ -66,10 +64,13 @@ class Limits:
     rest: float = 1.0
 
 
+_LIMITS = Limits()
+
+
 class DynamoStore:
     """A `Store` in DynamoDB. Credentials come by boto3's own chain. Nothing is opened before the first call."""
 
-    def __init__(self, place: Place, limits: Limits = Limits()) -> None:
+    def __init__(self, place: Place, limits: Limits = _LIMITS) -> None:
         self._prefix = place.prefix
         self._wait = limits.wait
         self._rest = Rest(limits.rest)
@@ -166,8 +167,7 @@ class _Failed(Exception):
         self.verdict = verdict
 
 
-@dataclass(frozen=True, slots=True)
-class _Opened:
+class _Opened(Struct, frozen=True):
     """A client, and what reads items in its place, where that can be."""
 
     client: DynamoDBClient
@@ -235,7 +235,7 @@ def as_unavailable() -> Iterator[None]:
         raise StoreUnavailable(_verdict(error).text) from error
 
 
-def make_client(place: Place, limits: Limits = Limits(), tries: int = 1) -> DynamoDBClient:
+def make_client(place: Place, limits: Limits = _LIMITS, tries: int = 1) -> DynamoDBClient:
     """Return a client of its own session. `tries` 1: boto3 repeats nothing."""
     return _client_of(boto3.session.Session(region_name=place.region), place, limits, tries)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
+
+from msgspec import Struct
 
 from common.storage.dynamodb_values import failed_conditions
 
@@ -20,8 +21,7 @@ class Kind(Enum):
     OURS = "the request is wrong: a fault of this program"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """A fault's kind, a sentence for the log with what to do, and for CONFLICT the places of the writes.
 
     `silent`: nobody answered at all.

@@ -10,8 +10,9 @@ import socket
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import BinaryIO
+
+from msgspec import Struct
 
 _LONGEST_LINE, _MOST_HEADERS = 8192, 100
 
@@ -20,8 +21,7 @@ class NotPlain(Exception):
     """The answer is none that this can read. The connection is closed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """A whole answer; names of headers are in lower case."""
 
     status: int
@@ -29,8 +29,7 @@ class Answer:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
+class Peer(Struct, frozen=True):
     """Whom to connect to; `tls` None: in the clear. Seconds to connect, and for each piece of an answer."""
 
     host: str

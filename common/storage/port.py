@@ -9,8 +9,9 @@ keys of 1 to 1,024 bytes, whole numbers of 64 bits, no floats; a read at an impo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias
+
+from msgspec import Struct
 
 Value: TypeAlias = bool | int | str | Sequence["Value"] | Mapping[str, "Value"] | None
 """What an attribute may hold. No floats: times are whole milliseconds, secrets are text."""
@@ -22,8 +23,7 @@ MOST_WRITES = 10
 """The most writes of one commit: DynamoDB Local's bound on TransactWriteItems that we have seen."""
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(Struct, frozen=True):
     """A table: its DynamoDB name, its key attributes, and whether `expires_at` (ms since 1970) lets items be purged.
 
     Purging is housekeeping: an engine may do it late or never, so readers compare expiry themselves.
@@ -48,8 +48,7 @@ class Table:
         return Key(self, partition, sort)
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(Struct, frozen=True):
     """Where one item lies."""
 
     table: Table
@@ -57,13 +56,11 @@ class Key:
     sort: Sort | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Absent:
+class Absent(Struct, frozen=True):
     """The write holds only if no item lies at its key (an expired item still lies there)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Equals:
+class Equals(Struct, frozen=True):
     """The write holds only if an item lies at its key and its `attribute` equals `value`."""
 
     attribute: str
@@ -73,8 +70,7 @@ class Equals:
 Condition: TypeAlias = Absent | Equals | None
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(Struct, frozen=True):
     """Write a whole item, replacing what lay there, if `when` holds (None: always)."""
 
     table: Table
@@ -87,8 +83,7 @@ class Put:
         return self.table.key_of(self.item)
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(Struct, frozen=True):
     """Remove the item at a key if `when` holds (None: always; removing nothing is no fault)."""
 
     key: Key
@@ -98,8 +93,7 @@ class Delete:
 Write: TypeAlias = Put | Delete
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """Some items of one partition in the order of their sort key; `more` says that others follow."""
 
     items: tuple[Item, ...]

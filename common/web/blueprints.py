@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 
 import orjson
 from flask import Response, request
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
+from msgspec import Struct
+from msgspec.structs import replace
 
 from common.bookkeeping import NoSuchUser
 from common.errors import Code, Refusal
@@ -27,8 +28,7 @@ from common.web.problems import language_of_request
 _DPOP = "DPoP"
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(Struct, frozen=True):
     """What every route needs of the suite: who calls, which proxies are believed, and where a path is known."""
 
     authenticator: Authenticator

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ipaddress
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from flask import Request
+from msgspec import Struct
 
 from common.history import Origin
 from common.web.presenting import HeaderOf
@@ -15,8 +15,7 @@ from common.web.presenting import HeaderOf
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-@dataclass(frozen=True, slots=True)
-class CertificateHeader:
+class CertificateHeader(Struct, frozen=True):
     """The header in which a listed proxy forwards the client's certificate; None: no certificate is taken from any.
 
     Its value is `Client-Cert`'s (RFC 9440). Its name should be one that no client can guess: then what a client writes

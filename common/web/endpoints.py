@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from flask import Response
+from msgspec import Struct
 from pydantic import BaseModel
 
 from common.devices import HeldCertificate
@@ -27,16 +27,14 @@ class Answer(BaseModel):
     success: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """An answer with headers of its own."""
 
     answer: Answer
     headers: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """A request as a use case needs it: `body` and `query` as declared, what it presents, the caller, its origin.
 
     `client_cert` is what a listed proxy wrote into the header for client certificates.
@@ -84,8 +82,7 @@ class Call:
 Handler = Callable[[Call], Answer | Reply | Response]
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """A body that has one schema or another: `with_field` when that field is there, `otherwise` when it is not."""
 
     field: str
@@ -97,8 +94,7 @@ class Choice:
         return self.with_field if self.field in fields else self.otherwise
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True):
     """One route. Its summary is the handler's docstring.
 
     `forms`: HTML forms are read too. `activity`: a call counts as activity of its session. `codes`: the refusals a

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from flask import Blueprint, Flask, Response
 from flask_cors import CORS
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
+from msgspec import Struct
 from werkzeug.exceptions import NotFound
 
 from common.errors import Code
@@ -25,8 +25,7 @@ SAFE_HEADERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class AppParts:
+class AppParts(Struct, frozen=True):
     """What an app is made of. `base_url` stands in the problems' `type`; `is_ready` raises while the store is away."""
 
     title: str

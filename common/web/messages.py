@@ -7,7 +7,8 @@ language, and all others are English.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from common.errors import Code
 
@@ -17,8 +18,7 @@ Language = str | None
 LANGUAGES = ("en", "ja")
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Struct, frozen=True):
     """One text. `quoted` is the language in which the wire contract quotes it."""
 
     en: str
@@ -31,8 +31,7 @@ class Text:
         return (self.ja if chosen == "ja" else self.en).format_map(facts)
 
 
-@dataclass(frozen=True, slots=True)
-class Texts:
+class Texts(Struct, frozen=True):
     """A code's title, its detail, and details for its variants."""
 
     title: Text

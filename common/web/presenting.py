@@ -6,7 +6,8 @@ No framework is needed: whatever serves a route can ask here, and gets the same 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from common.errors import Code, Refusal
 from common.possession import Presented
@@ -15,8 +16,7 @@ HeaderOf = Callable[[str], str | None]
 """Returns a request's header by its name, None where it is not there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """What was called: its method, and its URL as clients know it."""
 
     method: str

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from flask import Flask, Response, request
+from msgspec import Struct
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import parse_accept_header
@@ -81,8 +81,7 @@ _INTERNAL_FACTS = ("variant", "problem", "names", "session_reason", "dpop_nonce"
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """A problem document as it goes over the wire, whatever serves it."""
 
     status: int

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePath
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, make_response, render_template, request, send_from_directory
+from msgspec import Struct
 
 from common.web.messages import LANGUAGES
 from common.web.problems import language_of_request
@@ -52,8 +52,7 @@ VIEWS: Mapping[Part, tuple[str, ...]] = {
 """The views that each app's pages have; the other apps have none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """A page: its name (its title is the text `<name>_title`), where it answers, and which apps serve it."""
 
     name: str

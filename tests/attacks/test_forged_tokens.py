@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -184,7 +185,7 @@ def test_a_hole_would_be_found(scene: Scene, monkeypatch: pytest.MonkeyPatch, ho
         monkeypatch.setattr(tokens_module.AccessTokens, "_key_of", lambda *_: bench.unpublished.verifying)
     else:
         monkeypatch.setattr(tokens_module.AccessTokens, "_key_of", lambda *_: bench.key.verifying)
-    reading = replace(scene, routes=tuple(route for route in scene.routes if route[0] == "GET"))
+    reading = dataclasses.replace(scene, routes=tuple(route for route in scene.routes if route[0] == "GET"))
     assert (through, "/session/verify") in accepted(reading, {through: KINDS[through]})
 
 

@@ -6,13 +6,15 @@ A code photographed or relayed, altered, worn out, or used after what it was iss
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 import pytest
+from msgspec.structs import replace
 from werkzeug.test import TestResponse
 
 from common.book import AccountState
@@ -340,7 +342,7 @@ def _stolen(purpose: str) -> Callable[[Signer], Any]:
 def _forged(signer: Signer) -> Any:
     asked = signer.asked("pair-issue")
     plain = {"challenge_id": asked["challenge_id"], "issuer": asked["issuer"], "challenge": signer.keys.read(asked)}
-    return replace(signer, keys=p256_keys()).proof(plain, "pair-issue")
+    return dataclasses.replace(signer, keys=p256_keys()).proof(plain, "pair-issue")
 
 
 ISSUING: Mapping[str, tuple[Callable[[Signer], Any], Tried]] = {

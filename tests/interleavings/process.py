@@ -11,12 +11,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache, partial
 from typing import Any
 
 from cryptography import x509
+from msgspec.structs import replace
 
 from common.admission import ConcurrencyMode, DeviceProof, Proven
 from common.bookkeeping import Bookkeeper

@@ -6,12 +6,13 @@ the book and the rows are judged by `tests.proof.checker`: its rules are the inv
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import random
 from collections.abc import Iterable
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from tests.interleavings.bugs import LosingAnswers
 from tests.interleavings.judging import Found, Setting, Trial, crashing, sampled, violations
@@ -62,7 +63,7 @@ def test_one_of_two_dies(row: tuple[str, ...], explored: Explored, is_long: bool
 @pytest.mark.parametrize("row", [row for row in PAIRS if row[0] in UNSURE], ids=" - ".join)
 def test_an_answer_is_lost(row: tuple[str, ...], explored: Explored, is_long: bool) -> None:  # noqa: FBT001 - a fixture
     """So does every order of two clients when the store does the first change and its answer is lost."""
-    setting = replace(setting_of(*row), wrap=LosingAnswers)
+    setting = dataclasses.replace(setting_of(*row), wrap=LosingAnswers)
     assert agreed(violations(setting, explored, reduced=not is_long))
 
 
@@ -78,7 +79,7 @@ def test_three_clients(row: tuple[str, ...], explored: Explored, is_long: bool) 
 def test_of_three_logins_at_once_as_many_succeed_as_may(limit: int, explored: Explored) -> None:
     """I8: of three logins to an empty book the limit's number succeed in every order, the others are asked."""
     start = STARTS["empty"].make()
-    start = replace(start, rules=replace(start.rules, limit=limit))
+    start = dataclasses.replace(start, rules=replace(start.rules, limit=limit))
     trial = Trial(Setting(start, [[log_in(letter)] for letter in "ABC"]))
     for schedule in explore(trial.clients, explored, reduced=True):
         statuses = [call.status for call in trial.outcome.calls[len(start.calls) :]]

@@ -7,8 +7,10 @@ the count was, with no condition in between. Both run in processes of their own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec.structs import replace
 
 from common.admission import Admit, ConcurrencyMode, NoConsent
 from common.book import Book, BoundDevice, Session

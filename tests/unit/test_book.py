@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -10,6 +9,7 @@ from uuid import UUID
 import orjson
 import pytest
 from hypothesis import given
+from msgspec.structs import replace
 
 from common.book import AccountState, Book, BoundDevice, Session
 from tests.unit.making import DAY, MILLISECOND, SECOND, T0, a_book, a_device, a_session, books

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hmac
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from common.crypto import passwords
 from common.crypto.passwords import (

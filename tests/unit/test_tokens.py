@@ -8,7 +8,7 @@ import hmac
 import json
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from common.crypto.signing import SigningKey
 from common.crypto.tokens import AccessTokens, Claims, ForgedToken, MacKeys, MacTokens, OneKey

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
 from werkzeug.test import TestResponse
 
 from common.book import Book
@@ -170,7 +172,7 @@ class House:
         )
         self.store.inner.commit([Put(USERS, account.to_item())], new_id())
         self.put_book(replace(book, epoch=book.epoch + 1, sessions={}))
-        return replace(person, password=password)
+        return dataclasses.replace(person, password=password)
 
     def history(self, person: Person) -> list[Entry]:
         """Return the whole history, oldest first."""

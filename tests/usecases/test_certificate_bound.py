@@ -8,12 +8,13 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import jwt
 import pytest
+from msgspec.structs import replace
 from werkzeug.test import TestResponse
 
 from tests.dpop import DpopKey

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -112,7 +113,7 @@ def scene(request: pytest.FixtureRequest, build_house: Build) -> Scene:
 def make_scene(house: House, door: Door, signer: Signer | None = None) -> Scene:
     """Set a scene; by default the server made the device's keys."""
     signer, stranger = signer or first_of(house, "anna"), first_of(house, "bert")
-    signer = replace(signer, house=house)
+    signer = dataclasses.replace(signer, house=house)
     question = None
     if door.purpose == "takeover":
         other = joined(signer)

@@ -245,7 +245,7 @@ def test_what_nobody_wrote_down_the_book_tells(house: House, clock: HandClock) -
     clock.move(-25 * HOUR)
 
     def close_account() -> None:
-        from dataclasses import replace  # noqa: PLC0415 - used here alone
+        from msgspec.structs import replace  # noqa: PLC0415 - used here alone
 
         house.put_book(replace(house.book(anna), state=AccountState.DISABLED))
 
