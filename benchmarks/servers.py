@@ -37,7 +37,7 @@ class Server:
             self._process = psutil.Popen(
                 command(self.port),
                 cwd=cwd,
-                env={**os.environ, **environment},
+                env={**_environment(), **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -85,6 +85,11 @@ class Server:
             return [self._process, *self._process.children(recursive=True)]
         except psutil.NoSuchProcess:
             return []
+
+
+def _environment() -> dict[str, str]:
+    """Return this process' environment, in which modules keep their byte code, as installed ones do."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def free_port() -> int:

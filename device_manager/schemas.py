@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from common.admission import DeviceProof
 from common.book import Session
 from common.clock import to_rfc3339
 from common.crypto.certificates import KeyKind
 from common.granting import Caller
-from common.web.bodies import Body, DeviceName, Opaque, Username
+from common.web.bodies import Body, Query
 from common.web.certificates import DeviceBody
 from common.web.endpoints import Answer, Call
 from common.web.enrolments import (
     CertificateAnswer,
     EnrolmentBody,
-    NewDeviceAnswer,
+    PrivateKeysAnswer,
     certificate_fields,
     new_device_fields,
     registered_message,
 )
+from common.web.fields import DeviceName, Opaque
 from common.web.grants import WelcomeAnswer, welcome_fields
 from common.web.messages import Language
 from common.web.proving import ProofBody, proof_of
@@ -30,37 +31,36 @@ from device_manager.device_service import DeviceForm, ForcedLogout, ListedDevice
 from device_manager.renewal import RenewalForm, Renewed
 
 
-class DeviceRegisterBody(EnrolmentBody):
+class DeviceRegisterBody(EnrolmentBody, frozen=True, kw_only=True):
     """A device that joins by QR code and is logged in at once."""
 
     qr_code: Opaque
-    username: Username
     password: Opaque
     force: bool = False
     takeover_token: Opaque | None = None
 
 
-class UnbindBody(Body):
+class UnbindBody(Body, frozen=True, kw_only=True):
     """A device to unbind; the password where its last check is too old."""
 
     device_id: Opaque
     password: Opaque | None = None
 
 
-class RevokeCertificateBody(Body):
+class RevokeCertificateBody(Body, frozen=True, kw_only=True):
     """A device whose certificate is to be revoked; the password where its last check is too old."""
 
     device_id: Opaque
     password: Opaque | None = None
 
 
-class RenewBody(DeviceBody):
+class RenewBody(DeviceBody, frozen=True, kw_only=True):
     """A device that wants a new certificate: the proof of its key, unless TLS proved it."""
 
     proof: ProofBody | None = None
 
 
-class RenewedAnswer(Answer):
+class RenewedAnswer(Answer, frozen=True, kw_only=True):
     """The device's certificate from now on."""
 
     device_id: str
@@ -69,35 +69,39 @@ class RenewedAnswer(Answer):
     certificate: CertificateAnswer
 
 
-class AuthoritiesQuery(BaseModel):
+class AuthoritiesQuery(Query, frozen=True, kw_only=True):
     """Which authorities: those of one kind of key, or all."""
 
     kind: Literal["ml-dsa-87", "p-256"] | None = None
 
 
-class RevocationListQuery(BaseModel):
+class RevocationListQuery(Query, frozen=True, kw_only=True):
     """Whose list: an authority's by its key identifier in hex, or the one's that issues for a kind of key."""
 
-    issuer: str = Field(default=str(KeyKind.POST_QUANTUM), max_length=64)
+    issuer: Annotated[str, Meta(max_length=64)] = str(KeyKind.POST_QUANTUM)
 
 
-class RenameBody(Body):
+class RenameBody(Body, frozen=True, kw_only=True):
     """A device and its new name."""
 
     device_id: Opaque
     device_name: DeviceName
 
 
-class DeviceRegisteredAnswer(WelcomeAnswer, NewDeviceAnswer):
-    """A device that joined and is logged in."""
+class DeviceRegisteredAnswer(WelcomeAnswer, frozen=True, kw_only=True):
+    """A device that joined and is logged in: the members of a NewDeviceAnswer, and those of a login."""
 
+    client_cert: str
+    client_cert_fp: str
+    certificate: CertificateAnswer
+    private_keys: PrivateKeysAnswer | UnsetType = UNSET
     uuid: str
     registered_at: str
     is_active: bool = True
     message: str
 
 
-class DeviceAnswer(BaseModel):
+class DeviceAnswer(Struct, frozen=True):
     """A bound device; the times of its session only while it is active; `current` is the caller's own.
 
     `fingerprint` and `not_after` are its certificate's.
@@ -116,13 +120,13 @@ class DeviceAnswer(BaseModel):
     current: bool
 
 
-class DevicesAnswer(Answer):
+class DevicesAnswer(Answer, frozen=True, kw_only=True):
     """The caller's devices in the order in which they were registered."""
 
     devices: Sequence[DeviceAnswer]
 
 
-class SessionOfDevice(BaseModel):
+class SessionOfDevice(Struct, frozen=True):
     """A session and its device."""
 
     session_id: str
@@ -131,7 +135,7 @@ class SessionOfDevice(BaseModel):
     login_at: str
 
 
-class ForcedLogoutAnswer(Answer):
+class ForcedLogoutAnswer(Answer, frozen=True, kw_only=True):
     """The session that stays, and those that were ended."""
 
     kept: SessionOfDevice

@@ -6,12 +6,12 @@ import logging
 import os
 from collections.abc import Mapping
 from importlib.metadata import version
+from wsgiref.util import setup_testing_defaults
 
 from flask import Flask
 
 from common.clock import Clock, system_clock
 from common.crypto.passwords import CHEAP_FOR_TESTS, OWASP_MINIMUM
-from common.web.blueprints import blueprint_of
 from common.web.factory import AppParts, make_app
 from ichidai.console.pages import page_blueprint
 from ichidai.orphans import end_with_parent
@@ -36,13 +36,16 @@ def app_for(serving: Part, suite: Suite) -> Flask:
         cors_origins=suite.settings.cors_origins,
         is_ready=suite.is_ready,
     )
-    blueprints = [blueprint_of(str(domain), suite.endpoints(domain), suite.edge) for domain in domains]
-    return make_app(parts, blueprints, pages=[page_blueprint(serving, suite.addresses)])
+    rooms = {str(domain): suite.endpoints(domain) for domain in domains}
+    return make_app(parts, rooms, suite.edge, pages=[page_blueprint(serving, suite.addresses)])
 
 
 def fronted(app: Flask, suite: Suite) -> WsgiApp:
     """Return an app that serves sessions with what answers good verifications in front of it."""
-    everywhere = app.test_client().get("/health").headers
+    environ: dict[str, object] = {"PATH_INFO": "/health"}
+    setup_testing_defaults(environ)
+    with app.request_context(environ):
+        everywhere = app.full_dispatch_request().headers
     headers = {name: value for name, value in everywhere.items() if name not in ("Content-Type", "Content-Length")}
     return Front(app, suite.edge.authenticator, headers, suite.edge.certificates)
 

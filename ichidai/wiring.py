@@ -45,7 +45,6 @@ from login_app.entry import Entry
 from registration import pairing_token, registration
 from registration import routes as registration_routes
 from registration.account_db import AccountDb
-from registration.account_model import fold
 from registration.credentials import CredentialCheck
 from registration.email_sender import notifier_for
 from registration.guesses import Guesses
@@ -297,6 +296,6 @@ class _Joiner(Struct, frozen=True, dict=True):
 
 
 def common_passwords() -> frozenset[str]:
-    """Return the folded passwords that everybody tries first, as registration ships them."""
+    """Return the passwords that everybody tries first, as registration ships them: folded, one a line."""
     text = resources.files("registration").joinpath("common_passwords.txt").read_text(encoding="utf-8")
-    return frozenset(fold(line) for line in text.splitlines() if line)
+    return frozenset(text.splitlines())

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
 
 from common.admission import DeviceProof
 from common.challenge import Asked
 from common.errors import Code, Refusal
 from common.proofs import Purpose
-from common.web.bodies import Opaque, Trimmed, Username
 from common.web.certificates import DeviceBody
 from common.web.endpoints import Answer, Call
+from common.web.fields import Opaque, Text, Username
 from common.web.grants import WelcomeAnswer, welcome_fields
 from common.web.messages import LOGGED_IN, Language
 from common.web.proving import ProofBody, proof_of
@@ -22,7 +23,7 @@ from login_app.login import LoggedIn, LoginForm
 from login_app.takeover import TakeoverForm
 
 
-class LoginBody(DeviceBody):
+class LoginBody(DeviceBody, frozen=True, kw_only=True):
     """A login: `username` or `email`, the password, and what shows the device."""
 
     example: ClassVar[Mapping[str, object] | None] = {
@@ -32,21 +33,21 @@ class LoginBody(DeviceBody):
     }
 
     username: Username | None = None
-    email: Trimmed | None = None
+    email: Text | None = None
     password: Opaque
     device_token: Opaque | None = None
     force: bool = False
     proof: ProofBody | None = None
 
 
-class TakeoverBody(DeviceBody):
+class TakeoverBody(DeviceBody, frozen=True, kw_only=True):
     """A consent, sent by the device that asked."""
 
     takeover_token: Opaque
     proof: ProofBody | None = None
 
 
-class ChallengeBody(DeviceBody):
+class ChallengeBody(DeviceBody, frozen=True, kw_only=True):
     """A device that asks what it must sign."""
 
     example: ClassVar[Mapping[str, object] | None] = {
@@ -57,12 +58,12 @@ class ChallengeBody(DeviceBody):
     }
 
     username: Username | None = None
-    email: Trimmed | None = None
+    email: Text | None = None
     password: Opaque
     purpose: Literal["login", "force", "takeover", "pair-issue", "renew"] = "login"
 
 
-class SealedAnswer(BaseModel):
+class SealedAnswer(Struct, frozen=True):
     """A challenge that only its device can read: base64 of the encapsulation, and of nonce and ciphertext."""
 
     kem: str
@@ -70,22 +71,22 @@ class SealedAnswer(BaseModel):
     box: str
 
 
-class ChallengeAnswer(Answer):
+class ChallengeAnswer(Answer, frozen=True, kw_only=True):
     """What the device must sign, in the clear or sealed to it."""
 
     challenge_id: str
-    challenge: str | None = None
-    sealed: SealedAnswer | None = None
+    challenge: str | UnsetType = UNSET
+    sealed: SealedAnswer | UnsetType = UNSET
     expires_in: int
     issuer: str
     device_id: str
 
 
-class LoginAnswer(WelcomeAnswer):
+class LoginAnswer(WelcomeAnswer, frozen=True, kw_only=True):
     """A login that succeeded. `device_token` makes a device without a certificate the same one next time."""
 
     message: str
-    device_token: str | None = None
+    device_token: str | UnsetType = UNSET
 
 
 def login_form(call: Call, proof: DeviceProof, *, force: bool) -> LoginForm:
@@ -130,13 +131,13 @@ def login_answer(logged_in: LoggedIn, language: Language) -> LoginAnswer:
     return LoginAnswer(
         **welcome_fields(logged_in.welcome),
         message=LOGGED_IN.in_language(language, {}),
-        device_token=logged_in.device_token,
+        device_token=logged_in.device_token or UNSET,
     )
 
 
 def challenge_answer(asked: Asked) -> ChallengeAnswer:
     """Return the answer to a request for a challenge."""
-    return ChallengeAnswer.model_validate({**asked.told(), "device_id": asked.device_id})
+    return msgspec.convert({**asked.told(), "device_id": asked.device_id}, ChallengeAnswer)
 
 
 def _name(body: LoginBody | ChallengeBody) -> str:

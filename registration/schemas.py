@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 from common.admission import DeviceProof
 from common.clock import to_rfc3339
-from common.web.bodies import Email, Opaque, Username
 from common.web.certificates import DeviceBody
 from common.web.endpoints import Answer, Call
 from common.web.enrolments import EnrolmentBody, NewDeviceAnswer, new_device_fields, registered_message
+from common.web.fields import Email, Opaque, Username
 from common.web.messages import Language
 from common.web.proving import ProofBody, proof_of
 from registration.email_sender import qr_png
@@ -18,7 +18,7 @@ from registration.pairing_token import LIFETIME, IssuedPairing
 from registration.registration import PairingForm, Registered, Registration, SecondDevice
 
 
-class RegistrationBody(EnrolmentBody):
+class RegistrationBody(EnrolmentBody, frozen=True, kw_only=True):
     """A person who registers."""
 
     example: ClassVar[Mapping[str, object] | None] = {
@@ -30,12 +30,11 @@ class RegistrationBody(EnrolmentBody):
 
     missing_variant: ClassVar[str | None] = "registration"
 
-    username: Username
     email: Email
     password: Opaque
 
 
-class SecondDeviceBody(EnrolmentBody):
+class SecondDeviceBody(EnrolmentBody, frozen=True, kw_only=True):
     """A person who joins with another device."""
 
     example: ClassVar[Mapping[str, object] | None] = {
@@ -48,11 +47,10 @@ class SecondDeviceBody(EnrolmentBody):
     missing_variant: ClassVar[str | None] = "second-device"
 
     qr_code: Opaque
-    username: Username
     password: Opaque
 
 
-class PairingBody(DeviceBody):
+class PairingBody(DeviceBody, frozen=True, kw_only=True):
     """A registered device that asks for a pairing token."""
 
     username: Username
@@ -60,24 +58,23 @@ class PairingBody(DeviceBody):
     proof: ProofBody | None = None
 
 
-class PairingFields(Answer):
-    """A pairing token's QR code: its text, its picture as a PNG data URI, and when it expires."""
+class RegisteredAnswer(NewDeviceAnswer, frozen=True, kw_only=True):
+    """A device that joined an account, and the QR code for the next one."""
 
     uuid: str
     qr_code: str
     qr_png: str
     expires_at: str
-
-
-class RegisteredAnswer(NewDeviceAnswer, PairingFields):
-    """A device that joined an account, and the QR code for the next one."""
-
     message: str
 
 
-class PairingAnswer(PairingFields):
-    """A pairing token."""
+class PairingAnswer(Answer, frozen=True, kw_only=True):
+    """A pairing token, and its QR code: the text, its picture as a PNG data URI, and when it expires."""
 
+    uuid: str
+    qr_code: str
+    qr_png: str
+    expires_at: str
     pairing_token: str
     expires_in: int
 

@@ -3,38 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
-from pydantic import BaseModel, Field
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from common.book import Session
 from common.clock import to_rfc3339
 from common.granting import Caller
 from common.history import Entry, Event
-from common.web.bodies import Body, Opaque
+from common.web.bodies import Body, Query
 from common.web.endpoints import Answer
+from common.web.fields import Opaque
 from session_manager.session_service import History
 
 
-class RefreshBody(Body):
+class RefreshBody(Body, frozen=True, kw_only=True):
     """A refresh."""
 
     refresh_token: Opaque
 
 
-class RevokeBody(Body):
+class RevokeBody(Body, frozen=True, kw_only=True):
     """A session to end."""
 
     session_id: Opaque
 
 
-class HistoryQuery(BaseModel):
+class HistoryQuery(Query, frozen=True, kw_only=True):
     """Which page of the history: up to `limit` changes, with numbers below `before`."""
 
-    limit: int = Field(default=50, ge=1, le=100)
-    before: int | None = Field(default=None, ge=1, le=2**63 - 1)
+    limit: Annotated[int, Meta(ge=1, le=100)] = 50
+    before: Annotated[int, Meta(ge=1, le=2**63 - 1)] | None = None
 
 
-class VerifyAnswer(Answer):
+class VerifyAnswer(Answer, frozen=True, kw_only=True):
     """The session of a good access token. `expires_at` is the session's end at the latest, not the token's."""
 
     active: bool = True
@@ -46,7 +48,7 @@ class VerifyAnswer(Answer):
     expires_at: str
 
 
-class SessionAnswer(BaseModel):
+class SessionAnswer(Struct, frozen=True):
     """A live session; `current` is the caller's own."""
 
     session_id: str
@@ -57,13 +59,13 @@ class SessionAnswer(BaseModel):
     current: bool
 
 
-class SessionsAnswer(Answer):
+class SessionsAnswer(Answer, frozen=True, kw_only=True):
     """The caller's live sessions, earliest login first."""
 
     sessions: Sequence[SessionAnswer]
 
 
-class EventAnswer(BaseModel):
+class EventAnswer(Struct, frozen=True):
     """Something that happened to the account."""
 
     change_no: int
@@ -75,7 +77,7 @@ class EventAnswer(BaseModel):
     reason: str | None = None
 
 
-class FailedLoginAnswer(BaseModel):
+class FailedLoginAnswer(Struct, frozen=True):
     """A wrong password."""
 
     at: str
@@ -83,12 +85,12 @@ class FailedLoginAnswer(BaseModel):
     user_agent: str
 
 
-class HistoryAnswer(Answer):
+class HistoryAnswer(Answer, frozen=True, kw_only=True):
     """A page of the history, newest first; `next_before` asks for the next one. The first alone has failed logins."""
 
     events: Sequence[EventAnswer]
     failed_logins: Sequence[FailedLoginAnswer]
-    next_before: int | None = None
+    next_before: int | UnsetType = UNSET
 
 
 def verify_fields(caller: Caller) -> dict[str, str]:
@@ -148,5 +150,5 @@ def history_answer(history: History, limit: int) -> HistoryAnswer:
             FailedLoginAnswer(at=to_rfc3339(failed.at), ip=failed.origin.ip, user_agent=failed.origin.user_agent)
             for failed in history.failures
         ],
-        next_before=entries[-1].change_no if len(entries) == limit and entries[-1].change_no > 1 else None,
+        next_before=entries[-1].change_no if len(entries) == limit and entries[-1].change_no > 1 else UNSET,
     )

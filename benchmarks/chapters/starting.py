@@ -16,9 +16,9 @@ from benchmarks.servers import Server
 
 _UNIT, _EMPTY, _OURS = "import of Flask and boto3", "empty Flask route on granian", "Ichidai, on SQLite"
 _ABOUT = """\
-Seconds from the command to the first answer, with one worker and with data and keys already there, and the memory that
-all processes of a server hold then (PSS: what they share is counted once). Ours has three of them: the main process,
-which imports the suite, and, on Linux forked from it, a worker and the process of the event streams.
+Seconds from the command to the first answer, with one worker and with data, keys and byte code already there, and the
+memory that all processes of a server hold then (PSS: what they share is counted once). Ours has three of them: the
+main process, which imports the suite, and, on Linux forked from it, a worker and the process of the event streams.
 The last column is what each further worker holds beyond that."""
 _MORE = 2
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import orjson
-from flask import Response, request
-from flask_openapi3.blueprint import APIBlueprint
-from flask_openapi3.models.tag import Tag
+import msgspec
+from flask import Blueprint, Response, request
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -21,7 +19,6 @@ from common.web.certificates import fingerprint_in
 from common.web.clients import CertificateHeader, Network, is_trusted, origin_of
 from common.web.endpoints import Answer, Call, Choice, Endpoint, Reply
 from common.web.guards import Authenticator, Guard, touch_quietly
-from common.web.openapi import described
 from common.web.presenting import Target, meant_by, presented
 from common.web.problems import language_of_request
 
@@ -37,14 +34,12 @@ class Edge(Struct, frozen=True):
     certificates: CertificateHeader
 
 
-def blueprint_of(name: str, endpoints: Sequence[Endpoint], edge: Edge) -> APIBlueprint:
-    """Return a blueprint that serves and documents the endpoints."""
-    blueprint = APIBlueprint(name, name, abp_tags=[Tag(name=name)])
+def blueprint_of(name: str, endpoints: Sequence[Endpoint], edge: Edge) -> Blueprint:
+    """Return a blueprint that serves the endpoints."""
+    blueprint = Blueprint(name, name)
     for number, endpoint in enumerate(endpoints):
-        document = getattr(blueprint, endpoint.method.lower())(
-            endpoint.rule, endpoint=f"{endpoint.handler.__name__}_{number}", **described(endpoint)
-        )
-        document(_view(endpoint, edge))
+        own_name = f"{endpoint.handler.__name__}_{number}"
+        blueprint.add_url_rule(endpoint.rule, own_name, _view(endpoint, edge), methods=[endpoint.method])
     return blueprint
 
 
@@ -116,7 +111,5 @@ def _respond(reply: Answer | Reply | Response) -> Response:
     if isinstance(reply, Response):
         return reply
     answer, headers = (reply.answer, reply.headers) if isinstance(reply, Reply) else (reply, {})
-    optional = {name for name, about in type(answer).model_fields.items() if about.default is None}
-    absent = {name for name in optional if getattr(answer, name) is None}
-    content = orjson.dumps(answer.model_dump(mode="json", exclude=absent))
+    content = msgspec.json.encode(answer)
     return Response(content, 200, {"Cache-Control": "no-store", **headers}, mimetype="application/json")

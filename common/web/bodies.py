@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
+import msgspec
 import orjson
 from flask import Request
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from msgspec import Struct
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from common.errors import Code, Refusal
+from common.web.fields import LARGEST, read_text
 
 DEEPEST = 20
-LARGEST = 64 * 1024
 
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
-class Body(BaseModel):
+class Body(Struct, frozen=True, kw_only=True):
     """A request's body. Known fields have exactly their type; others are ignored and never stored."""
-
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
     example: ClassVar[Mapping[str, object] | None] = None
     """A body that the OpenAPI document shows."""
@@ -32,34 +30,14 @@ class Body(BaseModel):
     """Which text of `missing-fields` tells that a field of this body is missing; None: the general one."""
 
 
-def _printable(text: str) -> str:
-    if any(unicodedata.category(character) == "Cc" for character in text):
-        raise ValueError("it holds control characters")
-    return text
+class Query(Struct, frozen=True, kw_only=True):
+    """What stands behind the question mark: texts, of which numbers are made where a field is one."""
 
 
-def _hex_digits(text: str) -> str:
-    if len(text) != 64 or not set(text) <= set("0123456789abcdef"):  # noqa: PLR2004 - SHA-256 in hex
-        raise ValueError("a fingerprint is 64 lower-case hex digits")
-    return text
+B = TypeVar("B", bound=Body | Query)
 
-
-def _mail(text: str) -> str:
-    local, at, domain = text.partition("@")
-    if not (local.strip() and at and domain.strip()) or "@" in domain:
-        raise ValueError("a mail address has one @ with something on both sides")
-    return text
-
-
-Printable = AfterValidator(_printable)
-Username = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64), Printable]
-DeviceName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64), Printable]
-Email = Annotated[str, StringConstraints(strip_whitespace=True, max_length=254), Printable, AfterValidator(_mail)]
-Fingerprint = Annotated[str, AfterValidator(_hex_digits)]
-Trimmed = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LARGEST)]
-Opaque = Annotated[str, Field(min_length=1, max_length=LARGEST)]
-
-B = TypeVar("B", bound=BaseModel)
+_PLACE = " - at `$"
+"""Stands between what is wrong and where."""
 
 
 def read_fields(request: Request, *, forms: bool) -> Mapping[str, Any]:
@@ -81,17 +59,25 @@ def read_fields(request: Request, *, forms: bool) -> Mapping[str, Any]:
 
 def parse(schema: type[B], fields: Mapping[str, Any]) -> B:
     """Return the fields as a schema has them. Raises Refusal: MISSING_FIELDS (`fields`), INVALID_REQUEST (`field`)."""
+    missing = [about.name for about in msgspec.structs.fields(schema) if about.required and about.name not in fields]
     try:
-        return schema.model_validate(dict(fields))
-    except ValidationError as error:
-        faults = error.errors(include_input=False, include_url=False, include_context=False)
-    missing = [str(fault["loc"][0]) for fault in faults if fault["type"] == "missing"]
-    if missing:
-        variant = getattr(schema, "missing_variant", None)
-        raise Refusal(Code.MISSING_FIELDS, variant=variant, names=", ".join(missing), fields=missing)
-    field = ".".join(str(part) for part in faults[0]["loc"])
-    message = faults[0]["msg"].removeprefix("Value error, ")
-    raise Refusal(Code.INVALID_REQUEST, problem=f"{field}: {message}", field=field)
+        if not missing:
+            return msgspec.convert(fields, schema, strict=not issubclass(schema, Query), dec_hook=read_text)
+    except msgspec.ValidationError as error:
+        problem, _, place = str(error).partition(_PLACE)
+    else:
+        raise _missing(schema, missing)
+    field = place.strip(".`")
+    if problem.startswith("Object missing"):
+        raise _missing(schema, [field.partition(".")[0]])
+    if problem.startswith("Invalid enum value"):  # the library quotes it, and it may be a secret in the wrong field
+        problem = "it is none of the words that stand there"
+    raise Refusal(Code.INVALID_REQUEST, problem=f"{field}: {problem}", field=field)
+
+
+def _missing(schema: type[Struct], names: list[str]) -> Refusal:
+    variant = getattr(schema, "missing_variant", None)
+    return Refusal(Code.MISSING_FIELDS, variant=variant, names=", ".join(names), fields=names)
 
 
 def idempotency_key(request: Request) -> str | None:

@@ -17,7 +17,8 @@ from common.admission import DeviceProof
 from common.crypto.certificates import fingerprint_of, read_certificate
 from common.devices import HeldCertificate
 from common.errors import Code, Refusal
-from common.web.bodies import Body, Fingerprint, Opaque
+from common.web.bodies import Body
+from common.web.fields import Fingerprint, Opaque
 
 HEADER = "Client-Cert"
 _LONGEST = 16_384
@@ -52,7 +53,7 @@ def held_certificate(forwarded: str | None) -> HeldCertificate | None:
     return HeldCertificate(fingerprint_of(der), *_named_in(certificate))
 
 
-class DeviceBody(Body):
+class DeviceBody(Body, frozen=True, kw_only=True):
     """What shows which device calls: the certificate, or its fingerprint."""
 
     client_cert_fp: Fingerprint | None = None

@@ -7,22 +7,21 @@ from typing import Any
 
 from flask import Response
 from msgspec import Struct
-from pydantic import BaseModel
 
 from common.devices import HeldCertificate
 from common.errors import Code
 from common.granting import Caller
 from common.history import Origin
 from common.possession import Presented
-from common.web.bodies import Body
+from common.web.bodies import Body, Query
 from common.web.certificates import fingerprint_in, held_certificate
 from common.web.clients import device_name_of
 from common.web.guards import Guard
 from common.web.messages import Language
 
 
-class Answer(BaseModel):
-    """A success. A member whose default is None is left out while it is None."""
+class Answer(Struct, frozen=True, kw_only=True):
+    """A success. A member that is UNSET is left out."""
 
     success: bool = True
 
@@ -108,7 +107,7 @@ class Endpoint(Struct, frozen=True):
     guard: Guard
     answer: type[Answer] | None = Answer
     body: type[Body] | Choice | None = None
-    query: type[BaseModel] | None = None
+    query: type[Query] | None = None
     forms: bool = False
     activity: bool = False
     codes: Sequence[Code] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from pydantic import BaseModel, Field
+from msgspec import UNSET, Struct, UnsetType
 
 from common.clock import to_rfc3339
 from common.crypto.certificates import DeviceCertificate
@@ -14,33 +14,33 @@ from common.crypto.signatures import UnfitKey, read_public_key
 from common.crypto.signing_requests import UnfitRequest, read_request
 from common.devices import NewDevice, OwnKeys
 from common.errors import Code, Refusal
-from common.web.bodies import Body, DeviceName, Opaque
+from common.web.bodies import Body
 from common.web.endpoints import Answer
+from common.web.fields import DeviceName, Opaque, Username
 from common.web.messages import REGISTERED, REGISTERED_OWN, Language
 
 
-class PublicKeysBody(Body):
+class PublicKeysBody(Body, frozen=True, kw_only=True):
     """Public keys that a device made: base64 of SPKI DER, and of raw sntrup761."""
 
     signing: Opaque | None = None
     kem: Opaque | None = None
 
 
-class EnrolProofBody(Body):
+class EnrolProofBody(Body, frozen=True, kw_only=True):
     """A signature over the statement of an enrolment."""
 
     signature: Opaque
 
 
-class EnrolmentBody(Body):
+class EnrolmentBody(Body, frozen=True, kw_only=True):
     """A device that joins, with keys of its own (`csr`, or `public_keys` and `proof`) or without."""
 
+    username: Username
     device_name: DeviceName | None = None
     csr: Opaque | None = None
     public_keys: PublicKeysBody | None = None
     proof: EnrolProofBody | None = None
-    username_as_sent: str = Field("", validation_alias="username")
-    """The username before it is trimmed: the statement of an enrolment names it so."""
 
     def own_keys(self) -> OwnKeys | None:
         """Return the keys that the device brings.
@@ -63,16 +63,16 @@ class EnrolmentBody(Body):
             raise Refusal(Code.KEY_INVALID, fault=unfit.fault) from None
 
     def _read_keys(self, public: PublicKeysBody) -> OwnKeys:
-        username = self.username_as_sent
+        username = self.username.as_sent  # the statement of an enrolment names it so
         kem = None if public.kem is None else read_kem_key(public.kem)
         if self.csr is not None:
-            names = {username.strip(), self.device_name or username.strip()}
+            names = {str(self.username), str(self.device_name or self.username)}
             return OwnKeys(read_request(self.csr, names), kem, username, proven=True)
         signature = None if self.proof is None else self.proof.signature
         return OwnKeys(read_public_key(public.signing or ""), kem, username, proven=False, signature=signature)
 
 
-class CertificateAnswer(BaseModel):
+class CertificateAnswer(Struct, frozen=True):
     """A device's certificate."""
 
     pem: str
@@ -82,21 +82,21 @@ class CertificateAnswer(BaseModel):
     fingerprint: str
 
 
-class PrivateKeysAnswer(BaseModel):
+class PrivateKeysAnswer(Struct, frozen=True):
     """The private keys that the server made: base64 of PKCS#8 DER, and of raw sntrup761. Shown once, stored nowhere."""
 
     signing: str
     kem: str
 
 
-class NewDeviceAnswer(Answer):
+class NewDeviceAnswer(Answer, frozen=True, kw_only=True):
     """A device that joined."""
 
     device_id: str
     client_cert: str
     client_cert_fp: str
     certificate: CertificateAnswer
-    private_keys: PrivateKeysAnswer | None = None
+    private_keys: PrivateKeysAnswer | UnsetType = UNSET
 
 
 def certificate_fields(certificate: DeviceCertificate) -> dict[str, Any]:
@@ -120,7 +120,7 @@ def new_device_fields(device: NewDevice) -> dict[str, Any]:
     return {
         "device_id": device.bound.device_id,
         **certificate_fields(device.certificate),
-        "private_keys": None if keys is None else PrivateKeysAnswer(signing=keys.signing, kem=keys.kem),
+        "private_keys": UNSET if keys is None else PrivateKeysAnswer(signing=keys.signing, kem=keys.kem),
     }
 
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from flask import Blueprint, Flask, Response
 from flask_cors import CORS
-from flask_openapi3.blueprint import APIBlueprint
-from flask_openapi3.models.info import Info
-from flask_openapi3.openapi import OpenAPI
 from msgspec import Struct
 from werkzeug.exceptions import NotFound
 
 from common.errors import Code
-from common.web.bodies import LARGEST
+from common.web.blueprints import Edge, blueprint_of
+from common.web.documents import document
+from common.web.endpoints import Endpoint
+from common.web.fields import LARGEST
 from common.web.messages import TEXTS
-from common.web.openapi import Problem, openapi_blueprint
+from common.web.openapi import openapi_blueprint
 from common.web.problems import STATUSES, language_of_request, register_problem_handlers
 
 SAFE_HEADERS = {
@@ -35,30 +36,19 @@ class AppParts(Struct, frozen=True):
     is_ready: Callable[[], None]
 
 
-def make_app(parts: AppParts, blueprints: Sequence[APIBlueprint], pages: Sequence[Blueprint] = ()) -> Flask:
-    """Return an app that serves the blueprints, and `pages` for people."""
-    app = OpenAPI(
-        parts.title,
-        info=Info(title=parts.title, version=parts.version),
-        security_schemes={
-            "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
-            "dpop": {"type": "http", "scheme": "DPoP"},
-        },
-        validation_error_status=200,  # the library's own validation is not used: it shall document no answer of it
-        validation_error_model=Problem,
-        doc_ui=False,
-        static_folder=None,
-    )
+def make_app(parts: AppParts, rooms: Mapping[str, Sequence[Endpoint]], edge: Edge, pages: Sequence[Blueprint]) -> Flask:
+    """Return an app that serves the rooms' endpoints and documents them, and `pages` for people."""
+    app = Flask(parts.title, static_folder=None)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # it would redirect, to an address made of the Host header
     # One byte more than is allowed: a body of unknown length is cut there in silence, and that byte shows it.
     app.config.update(MAX_CONTENT_LENGTH=LARGEST + 1, MAX_FORM_MEMORY_SIZE=LARGEST, MAX_FORM_PARTS=100)
-    for blueprint in blueprints:
-        app.register_api(blueprint)
+    for room, endpoints in rooms.items():
+        app.register_blueprint(blueprint_of(room, endpoints, edge))
     for page in pages:
         app.register_blueprint(page)
     app.register_blueprint(_common_routes(parts))
-    app.register_blueprint(openapi_blueprint(parts.title, lambda: app.api_doc))
+    app.register_blueprint(openapi_blueprint(parts.title, partial(document, parts.title, parts.version, rooms)))
     register_problem_handlers(app, parts.base_url)
     if parts.cors_origins:
         CORS(

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from msgspec import Struct
 
 from common.clock import to_rfc3339
 from common.granting import Grant, Welcome
 from common.web.endpoints import Answer
 
 
-class GrantAnswer(Answer):
+class GrantAnswer(Answer, frozen=True, kw_only=True):
     """A live session and its tokens."""
 
     access_token: str
@@ -25,7 +25,7 @@ class GrantAnswer(Answer):
     login_at: str
 
 
-class EvictedSession(BaseModel):
+class EvictedSession(Struct, frozen=True):
     """A session of another device that a login ended."""
 
     session_id: str
@@ -33,7 +33,7 @@ class EvictedSession(BaseModel):
     login_at: str
 
 
-class WelcomeAnswer(GrantAnswer):
+class WelcomeAnswer(GrantAnswer, frozen=True, kw_only=True):
     """A device that was let in, and whom it ended."""
 
     evicted: Sequence[EvictedSession]

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from common.proofs import Proof
-from common.web.bodies import Body, Opaque
+from common.web.bodies import Body
+from common.web.fields import Opaque
 
 
-class ProofBody(Body):
+class ProofBody(Body, frozen=True, kw_only=True):
     """A signature over the statement of a challenge."""
 
     example: ClassVar[Mapping[str, object] | None] = {

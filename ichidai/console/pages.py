@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path, PurePath
 from types import SimpleNamespace
 from urllib.parse import urlsplit
@@ -91,7 +91,6 @@ def page_blueprint(serving: Part, addresses: Addresses) -> Blueprint:
         "issuer": addresses.issuer,
         "links": {page.name: page.path for page in pages},
         "views": VIEWS[serving],
-        "modules": _modules(),
     }
     for page in pages:
         blueprint.add_url_rule(page.path, page.name, partial(_show, page, shared))
@@ -105,6 +104,7 @@ def _show(page: Page, shared: Mapping[str, object]) -> Response:
         "console.html",
         page=page.name,
         **shared,
+        modules=_modules(),
         language=language,
         text=SimpleNamespace(**texts_in(language)),
         said=said_in(language),
@@ -131,6 +131,7 @@ def _with_policy(events_url: str, response: Response) -> Response:
     return response
 
 
+@cache
 def _modules(name: str = "main.js") -> list[str]:
     """Return a module and all that it imports, so that the browser can fetch them at once; not what it loads later."""
     found, waiting = [], [_STATIC / name]

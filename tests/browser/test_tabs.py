@@ -86,6 +86,7 @@ def test_a_new_tab_and_a_reload_are_logged_in(inside: tuple[Person, Window]) -> 
     phone.page.reload()
     phone.is_inside(person)
     phone.button("Log out").click()
+    expect(phone.page.get_by_role("heading", name=person.username)).to_have_count(0)
     early.goto("/")
     expect(early.get_by_role("heading", level=1)).to_have_text("One account, one device at a time")
     phone.log_in(person)

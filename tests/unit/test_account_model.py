@@ -34,6 +34,11 @@ def fault(password: str, username: str = "anna", email: str = "anna@example.test
     return password_fault(password, username, email, COMMON)
 
 
+def test_common_passwords_are_kept_folded() -> None:
+    """They are compared with a folded password, and folding thousands would lengthen every start."""
+    assert {password for password in COMMON if fold(password) != password or not password} == set()
+
+
 class TestNames:
     """Names and mails are unique by their folded form."""
 
