@@ -12,7 +12,6 @@ import random
 from collections.abc import Iterable
 
 import pytest
-from msgspec.structs import replace
 
 from tests.interleavings.bugs import LosingAnswers
 from tests.interleavings.judging import Found, Setting, Trial, crashing, sampled, violations
@@ -79,7 +78,7 @@ def test_three_clients(row: tuple[str, ...], explored: Explored, is_long: bool) 
 def test_of_three_logins_at_once_as_many_succeed_as_may(limit: int, explored: Explored) -> None:
     """I8: of three logins to an empty book the limit's number succeed in every order, the others are asked."""
     start = STARTS["empty"].make()
-    start = dataclasses.replace(start, rules=replace(start.rules, limit=limit))
+    start = dataclasses.replace(start, rules=dataclasses.replace(start.rules, limit=limit))
     trial = Trial(Setting(start, [[log_in(letter)] for letter in "ABC"]))
     for schedule in explore(trial.clients, explored, reduced=True):
         statuses = [call.status for call in trial.outcome.calls[len(start.calls) :]]
