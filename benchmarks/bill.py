@@ -55,7 +55,7 @@ class Habits:
 class Sizes:
     """Kilobytes of an account's items, DynamoDB's 100 bytes for each among them: two devices, a year of history."""
 
-    device: float = 16.5
+    device: float = 12.7
     devices: float = 1.5
     others: float = 12
 

@@ -32,7 +32,7 @@ PASSWORD = "correct horse 42 battery"  # noqa: S105 - of nobody
 _NAME, _MAIL = "bench-{:09d}", "bench-{:09d}@example.test"
 _KEY_CLAIM = "key#"
 _BATCH = 1000
-_TABLES = ("UsersTable", "NamesTable", "SessionsTable", "DevicesTable", "LoginHistory")
+_TABLES = ("UsersTable", "NamesTable", "SessionsTable", "DevicesTable", "DeviceKeysTable", "LoginHistory")
 _KEPT_IDS = 20_000
 _QUICK = "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-524288; PRAGMA temp_store=MEMORY;"
 

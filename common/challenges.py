@@ -21,7 +21,7 @@ from common.bookkeeping import Snapshot
 from common.challenge import LIFETIME, Asked, Challenge, Signed, used_up
 from common.clock import Clock
 from common.crypto.sealing import seal
-from common.crypto.signatures import is_signed, read_public_key
+from common.crypto.signatures import is_signed
 from common.devices import HeldCertificate, PublicKeys, is_shown_by_tls
 from common.errors import Code, Refusal
 from common.ids import new_id
@@ -106,7 +106,7 @@ class Challenges:
             token_hash=token_hash,
         )
         keys = self._keys(challenge.user_uuid, challenge.device_id)
-        if not is_signed(read_public_key(keys.signing), proof.signature, message):
+        if not is_signed(keys.signing, proof.signature, message):
             self._count_bad(proof.challenge_id)
         return signed
 

@@ -13,9 +13,9 @@ from common.storage.port import Key, Put, Write
 
 
 class PublicKeys(Struct, frozen=True):
-    """The public halves in base64: SPKI DER to verify signatures, raw sntrup761 to seal to (None: it has none)."""
+    """The public halves: one to verify signatures, and raw sntrup761 in base64 to seal to (None: it has none)."""
 
-    signing: str
+    signing: DevicePublicKey
     kem: str | None
 
 
@@ -41,21 +41,23 @@ class OwnKeys(Struct, frozen=True):
 
 
 class NewDevice(Struct, frozen=True):
-    """A device ready to be bound: its place in the book, its row in DevicesTable, and what its owner is given.
+    """A device ready to be bound: its place in the book, its two rows, and what its owner is given.
 
-    `claim` makes its signing key one device's alone. `private_keys` only where we made them.
+    `row` goes to DevicesTable, `keys` to DeviceKeysTable; `claim` makes its signing key one device's alone.
+    `private_keys` only where we made them.
     """
 
     bound: BoundDevice
     row: Put
+    keys: Put
     claim: Put
     certificate: DeviceCertificate
     private_keys: PrivateKeys | None
 
     @property
     def writes(self) -> tuple[Write, ...]:
-        """What goes with its book: row and claim."""
-        return (self.row, self.claim)
+        """What goes with its book: rows and claim."""
+        return (self.row, self.keys, self.claim)
 
 
 class HeldCertificate(Struct, frozen=True):

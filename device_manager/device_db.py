@@ -1,16 +1,18 @@
-"""Devices in the store: DevicesTable, and the book where it tells which of them are active."""
+"""Devices in the store: DevicesTable, DeviceKeysTable, and the book where it tells which devices are active."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
+from typing import Any
 
 from common.book import Book, Session
+from common.crypto.certificates import certified_key
 from common.devices import PublicKeys
 from common.liveness import SessionRules, live_sessions
 from common.storage.port import Key, Put, Store
-from common.storage.tables import DEVICES
-from device_manager.device_model import Device
+from common.storage.tables import DEVICE_KEYS, DEVICES
+from device_manager.device_model import Device, DeviceKeys
 
 _PAGE = 100
 
@@ -23,25 +25,19 @@ class DeviceDb:
 
     def of_user(self, user_uuid: str) -> tuple[Device, ...]:
         """Return every device the user ever had, revoked ones included."""
-        devices: list[Device] = []
-        after, more = None, True
-        while more:
-            page = self._store.query(DEVICES, user_uuid, after=after, limit=_PAGE)
-            devices += [Device.from_item(item) for item in page.items]
-            after, more = devices[-1].device_id if devices else None, page.more
-        return tuple(devices)
+        return tuple(Device.from_item(item) for item in self._items(user_uuid))
 
     def names(self, user_uuid: str) -> Mapping[str, str]:
         """Return the names of all the user's devices by their ids."""
-        return {device.device_id: device.device_name for device in self.of_user(user_uuid)}
+        return {item["device_id"]: item["device_name"] for item in self._items(user_uuid)}
 
     def keys_of(self, user_uuid: str, device_id: str) -> PublicKeys | None:
         """Return a device's public keys; None when there never was such a device."""
-        item = self._store.get(device_key(user_uuid, device_id))
+        item = self._store.get(keys_key(user_uuid, device_id))
         if item is None:
             return None
-        device = Device.from_item(item)
-        return PublicKeys(device.signing_key, device.kem_key)
+        keys = DeviceKeys.from_item(item)
+        return PublicKeys(certified_key(keys.certificate), keys.kem)
 
     def successor_of(self, user_uuid: str, fingerprint: str) -> str | None:
         """Return the id of the device whose present certificate took this one's place."""
@@ -51,15 +47,33 @@ class DeviceDb:
         """Say whether a certificate was the user's and has been revoked or superseded."""
         return any(device.had(fingerprint) for device in self.of_user(user_uuid))
 
+    def _items(self, user_uuid: str) -> Iterator[Any]:
+        after, more = None, True
+        while more:
+            page = self._store.query(DEVICES, user_uuid, after=after, limit=_PAGE)
+            found: list[Any] = list(page.items)
+            yield from found
+            after, more = found[-1]["device_id"] if found else None, page.more
+
 
 def device_key(user_uuid: str, device_id: str) -> Key:
     """Return where a device's row lies."""
     return DEVICES.key(user_uuid, device_id)
 
 
+def keys_key(user_uuid: str, device_id: str) -> Key:
+    """Return where a device's certificate and keys lie."""
+    return DEVICE_KEYS.key(user_uuid, device_id)
+
+
 def device_put(device: Device) -> Put:
     """Return the write of a row. It needs no condition: it goes with a book whose version is one."""
     return Put(DEVICES, device.to_item())
+
+
+def keys_put(keys: DeviceKeys) -> Put:
+    """Return the write of a device's certificate and keys, which goes with its row."""
+    return Put(DEVICE_KEYS, keys.to_item())
 
 
 def find_active_devices(book: Book, rules: SessionRules, now: datetime) -> Mapping[str, Session]:

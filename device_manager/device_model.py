@@ -1,7 +1,11 @@
-"""A device's row in DevicesTable: what the book need not know at every request. Pure."""
+"""A device's two rows: what the book need not know at every request. Pure.
+
+DevicesTable holds what is listed and asked for by name, DeviceKeysTable what takes much room and is seldom read.
+"""
 
 from __future__ import annotations
 
+import base64
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -22,11 +26,11 @@ class Role(StrEnum):
 
 
 class Device(Struct, frozen=True):
-    """A device and its certificate. Public keys are base64: SPKI DER to verify signatures, raw sntrup761 to seal.
+    """A device and the particulars of its certificate, as `DeviceCertificate` has them: a few hundred bytes.
 
-    `kem_key` is None where the device brought none. A row outlives its device: `revoked_at` is when it was unbound or
-    its certificate revoked. `superseded` is the fingerprint of the certificate before this one,
-    `renewals` the bucket that its renewals are taken out of (`common.throttle`).
+    A row outlives its device: `revoked_at` is when it was unbound or its certificate revoked. `superseded` is the
+    fingerprint of the certificate before this one, `renewals` the bucket that its renewals are taken out of
+    (`common.throttle`).
     """
 
     user_uuid: str
@@ -34,13 +38,11 @@ class Device(Struct, frozen=True):
     device_name: str
     role: Role
     registered_at: datetime
-    certificate_pem: str
+    issuer: str
     serial: str
     fingerprint: str
     not_before: datetime
     not_after: datetime
-    signing_key: str
-    kem_key: str | None
     revoked_at: datetime | None = None
     superseded: str | None = None
     renewals: datetime | None = None
@@ -61,7 +63,7 @@ class Device(Struct, frozen=True):
         """Return the device with a new certificate in the place of this one; `renewals` is the bucket after it."""
         return replace(
             self,
-            certificate_pem=certificate.pem,
+            issuer=certificate.issuer,
             serial=certificate.serial,
             fingerprint=certificate.fingerprint,
             not_before=certificate.not_before,
@@ -79,13 +81,12 @@ class Device(Struct, frozen=True):
             "role": str(self.role),
             "registered_at": to_millis(self.registered_at),
             "certificate": {
-                "pem": self.certificate_pem,
+                "issuer": self.issuer,
                 "serial": self.serial,
                 "fingerprint": self.fingerprint,
                 "not_before": to_millis(self.not_before),
                 "not_after": to_millis(self.not_after),
             },
-            "public_keys": {"signing": self.signing_key, "kem": self.kem_key},
             "revoked_at": None if self.revoked_at is None else to_millis(self.revoked_at),
             "superseded": self.superseded,
             "renewals": None if self.renewals is None else to_millis(self.renewals),
@@ -94,7 +95,7 @@ class Device(Struct, frozen=True):
     @staticmethod
     def from_item(item: Any) -> Device:
         """Read what `to_item` wrote."""
-        certificate, keys, revoked_at = item["certificate"], item["public_keys"], item["revoked_at"]
+        certificate, revoked_at = item["certificate"], item["revoked_at"]
         renewals = item.get("renewals")
         return Device(
             user_uuid=item["user_uuid"],
@@ -102,14 +103,43 @@ class Device(Struct, frozen=True):
             device_name=item["device_name"],
             role=Role(item["role"]),
             registered_at=from_millis(item["registered_at"]),
-            certificate_pem=certificate["pem"],
+            issuer=certificate["issuer"],
             serial=certificate["serial"],
             fingerprint=certificate["fingerprint"],
             not_before=from_millis(certificate["not_before"]),
             not_after=from_millis(certificate["not_after"]),
-            signing_key=keys["signing"],
-            kem_key=keys["kem"],
             revoked_at=None if revoked_at is None else from_millis(revoked_at),
             superseded=item.get("superseded"),
             renewals=None if renewals is None else from_millis(renewals),
         )
+
+
+class DeviceKeys(Struct, frozen=True):
+    """A device's certificate (DER), whose key verifies its signatures, and what to seal to: some 12 KB.
+
+    `kem` is raw sntrup761 in base64, None where the device brought none. Only a renewal writes this row again.
+    """
+
+    user_uuid: str
+    device_id: str
+    certificate: bytes
+    kem: str | None
+
+    def renewed(self, certificate: DeviceCertificate) -> DeviceKeys:
+        """Return the same keys under a new certificate."""
+        return replace(self, certificate=certificate.der)
+
+    def to_item(self) -> Item:
+        """Write them as an item of DeviceKeysTable."""
+        return {
+            "user_uuid": self.user_uuid,
+            "device_id": self.device_id,
+            "certificate": base64.b64encode(self.certificate).decode(),
+            "kem": self.kem,
+        }
+
+    @staticmethod
+    def from_item(item: Any) -> DeviceKeys:
+        """Read what `to_item` wrote."""
+        certificate = base64.b64decode(item["certificate"])
+        return DeviceKeys(item["user_uuid"], item["device_id"], certificate, item["kem"])

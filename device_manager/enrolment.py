@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from common.admission import DeviceProof
 from common.book import Book, BoundDevice
 from common.clock import Clock
-from common.crypto.certificates import DeviceCertificate
+from common.crypto.certificates import DeviceCertificate, certified_key
 from common.crypto.kem import new_kem_key_pair
 from common.crypto.signatures import (
     DevicePublicKey,
@@ -20,8 +20,6 @@ from common.crypto.signatures import (
     new_signing_key,
     private_key_text,
     public_key_digest,
-    public_key_text,
-    read_public_key,
 )
 from common.devices import NewDevice, OwnKeys, PrivateKeys
 from common.draft import Draft
@@ -31,8 +29,8 @@ from common.ids import new_id
 from common.proofs import NOTHING, enrol_statement
 from common.storage.port import Absent, Delete, Equals, Item, Key, Put
 from common.storage.tables import NAMES
-from device_manager.device_db import device_key, device_put
-from device_manager.device_model import Device, Role
+from device_manager.device_db import device_key, device_put, keys_key, keys_put
+from device_manager.device_model import Device, DeviceKeys, Role
 
 
 class Issuer(Protocol):
@@ -86,17 +84,16 @@ class Enrolment(Struct, frozen=True):
             device_name=device_name,
             role=Role.PRIMARY if primary else Role.SECONDARY,
             registered_at=now,
-            certificate_pem=certificate.pem,
+            issuer=certificate.issuer,
             serial=certificate.serial,
             fingerprint=certificate.fingerprint,
             not_before=certificate.not_before,
             not_after=certificate.not_after,
-            signing_key=public_key_text(key),
-            kem_key=kem,
         )
+        own = DeviceKeys(user_uuid, device_id, certificate.der, kem)
         bound = BoundDevice(device_id, certificate.fingerprint, certificate.not_after, self_keyed=keys is not None)
         claim = Put(NAMES, {"claim": _claim(key), "uuid": user_uuid, "device_id": device_id}, Absent())
-        return NewDevice(bound, device_put(device), claim, certificate, private)
+        return NewDevice(bound, device_put(device), keys_put(own), claim, certificate, private)
 
     def claims_of(self, keys: OwnKeys | None) -> tuple[Key, ...]:
         """Return what must be read to know whether a key is free: nothing for keys that we make."""
@@ -115,14 +112,14 @@ class Enrolment(Struct, frozen=True):
         self.check_free(claims)
         return device
 
-    def issue_again(self, device: Device) -> DeviceCertificate:
+    def issue_again(self, keys: DeviceKeys) -> DeviceCertificate:
         """Issue a new certificate over the key that a device has. Nothing is stored. Raises StoreUnavailable."""
-        key = read_public_key(device.signing_key)
-        return self.issuer.issue(device.user_uuid, device.device_id, key, self.clock())
+        key = certified_key(keys.certificate)
+        return self.issuer.issue(keys.user_uuid, keys.device_id, key, self.clock())
 
-    def removal(self, user_uuid: str, device_id: str) -> Delete:
-        """Return the write that forgets a device whose keys never reached anybody."""
-        return Delete(device_key(user_uuid, device_id))
+    def removal(self, user_uuid: str, device_id: str) -> tuple[Delete, ...]:
+        """Return the writes that forget a device whose keys never reached anybody."""
+        return Delete(device_key(user_uuid, device_id)), Delete(keys_key(user_uuid, device_id))
 
     def check_room(self, book: Book) -> None:
         """Raise Refusal(TOO_MANY_DEVICES) when the account has as many devices as it may have."""

@@ -16,8 +16,8 @@ from common.errors import Code, Refusal
 from common.history import Event, Kind, Origin
 from common.proofs import Proof, Purpose
 from common.throttle import Exhausted, Quota, spend
-from device_manager.device_db import device_key, device_put
-from device_manager.device_model import Device
+from device_manager.device_db import device_key, device_put, keys_key, keys_put
+from device_manager.device_model import Device, DeviceKeys
 from device_manager.device_service import Desk
 from device_manager.revocation import superseded
 
@@ -56,30 +56,30 @@ def renew_certificate(desk: Desk, form: RenewalForm) -> Renewed:
     StoreUnavailable.
     """
     signed, user_uuid, device_id = _who(desk, form)
-    row_key = device_key(user_uuid, device_id)
+    rows = (device_key(user_uuid, device_id), keys_key(user_uuid, device_id))
 
-    def look(snapshot: Snapshot) -> Change[Device]:
-        device = _renewable(snapshot, device_id, form)
+    def look(snapshot: Snapshot) -> Change[DeviceKeys]:
+        device, keys = _renewable(snapshot, device_id, form)
         if not _is_repetition(device, form):
             _taken(device, snapshot.now)
-        return Change(device)
+        return Change(keys)
 
     try:
-        known = desk.bookkeeper.preview(user_uuid, look, (row_key,))
+        known = desk.bookkeeper.preview(user_uuid, look, rows)
         certificate = desk.enrolment.issue_again(known)
 
         def renew(snapshot: Snapshot) -> Change[DeviceCertificate]:
-            device, bound = _renewable(snapshot, device_id, form), snapshot.book.devices[device_id]
+            (device, keys), bound = _renewable(snapshot, device_id, form), snapshot.book.devices[device_id]
             spent = desk.challenges.spend(signed, bound, snapshot) if signed else ()
             if _is_repetition(device, form):
-                return Change(read_issued(device.certificate_pem), snapshot.draft if spent else None, spent)
+                return Change(read_issued(keys.certificate), snapshot.draft if spent else None, spent)
             event = Event(Kind.CERTIFICATE_RENEWED, snapshot.now, device_id)
             book = snapshot.book.renewed(device_id, certificate.fingerprint, certificate.not_after)
             row = device_put(device.renewed(certificate, _taken(device, snapshot.now)))
-            writes = (*spent, row, *superseded(device, snapshot.now))
+            writes = (*spent, row, keys_put(keys.renewed(certificate)), *superseded(device, snapshot.now))
             return Change(certificate, snapshot.draft.with_book(book, event), writes)
 
-        reads = (row_key, *reading(signed))
+        reads = (*rows, *reading(signed))
         return Renewed(device_id, desk.bookkeeper.change(user_uuid, renew, reading=reads, origin=form.origin))
     except NoSuchUser:
         raise Refusal(Code.CERTIFICATE_MISMATCH, reason="no book") from None
@@ -97,19 +97,19 @@ def _who(desk: Desk, form: RenewalForm) -> tuple[Signed | None, str, str]:
     return None, form.held.user_uuid, form.held.device_id
 
 
-def _renewable(snapshot: Snapshot, device_id: str, form: RenewalForm) -> Device:
-    """Return the device's row, if its certificate may be renewed by whoever shows what the form has."""
-    book, item = snapshot.book, snapshot.items[0]
-    device = None if item is None else Device.from_item(item)
-    if device is None or book.state is not AccountState.ACTIVE:
+def _renewable(snapshot: Snapshot, device_id: str, form: RenewalForm) -> tuple[Device, DeviceKeys]:
+    """Return the device's rows, if its certificate may be renewed by whoever shows what the form has."""
+    book, (row, keys) = snapshot.book, snapshot.items[:2]
+    if row is None or keys is None or book.state is not AccountState.ACTIVE:
         raise Refusal(Code.CERTIFICATE_MISMATCH, reason="no such device")
+    device = Device.from_item(row)
     if form.fingerprint not in (None, device.fingerprint, device.superseded):
         raise Refusal(Code.CERTIFICATE_MISMATCH, reason="another certificate")
     if book.standing(device_id) is None:
         raise Refusal(Code.CERTIFICATE_REVOKED)
     if device.not_after + RENEWABLE <= snapshot.now:
         raise Refusal(Code.CERTIFICATE_EXPIRED, reason="too long ago to be renewed")
-    return device
+    return device, DeviceKeys.from_item(keys)
 
 
 def _is_repetition(device: Device, form: RenewalForm) -> bool:

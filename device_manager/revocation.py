@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from cryptography import x509
-
 from common.book import Book
 from common.bookkeeping import Change, Snapshot
-from common.crypto.certificates import issuer_name
 from common.crypto.revocation_lists import RevocationReason, Revoked
 from common.draft import Draft
 from common.errors import Code, Refusal
@@ -105,8 +102,7 @@ def _revoking(device: Device, reason: RevocationReason, now: datetime) -> tuple[
 
 
 def _of(device: Device, reason: RevocationReason, now: datetime) -> Revoked:
-    certificate = x509.load_pem_x509_certificate(device.certificate_pem.encode())
-    return Revoked(issuer_name(certificate), device.serial, reason, now, device.not_after)
+    return Revoked(device.issuer, device.serial, reason, now, device.not_after)
 
 
 def _is_right(desk: Desk, caller: Caller, password: str, origin: Origin) -> bool:

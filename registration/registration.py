@@ -58,8 +58,8 @@ class Enrolment(Protocol):
     def bind(self, draft: Draft, device: NewDevice, now: datetime) -> Draft:
         """Bind it. Raises Refusal(TOO_MANY_DEVICES)."""
 
-    def removal(self, user_uuid: str, device_id: str) -> Delete:
-        """Return the write that forgets a device that was never used."""
+    def removal(self, user_uuid: str, device_id: str) -> tuple[Delete, ...]:
+        """Return the writes that forget a device that was never used."""
 
     def check_room(self, book: Book) -> None:
         """Raise Refusal(TOO_MANY_DEVICES) when no device can join."""
@@ -277,7 +277,7 @@ def _repeat(desk: Desk, form: Registration, account: Account) -> Registered:
         pairing = pairing_token.issue(draft.book, device.bound, desk.rules, snapshot.now, name_certificate=True)
         gone = desk.enrolment.removal(account.uuid, lost)
         heir = desk.enrolment.inherited(device, snapshot.items, lost)
-        return Change(pairing, draft, (gone, *heir.writes, pairing.row, user_put(repetition.repeated(account))))
+        return Change(pairing, draft, (*gone, *heir.writes, pairing.row, user_put(repetition.repeated(account))))
 
     claims = desk.enrolment.claims_of(form.keys)
     pairing = desk.bookkeeper.change(account.uuid, renew, reading=claims, origin=form.origin)

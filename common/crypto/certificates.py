@@ -95,11 +95,13 @@ class CertificateAuthority(Struct, frozen=True, dict=True):
 class DeviceCertificate(Struct, frozen=True):
     """An issued certificate and the particulars that are asked for most.
 
-    `serial` is lower-case hex; `fingerprint` is the SHA-256 of the DER, 64 hex digits.
+    `issuer` is the name of the authority that signed it; `serial` is lower-case hex; `fingerprint` is the SHA-256 of
+    the DER, 64 hex digits.
     """
 
     der: bytes
     pem: str
+    issuer: str
     serial: str
     not_before: datetime
     not_after: datetime
@@ -146,9 +148,14 @@ def issuer_name(certificate: x509.Certificate) -> str:
     return found.hex()
 
 
-def read_issued(pem: str) -> DeviceCertificate:
+def read_issued(der: bytes) -> DeviceCertificate:
     """Return a certificate of ours, as it was stored, with its particulars."""
-    return _described(x509.load_pem_x509_certificate(pem.encode()))
+    return _described(x509.load_der_x509_certificate(der))
+
+
+def certified_key(der: bytes) -> DevicePublicKey:
+    """Return the key that a certificate of ours is over."""
+    return fit_key(x509.load_der_x509_certificate(der).public_key())
 
 
 def new_authority(now: datetime, kind: KeyKind = KeyKind.POST_QUANTUM) -> CertificateAuthority:
@@ -216,6 +223,7 @@ def _described(certificate: x509.Certificate) -> DeviceCertificate:
     return DeviceCertificate(
         der=der,
         pem=certificate.public_bytes(serialization.Encoding.PEM).decode(),
+        issuer=issuer_name(certificate),
         serial=f"{certificate.serial_number:x}",
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,

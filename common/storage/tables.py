@@ -8,6 +8,7 @@ USERS = Table("UsersTable", "uuid")
 NAMES = Table("NamesTable", "claim")
 SESSIONS = Table("SessionsTable", "user_uuid")
 DEVICES = Table("DevicesTable", "user_uuid", "device_id")
+DEVICE_KEYS = Table("DeviceKeysTable", "user_uuid", "device_id")
 PAIRING_TOKENS = Table("PairingTokensTable", "token_hash", expires=True)
 CHALLENGES = Table("ChallengesTable", "challenge_hash", expires=True)
 LOGIN_HISTORY = Table("LoginHistory", "user_uuid", "change_no", sort_is_number=True, expires=True)
@@ -21,6 +22,7 @@ ALL = (
     NAMES,
     SESSIONS,
     DEVICES,
+    DEVICE_KEYS,
     PAIRING_TOKENS,
     CHALLENGES,
     LOGIN_HISTORY,

@@ -134,8 +134,8 @@ def test_of_many_that_use_a_code_at_once_one_joins(pool: Pool, joining: Joining)
     assert Counter(reply.status_code for reply in replies) == {200: 1, 410: 31}
     session = account.login(force=True)
     assert len(granted(client.get("/device/list", token=session.access))["devices"]) == 2
-    rows = [place for place in suite.rows() if place[0] == "DevicesTable" and place[1] == account.uuid]
-    assert len(rows) == 2
+    rows = Counter(table for table, user, _ in suite.rows() if user == account.uuid)
+    assert rows["DevicesTable"] == rows["DeviceKeysTable"] == 2
 
 
 @pytest.mark.row("R49", "R63", "R75")
@@ -412,16 +412,21 @@ def test_the_keys_a_device_is_given_are_one_pair_each(client: Client, joining: J
 
 @pytest.mark.row("R56", "R58", "D15")
 def test_the_stored_public_keys_belong_to_the_private_ones(suite: Suite) -> None:
-    """What is sealed for the key in DevicesTable opens with the key that the device was given."""
+    """What is sealed for the key in DeviceKeysTable opens with the key that the device was given."""
     account = suite.client.register()
-    row = json.loads(suite.rows()["DevicesTable", account.uuid, account.phone.device_id])
-    sealed_for = base64.b64decode(row["public_keys"]["kem"])
+    rows = suite.rows()
+    row, keys = (
+        json.loads(rows[table, account.uuid, account.phone.device_id]) for table in ("DevicesTable", "DeviceKeysTable")
+    )
+    sealed_for = base64.b64decode(keys["kem"])
     ciphertext, secret = sntrup_761.encaps(sealed_for)
     opened = sntrup_761.decaps(base64.b64decode(account.phone.answer["private_keys"]["kem"]), ciphertext)
     assert bytes(opened) == bytes(secret)
-    signing = serialization.load_der_public_key(base64.b64decode(row["public_keys"]["signing"]))
+    assert base64.b64decode(keys["certificate"]) == der_of(account.phone.answer)
     certificate = x509.load_der_x509_certificate(der_of(account.phone.answer))
-    assert signing == certificate.public_key()
+    given = base64.b64decode(account.phone.answer["private_keys"]["signing"])
+    private = serialization.load_der_private_key(given, None)
+    assert private.public_key() == certificate.public_key()
     assert row["certificate"]["fingerprint"] == account.phone.fingerprint
 
 

@@ -144,6 +144,7 @@ def test_of_many_that_register_one_name_at_once_one_gets_it(pool: Callable[..., 
         "NamesTable": 3,
         "SessionsTable": 1,
         "DevicesTable": 1,
+        "DeviceKeysTable": 1,
         "PairingTokensTable": 1,
         "LoginHistory": 1,
     }

@@ -16,14 +16,13 @@ from datetime import datetime, timedelta
 from functools import cache, partial
 from typing import Any
 
-from cryptography import x509
 from msgspec.structs import replace
 
 from common.admission import ConcurrencyMode, DeviceProof, Proven
 from common.bookkeeping import Bookkeeper
 from common.challenges import Challenges
 from common.clock import from_millis, to_millis
-from common.crypto.certificates import KeyKind, issuer_name, new_authority
+from common.crypto.certificates import KeyKind, new_authority
 from common.crypto.passwords import CHEAP_FOR_TESTS
 from common.crypto.tokens import Claims, MacTokens
 from common.devices import NewDevice, OwnKeys
@@ -33,11 +32,11 @@ from common.ids import new_id
 from common.liveness import SessionRules
 from common.possession import Possessions
 from common.storage.port import Absent, Put, Store
-from common.storage.tables import DEVICES, NAMES
+from common.storage.tables import NAMES
 from device_manager import device_service
 from device_manager.concurrency_policy import decide
-from device_manager.device_db import DeviceDb
-from device_manager.device_model import Device
+from device_manager.device_db import DeviceDb, device_put, keys_put
+from device_manager.device_model import Device, DeviceKeys
 from device_manager.enrolment import Enrolment
 from device_manager.revocation_db import RevocationDb
 from device_manager.trust import Trust
@@ -100,7 +99,7 @@ class PlainTokens:
 
 
 class CheapEnrolment(Enrolment):
-    """Enrols devices whose keys were made before: each has an id, a row and a fingerprint of its own.
+    """Enrols devices whose keys were made before: each has an id, rows and a fingerprint of its own.
 
     A renewed certificate is a real one.
     """
@@ -117,9 +116,10 @@ class CheapEnrolment(Enrolment):
             fingerprint=fingerprint,
             serial=fingerprint[:32],
         )
+        keys = replace(DeviceKeys.from_item(made.keys.item), user_uuid=user_uuid, device_id=device_id)
         bound = replace(made.bound, device_id=device_id, fingerprint=fingerprint)
         claim = Put(NAMES, {"claim": f"key#{device_id}", "uuid": user_uuid, "device_id": device_id}, Absent())
-        return replace(made, bound=bound, row=Put(DEVICES, row.to_item()), claim=claim)
+        return replace(made, bound=bound, row=device_put(row), keys=keys_put(keys), claim=claim)
 
 
 @cache
@@ -131,8 +131,7 @@ def _ready_made() -> NewDevice:
 @cache
 def issuer_of_all() -> str:
     """Return the name of the authority whose certificates all devices have."""
-    pem = Device.from_item(_ready_made().row.item).certificate_pem
-    return issuer_name(x509.load_pem_x509_certificate(pem.encode()))
+    return _ready_made().certificate.issuer
 
 
 def keys_of_all() -> Keys:

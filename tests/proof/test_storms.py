@@ -233,12 +233,20 @@ _AN_ACCOUNT = {
     "NamesTable": 3,
     "SessionsTable": 1,
     "DevicesTable": 1,
+    "DeviceKeysTable": 1,
     "PairingTokensTable": 1,
     "LoginHistory": 1,
 }
-_A_DEVICE = {"NamesTable": 1, "SessionsTable": 1, "DevicesTable": 1, "PairingTokensTable": 1, "LoginHistory": 1}
+_A_DEVICE = {
+    "NamesTable": 1,
+    "SessionsTable": 1,
+    "DevicesTable": 1,
+    "DeviceKeysTable": 1,
+    "PairingTokensTable": 1,
+    "LoginHistory": 1,
+}
 _A_DEVICE_WITH_QR = {**_A_DEVICE, "PairingTokensTable": 2}
-"""What changes when a device joins: book, row, the key's claim, token (and the next one), an entry in the history."""
+"""What changes when a device joins: book, rows, the key's claim, token (and the next one), an entry in the history."""
 
 
 def _redeem(caller: Caller, person: Person, qr_code: str, place: int) -> Callable[[], Reply]:

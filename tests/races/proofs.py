@@ -17,6 +17,7 @@ from common.bookkeeping import Bookkeeper, Change, Snapshot
 from common.challenge import Signed, reading
 from common.challenges import Challenges
 from common.clock import system_clock
+from common.crypto.signatures import read_public_key
 from common.devices import PublicKeys
 from common.draft import Draft
 from common.errors import Refusal
@@ -48,7 +49,7 @@ def challenges_of(store: Store, spki: str) -> Challenges:
         system_clock,
         secret=b"k" * 32,
         issuer=ISSUER,
-        keys_of=lambda _user, _device: PublicKeys(spki, None),
+        keys_of=lambda _user, _device: PublicKeys(read_public_key(spki), None),
         demanded=DeviceProof.SIGNATURE,
     )
 

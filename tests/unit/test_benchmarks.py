@@ -90,8 +90,11 @@ def test_copies_are_accounts_like_any_other(tmp_path: Path) -> None:
     form = {"username": person.username, "password": population.PASSWORD, "client_cert_fp": person.fingerprints[1]}
     assert client.post("/login", json=form).get_json()["user_uuid"] == person.user_uuid
     with closing(sqlite3.connect(tmp_path / "data" / "ichidai.sqlite")) as connection:
-        (devices,) = connection.execute('SELECT count(DISTINCT sort) FROM "DevicesTable"').fetchone()
-    assert devices == 8
+        counts = [
+            connection.execute(f'SELECT count(DISTINCT sort) FROM "{table}"').fetchone()  # noqa: S608 - names of ours
+            for table in ("DevicesTable", "DeviceKeysTable")
+        ]
+    assert counts == [(8,), (8,)]
 
 
 def test_the_chapter_of_proofs_measures_each_operation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -234,3 +234,26 @@ class TestRevokeSession:
         assert {code_of(answer) for answer in answers} == {(404, "not-found")}
         assert answers[0].get_data() == answers[1].get_data()
         assert house.verify(theirs).status_code == 200
+
+
+def test_certificates_are_read_where_they_are_needed_alone(build_house: Build) -> None:
+    """No list, no question, no change of a name and no revocation touches them; a challenge reads one."""
+    house = build_house(MAX_CONCURRENT_DEVICES="1")
+    anna = house.register()
+    laptop, tablet = house.pair(anna, "Laptop"), house.pair(anna, "Tablet")
+    phone = house.log_in(anna)
+    house.store.watch()
+    for path in ("/device/list", "/session/list", "/session/history"):
+        assert house.get(path, phone.access).status_code == 200
+    assert code_of(house.login(anna, laptop)) == (409, "device-active")
+    named = {"device_id": laptop.device_id, "device_name": "Notebook"}
+    assert house.post("/device/rename", named, phone.access).status_code == 200
+    assert unbind(house, phone, tablet).status_code == 200
+    assert house.post("/device/revoke_certificate", {"device_id": laptop.device_id}, phone.access).status_code == 200
+    assert code_of(house.login(anna, laptop)) == (401, "certificate-revoked")
+    assert "DevicesTable" in {table for call in house.store.calls for table in call.tables}
+    assert "DeviceKeysTable" not in {table for call in house.store.calls for table in call.tables}
+    house.store.watch()
+    form = {"username": "anna", "password": anna.password, "client_cert_fp": anna.first.fingerprint}
+    assert house.post("/login/challenge", form).status_code == 200
+    assert [call.tables for call in house.store.calls].count(("DeviceKeysTable",)) == 1

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from werkzeug.test import TestResponse
 
-from common.storage.tables import DEVICES, NAMES
+from common.storage.tables import DEVICE_KEYS, NAMES
 from tests.signing import Keys, b64, enrolling, given_keys, mldsa_keys, p256_keys, requesting
 from tests.usecases.conftest import Build
 from tests.usecases.house import PASSWORD, Device, House, Person, as_login, code_of
@@ -61,9 +61,9 @@ def test_a_device_registers_with_its_own_keys(house: House, kind: str, how: str)
     assert "private_keys" not in answer
     certificate = x509.load_der_x509_certificate(base64.b64decode(answer["client_cert"]))
     assert certificate.public_key() == keys.signing.public_key()
-    row: Any = house.store.inner.get(DEVICES.key(anna.person.uuid, anna.device.device_id))
+    row: Any = house.store.inner.get(DEVICE_KEYS.key(anna.person.uuid, anna.device.device_id))
     kem = None if keys.kem_public is None else b64(keys.kem_public)
-    assert row["public_keys"] == {"signing": b64(keys.spki), "kem": kem}
+    assert (row["certificate"], row["kem"]) == (answer["client_cert"], kem)
     assert ("sealed" in anna.asked("login")) == (keys.kem is not None)
     assert code_of(house.login(anna.person, anna.device)) == (401, "proof-required")
     assert as_login(anna.login()).device_id == anna.device.device_id

@@ -28,6 +28,7 @@ def test_an_account_comes_with_its_first_device_in_one_commit(house: House) -> N
     assert answer.status_code == 200
     (commit,) = house.store.commits
     assert sorted(commit.tables) == [
+        "DeviceKeysTable",
         "DevicesTable",
         "LoginHistory",
         "NamesTable",
@@ -97,6 +98,7 @@ def test_of_two_at_once_one_gets_the_name(build_house: Build, house: House, riva
     assert code_of(register(house)) == (409, code)
     content = house.content()
     assert len(content["UsersTable"]) == len(content["SessionsTable"]) == len(content["DevicesTable"]) == 1
+    assert len(content["DeviceKeysTable"]) == 1
     assert len(content["NamesTable"]) == 3
 
 

@@ -62,6 +62,7 @@ class TestRenewal:
         (commit,) = house.store.commits
         assert sorted(commit.tables) == [
             "ChallengesTable",
+            "DeviceKeysTable",
             "DevicesTable",
             "LoginHistory",
             "RevocationsTable",
