@@ -78,6 +78,10 @@ class Book(Struct, frozen=True):
         """Say whether the account may be used, and by whoever was proven under the password of this epoch."""
         return self.state is AccountState.ACTIVE and self.epoch == epoch
 
+    def recredentialed(self) -> Book:
+        """Return the book once what proves its owner has changed: what was proven or given out before is void."""
+        return replace(self, epoch=self.epoch + 1)
+
     def in_order(self) -> tuple[Session, ...]:
         """Return the sessions, earliest login first."""
         return tuple(sorted(self.sessions.values(), key=lambda session: session.seq))

@@ -22,6 +22,8 @@ class Code(StrEnum):
     TAKEOVER_INVALID = "takeover-invalid"
 
     BAD_CREDENTIALS = "bad-credentials"
+    OTP_REQUIRED = "otp-required"
+    OTP_INVALID = "otp-invalid"
     CERTIFICATE_MISMATCH = "certificate-mismatch"
     CERTIFICATE_EXPIRED = "certificate-expired"
     CERTIFICATE_REVOKED = "certificate-revoked"
@@ -50,9 +52,12 @@ class Code(StrEnum):
     TOO_MANY_DEVICES = "too-many-devices"
     LAST_DEVICE = "last-device"
     DEVICE_ACTIVE = "device-active"
+    OTP_ACTIVE = "otp-active"
+    OTP_INACTIVE = "otp-inactive"
 
     PAIRING_TOKEN_SPENT = "pairing-token-spent"  # noqa: S105 - an error code
     TAKEOVER_SPENT = "takeover-spent"
+    ENROLMENT_SPENT = "enrolment-spent"
 
     BODY_TOO_LARGE = "body-too-large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type"

@@ -30,6 +30,9 @@ class Kind(StrEnum):
     DEVICE_RENAMED = "device-renamed"
     CERTIFICATE_RENEWED = "certificate-renewed"
     CERTIFICATE_REVOKED = "certificate-revoked"
+    OTP_ENABLED = "otp-enabled"
+    OTP_DISABLED = "otp-disabled"
+    RECOVERY_CODE_USED = "recovery-code-used"
     LOGIN = "login"
     SESSION_ENDED = "session-ended"
 

@@ -32,12 +32,20 @@ class CredentialCheck(Protocol):
     """The one check of passwords, from the registration room."""
 
     def prove(
-        self, name: str, password: str, origin: Origin, *, by_email: bool = False, device_mark: str | None = None
+        self,
+        name: str,
+        password: str,
+        origin: Origin,
+        *,
+        by_email: bool = False,
+        device_mark: str | None = None,
+        otp: str | None = None,
+        factor_shown: bool = False,
     ) -> Proven:
-        """Check a name's password."""
+        """Check a name's password and second factor."""
 
-    def prove_user(self, user_uuid: str, password: str, origin: Origin) -> Proven:
-        """Check the password of a known account."""
+    def prove_user(self, user_uuid: str, password: str, origin: Origin, otp: str | None = None) -> Proven:
+        """Check the password and second factor of a known account."""
 
     def remember(self, user_uuid: str, device_mark: str, origin: Origin) -> None:
         """Note that a device logged in from here."""
@@ -104,6 +112,7 @@ class DeviceForm(Struct, frozen=True):
     takeover_token: str | None
     origin: Origin
     keys: OwnKeys | None = None
+    otp: str | None = None
 
 
 class RegisteredDevice(Struct, frozen=True):
@@ -132,11 +141,12 @@ def register_device_for_user(desk: Desk, form: DeviceForm) -> RegisteredDevice:
     """Bind a device and log it in under the limit, in one commit.
 
     Before keys are made, token, room and limit are asked once; what refuses leaves the token as it was. Raises Refusal:
-    TOO_MANY_ATTEMPTS, BAD_CREDENTIALS, QR_INVALID, PAIRING_TOKEN_FOREIGN, PAIRING_TOKEN_SPENT, TAKEOVER_INVALID,
-    TAKEOVER_SPENT, DEVICE_MISMATCH, FORCE_DISABLED, PROOF_REQUIRED, PROOF_INVALID, TOO_MANY_DEVICES, KEY_IN_USE,
-    DEVICE_ACTIVE, BUSY; StoreUnavailable.
+    TOO_MANY_ATTEMPTS, BAD_CREDENTIALS, OTP_REQUIRED, OTP_INVALID, QR_INVALID, PAIRING_TOKEN_FOREIGN,
+    PAIRING_TOKEN_SPENT, TAKEOVER_INVALID, TAKEOVER_SPENT, DEVICE_MISMATCH, FORCE_DISABLED, PROOF_REQUIRED,
+    PROOF_INVALID, TOO_MANY_DEVICES, KEY_IN_USE, DEVICE_ACTIVE, BUSY; StoreUnavailable.
     """
-    proven = desk.credentials.prove(form.username, form.password, form.origin)
+    consents = form.takeover_token is not None  # `join` refuses a consent that was not given to this very person
+    proven = desk.credentials.prove(form.username, form.password, form.origin, otp=form.otp, factor_shown=consents)
     ticket = desk.pairing.read(form.qr_code, proven.user_uuid)
     subject, session_id = ticket.key.partition, new_id()
     desk.enrolment.check_possession(form.keys, subject)

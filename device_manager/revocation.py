@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from msgspec import Struct
+
 from common.book import Book
 from common.bookkeeping import Change, Snapshot
 from common.crypto.revocation_lists import RevocationReason, Revoked
@@ -23,11 +25,18 @@ RECENT_PASSWORD = timedelta(minutes=10)
 """How old the caller's password check may be for taking a device's right away without giving the password again."""
 
 
-def unbind_device(desk: Desk, caller: Caller, device_id: str, password: str | None, origin: Origin) -> None:
+class Again(Struct, frozen=True):
+    """The password given once more, with the code of a second factor; nothing where the last check is young."""
+
+    password: str | None = None
+    otp: str | None = None
+
+
+def unbind_device(desk: Desk, caller: Caller, device_id: str, again: Again, origin: Origin) -> None:
     """Unbind a device of the caller's: its session ends and its certificate is revoked, in one commit.
 
     Raises Refusal: NOT_FOUND, REAUTHENTICATE (the password check is too old and no right password was given),
-    LAST_DEVICE, TOO_MANY_ATTEMPTS, BUSY; SessionGone; StoreUnavailable.
+    LAST_DEVICE, TOO_MANY_ATTEMPTS, OTP_REQUIRED, OTP_INVALID, BUSY; SessionGone; StoreUnavailable.
     """
 
     def unbound(draft: Draft, device: Device, now: datetime) -> Change[None]:
@@ -36,10 +45,10 @@ def unbind_device(desk: Desk, caller: Caller, device_id: str, password: str | No
         draft = draft.with_book(draft.book.unbound(device_id), event)
         return Change(None, draft, _revoking(device, RevocationReason.CESSATION_OF_OPERATION, now))
 
-    _take_right_away(desk, caller, device_id, password, origin, unbound)
+    _take_right_away(desk, caller, device_id, again, origin, unbound)
 
 
-def revoke_certificate(desk: Desk, caller: Caller, device_id: str, password: str | None, origin: Origin) -> None:
+def revoke_certificate(desk: Desk, caller: Caller, device_id: str, again: Again, origin: Origin) -> None:
     """Revoke the certificate of a device of the caller's: its session ends, in one commit, and it never gets in again.
 
     The device stays bound, to be seen and unbound. Repeating it changes nothing. Raises as `unbind_device`.
@@ -53,7 +62,7 @@ def revoke_certificate(desk: Desk, caller: Caller, device_id: str, password: str
         draft = draft.with_book(draft.book.revoked(device_id), event)
         return Change(None, draft, _revoking(device, RevocationReason.KEY_COMPROMISE, now))
 
-    _take_right_away(desk, caller, device_id, password, origin, revoked)
+    _take_right_away(desk, caller, device_id, again, origin, revoked)
 
 
 def superseded(device: Device, now: datetime) -> tuple[Put, ...]:
@@ -65,12 +74,12 @@ def _take_right_away(
     desk: Desk,
     caller: Caller,
     device_id: str,
-    password: str | None,
+    again: Again,
     origin: Origin,
     decide: Callable[[Draft, Device, datetime], Change[None]],
 ) -> None:
     """Let `decide` change the swept book, once it is clear that the caller may and that somebody can log in after."""
-    reauthenticated = password is not None and _is_right(desk, caller, password, origin)
+    reauthenticated = again.password is not None and _is_right(desk, caller, again.password, again.otp, origin)
 
     def take(snapshot: Snapshot) -> Change[None]:
         own = require_live(snapshot.book, caller.session.session_id, desk.rules, snapshot.now)
@@ -105,9 +114,9 @@ def _of(device: Device, reason: RevocationReason, now: datetime) -> Revoked:
     return Revoked(device.issuer, device.serial, reason, now, device.not_after)
 
 
-def _is_right(desk: Desk, caller: Caller, password: str, origin: Origin) -> bool:
+def _is_right(desk: Desk, caller: Caller, password: str, otp: str | None, origin: Origin) -> bool:
     try:
-        desk.credentials.prove_user(caller.user_uuid, password, origin)
+        desk.credentials.prove_user(caller.user_uuid, password, origin, otp)
     except Refusal as refusal:
         if refusal.code is Code.BAD_CREDENTIALS:
             return False

@@ -18,7 +18,7 @@ from device_manager.device_service import (
     rename_device,
 )
 from device_manager.renewal import renew_certificate
-from device_manager.revocation import revoke_certificate, unbind_device
+from device_manager.revocation import Again, revoke_certificate, unbind_device
 from device_manager.schemas import (
     AuthoritiesQuery,
     DeviceRegisterBody,
@@ -53,6 +53,8 @@ _REGISTER_CODES = (
     Code.KEY_IN_USE,
     Code.TOO_MANY_ATTEMPTS,
     Code.BAD_CREDENTIALS,
+    Code.OTP_REQUIRED,
+    Code.OTP_INVALID,
     Code.QR_INVALID,
     Code.PAIRING_TOKEN_FOREIGN,
     Code.PAIRING_TOKEN_SPENT,
@@ -69,6 +71,8 @@ _UNBIND_CODES = (
     Code.REAUTHENTICATE,
     Code.NOT_FOUND,
     Code.LAST_DEVICE,
+    Code.OTP_REQUIRED,
+    Code.OTP_INVALID,
     Code.TOO_MANY_ATTEMPTS,
     Code.BUSY,
 )
@@ -98,7 +102,7 @@ def endpoints(desk: Desk) -> Sequence[Endpoint]:
     def unbind(call: Call) -> Answer:
         """Unbind a device: its session ends and its certificate is revoked."""
         body: UnbindBody = call.body
-        unbind_device(desk, call.signed_in, body.device_id, body.password, call.origin)
+        unbind_device(desk, call.signed_in, body.device_id, Again(body.password, body.otp), call.origin)
         return Answer()
 
     def rename(call: Call) -> Answer:
@@ -114,7 +118,7 @@ def endpoints(desk: Desk) -> Sequence[Endpoint]:
     def revoke(call: Call) -> Answer:
         """Revoke a device's certificate: its session ends, and it cannot log in again."""
         body: RevokeCertificateBody = call.body
-        revoke_certificate(desk, call.signed_in, body.device_id, body.password, call.origin)
+        revoke_certificate(desk, call.signed_in, body.device_id, Again(body.password, body.otp), call.origin)
         return Answer()
 
     def renew(call: Call) -> RenewedAnswer:

@@ -36,22 +36,25 @@ class DeviceRegisterBody(EnrolmentBody, frozen=True, kw_only=True):
 
     qr_code: Opaque
     password: Opaque
+    otp: Opaque | None = None
     force: bool = False
     takeover_token: Opaque | None = None
 
 
 class UnbindBody(Body, frozen=True, kw_only=True):
-    """A device to unbind; the password where its last check is too old."""
+    """A device to unbind; the password, and the code of a second factor, where its last check is too old."""
 
     device_id: Opaque
     password: Opaque | None = None
+    otp: Opaque | None = None
 
 
 class RevokeCertificateBody(Body, frozen=True, kw_only=True):
-    """A device whose certificate is to be revoked; the password where its last check is too old."""
+    """A device whose certificate is to be revoked; password and code as in unbinding."""
 
     device_id: Opaque
     password: Opaque | None = None
+    otp: Opaque | None = None
 
 
 class RenewBody(DeviceBody, frozen=True, kw_only=True):
@@ -154,6 +157,7 @@ def device_form(call: Call) -> DeviceForm:
         takeover_token=body.takeover_token,
         origin=call.origin,
         keys=body.own_keys(),
+        otp=body.otp,
     )
 
 

@@ -15,6 +15,7 @@ from common.crypto.authorities import Authorities, open_authorities
 from common.crypto.keylist import open_keyring
 from common.crypto.keyring import KeyRing, Purpose
 from common.crypto.livekeys import LiveKeys
+from common.crypto.otp import FactorKeys
 from common.crypto.passwords import OWASP_MINIMUM, Argon2Cost
 from common.crypto.tokens import AccessTokens, MacTokens
 from common.errors import Refusal
@@ -42,11 +43,12 @@ from ichidai.topology import WITH_STREAMS, Addresses, Part, addresses, port_of_e
 from login_app import login
 from login_app import routes as login_routes
 from login_app.entry import Entry
-from registration import pairing_token, registration
+from registration import pairing_token, registration, second_factor
 from registration import routes as registration_routes
 from registration.account_db import AccountDb
 from registration.credentials import CredentialCheck
 from registration.email_sender import notifier_for
+from registration.factors import Factors
 from registration.guesses import Guesses
 from registration.hashing import HashingRoom
 from session_manager import routes as session_routes
@@ -173,7 +175,7 @@ class _Joiner(Struct, frozen=True, dict=True):
         create = login_routes.login_endpoint("/session/create", logins, proof)
         told = discovery(self.settings, self.where)
         return {
-            Part.REGISTRATION: registration_routes.endpoints(self._registration_desk()),
+            Part.REGISTRATION: registration_routes.endpoints(self._registration_desk(), self._factor_desk()),
             Part.LOGIN: login_routes.endpoints(logins, proof),
             Part.SESSION: session_routes.endpoints(self._sessions, create, told, self.where.events),
             Part.DEVICE: device_routes.endpoints(self._device_desk()),
@@ -192,6 +194,19 @@ class _Joiner(Struct, frozen=True, dict=True):
             common_passwords=common_passwords(),
             clock=self.clock,
             challenges=self._challenges,
+        )
+
+    def _factor_desk(self) -> second_factor.Desk:
+        return second_factor.Desk(
+            bookkeeper=self._bookkeeper,
+            accounts=AccountDb(self.store),
+            credentials=self._credentials,
+            factors=self._factors,
+            keys=self._factor_keys,
+            enrolments=self._mac_tokens(Purpose.TAKEOVER, "otp-enrolment"),
+            rules=self.settings.session.rules,
+            clock=self.clock,
+            issuer=self.settings.registration.otp_issuer,
         )
 
     def _device_desk(self) -> device_service.Desk:
@@ -257,7 +272,15 @@ class _Joiner(Struct, frozen=True, dict=True):
     @cached_property
     def _credentials(self) -> CredentialCheck:
         guesses = Guesses(self.store, self.clock, self.settings.registration)
-        return CredentialCheck(self.store, self.clock, guesses, self.room, self.keys.macs["names"])
+        return CredentialCheck(self.store, self.clock, guesses, self.room, self.keys.macs["names"], self._factors)
+
+    @cached_property
+    def _factors(self) -> Factors:
+        return Factors(self.store, self.clock, self._bookkeeper, self._factor_keys)
+
+    @cached_property
+    def _factor_keys(self) -> FactorKeys:
+        return FactorKeys(self.keys.macs["names"])
 
     @cached_property
     def _challenges(self) -> Challenges:

@@ -26,6 +26,7 @@ class ChallengeForm(Struct, frozen=True):
     fingerprint: str
     purpose: Purpose
     origin: Origin
+    otp: str | None = None
 
 
 def ask_challenge(desk: Desk, form: ChallengeForm) -> Asked:
@@ -33,10 +34,10 @@ def ask_challenge(desk: Desk, form: ChallengeForm) -> Asked:
 
     A certificate that has expired is fine for a renewal alone, and so is the one before the present one: its device
     never had the answer to a renewal. Raises Refusal: TOO_MANY_ATTEMPTS, BAD_CREDENTIALS,
-    CERTIFICATE_MISMATCH, CERTIFICATE_EXPIRED, CERTIFICATE_REVOKED, BUSY; StoreUnavailable.
+    OTP_REQUIRED, OTP_INVALID, CERTIFICATE_MISMATCH, CERTIFICATE_EXPIRED, CERTIFICATE_REVOKED, BUSY; StoreUnavailable.
     """
     proven = desk.credentials.prove(
-        form.name, form.password, form.origin, by_email=form.by_email, device_mark=form.fingerprint
+        form.name, form.password, form.origin, by_email=form.by_email, device_mark=form.fingerprint, otp=form.otp
     )
     find = partial(device_with, form.fingerprint)
     if form.purpose is Purpose.RENEW:

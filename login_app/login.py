@@ -29,9 +29,17 @@ class CredentialCheck(Protocol):
     """The one check of passwords, from the registration room."""
 
     def prove(
-        self, name: str, password: str, origin: Origin, *, by_email: bool = False, device_mark: str | None = None
+        self,
+        name: str,
+        password: str,
+        origin: Origin,
+        *,
+        by_email: bool = False,
+        device_mark: str | None = None,
+        otp: str | None = None,
+        factor_shown: bool = False,
     ) -> Proven:
-        """Check a name's password."""
+        """Check a name's password and second factor."""
 
     def remember(self, user_uuid: str, device_mark: str, origin: Origin) -> None:
         """Note that a device logged in from here."""
@@ -66,6 +74,7 @@ class LoginForm(Struct, frozen=True):
     origin: Origin
     proof: Proof | None = None
     held: HeldCertificate | None = None
+    otp: str | None = None
 
 
 class LoggedIn(Struct, frozen=True):
@@ -101,13 +110,19 @@ class NoSuchDevice(Exception):
 def log_in(desk: Desk, form: LoginForm) -> LoggedIn:
     """Log a person in on a device.
 
-    Raises Refusal: TOO_MANY_ATTEMPTS, BAD_CREDENTIALS, CERTIFICATE_MISMATCH, CERTIFICATE_EXPIRED, CERTIFICATE_REVOKED,
-    PROOF_REQUIRED, PROOF_INVALID, CHALLENGE_SPENT, FORCE_DISABLED, DEVICE_ACTIVE (the question), BUSY;
-    StoreUnavailable.
+    Raises Refusal: TOO_MANY_ATTEMPTS, BAD_CREDENTIALS, OTP_REQUIRED, OTP_INVALID, CERTIFICATE_MISMATCH,
+    CERTIFICATE_EXPIRED, CERTIFICATE_REVOKED, PROOF_REQUIRED, PROOF_INVALID, CHALLENGE_SPENT, FORCE_DISABLED,
+    DEVICE_ACTIVE (the question), BUSY; StoreUnavailable.
     """
     told_id = _device_id_of(desk, form.device_token)
     proven = desk.credentials.prove(
-        form.name, form.password, form.origin, by_email=form.by_email, device_mark=form.fingerprint or told_id
+        form.name,
+        form.password,
+        form.origin,
+        by_email=form.by_email,
+        device_mark=form.fingerprint or told_id,
+        otp=form.otp,
+        factor_shown=form.proof is not None,  # a challenge was given for it; a proof that is not good is refused below
     )
     find, signed = partial(device_with, form.fingerprint or ""), None
     if form.proof is not None:

@@ -35,6 +35,7 @@ class LoginBody(DeviceBody, frozen=True, kw_only=True):
     username: Username | None = None
     email: Text | None = None
     password: Opaque
+    otp: Opaque | None = None
     device_token: Opaque | None = None
     force: bool = False
     proof: ProofBody | None = None
@@ -60,6 +61,7 @@ class ChallengeBody(DeviceBody, frozen=True, kw_only=True):
     username: Username | None = None
     email: Text | None = None
     password: Opaque
+    otp: Opaque | None = None
     purpose: Literal["login", "force", "takeover", "pair-issue", "renew"] = "login"
 
 
@@ -103,6 +105,7 @@ def login_form(call: Call, proof: DeviceProof, *, force: bool) -> LoginForm:
         origin=call.origin,
         proof=proof_of(body.proof),
         held=call.held,
+        otp=body.otp,
     )
 
 
@@ -116,6 +119,7 @@ def challenge_form(call: Call) -> ChallengeForm:
         fingerprint=body.fingerprint(DeviceProof.SIGNATURE, call.held) or "",
         purpose=Purpose(body.purpose),
         origin=call.origin,
+        otp=body.otp,
     )
 
 

@@ -41,7 +41,10 @@ class Repeatable(Struct, frozen=True):
 
 
 class Account(Struct, frozen=True):
-    """A registered person. `epoch` is the credential epoch that the password's hash belongs to."""
+    """A registered person. `epoch` is the credential epoch that the password's hash belongs to.
+
+    `has_factor`: the password alone proves nothing; FactorsTable has the rest.
+    """
 
     uuid: str
     username: str
@@ -50,6 +53,7 @@ class Account(Struct, frozen=True):
     epoch: int
     created_at: datetime
     repeatable: Repeatable | None = None
+    has_factor: bool = False
 
     def to_item(self) -> Item:
         """Write the account as an item of UsersTable."""
@@ -62,6 +66,7 @@ class Account(Struct, frozen=True):
             "epoch": self.epoch,
             "created_at": to_millis(self.created_at),
             "repeatable": None if repeatable is None else repeatable.to_item(),
+            "has_factor": self.has_factor,
         }
 
     @staticmethod
@@ -76,6 +81,7 @@ class Account(Struct, frozen=True):
             epoch=item["epoch"],
             created_at=from_millis(item["created_at"]),
             repeatable=None if fields is None else Repeatable.from_item(fields),
+            has_factor=item.get("has_factor", False),
         )
 
 

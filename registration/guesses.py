@@ -47,6 +47,8 @@ class Bucket(Struct, frozen=True):
 
     name: str
     quota: Quota
+    told_as: str | None = None
+    """Which text of `too-many-attempts` tells that it is empty; None: the general one."""
 
 
 class Guesses:
@@ -73,6 +75,16 @@ class Guesses:
             Bucket(f"account#{account_key}", self._settings.guesses_account),
         )
 
+    def buckets_of_codes(self, user_uuid: str, origin: Origin, device_mark: str | None) -> tuple[Bucket, ...]:
+        """Return what a try of a six-digit code takes from beside the password's: three in a million are right.
+
+        A known device has a bucket of its own, so that whoever tries codes elsewhere does not lock it out.
+        """
+        quota, source = self._settings.guesses_otp, source_of(origin.ip)
+        if device_mark is not None and self._is_known(user_uuid, device_mark, source):
+            return (Bucket(f"otp-device#{user_uuid}#{device_mark}#{source}", quota, "otp"),)
+        return (Bucket(f"otp#{user_uuid}", quota, "otp"),)
+
     def _is_known(self, account_key: str, device_mark: str, source: str) -> bool:
         item = self._store.get(THROTTLE.key(_known_name(account_key, device_mark, source)))
         return item is not None and _expiry(item) > to_millis(self._clock())
@@ -93,6 +105,7 @@ class Guesses:
                     raise Refusal(
                         Code.TOO_MANY_ATTEMPTS,
                         reason=bucket.name.split("#")[0],
+                        variant=bucket.told_as,
                         retry_after=wait,
                     )
                 writes.append(_bucket_put(bucket.name, to_millis(outcome.tat), item))

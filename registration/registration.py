@@ -105,6 +105,7 @@ class SecondDevice(Struct, frozen=True):
     device_name: str
     origin: Origin
     keys: OwnKeys | None = None
+    otp: str | None = None
 
 
 class PairingForm(Struct, frozen=True):
@@ -116,6 +117,7 @@ class PairingForm(Struct, frozen=True):
     origin: Origin
     proof: Proof | None = None
     held: HeldCertificate | None = None
+    otp: str | None = None
 
 
 class Registered(Struct, frozen=True):
@@ -173,11 +175,11 @@ def _account(desk: Desk, form: Registration, now: datetime) -> Account:
 def register_second_device_via_qr(desk: Desk, form: SecondDevice) -> Registered:
     """Bind another device by a QR code and the password; it is not logged in.
 
-    Raises Refusal: TOO_MANY_ATTEMPTS, BAD_CREDENTIALS, QR_INVALID, PAIRING_TOKEN_FOREIGN, PROOF_REQUIRED,
-    PROOF_INVALID, PAIRING_TOKEN_SPENT, TOO_MANY_DEVICES, KEY_IN_USE, BUSY; StoreUnavailable. None of these uses the
-    token up.
+    Raises Refusal: TOO_MANY_ATTEMPTS, BAD_CREDENTIALS, OTP_REQUIRED, OTP_INVALID, QR_INVALID, PAIRING_TOKEN_FOREIGN,
+    PROOF_REQUIRED, PROOF_INVALID, PAIRING_TOKEN_SPENT, TOO_MANY_DEVICES, KEY_IN_USE, BUSY; StoreUnavailable. None of
+    these uses the token up.
     """
-    proven = desk.credentials.prove(form.username, form.password, form.origin)
+    proven = desk.credentials.prove(form.username, form.password, form.origin, otp=form.otp)
     ticket = pairing_token.read(form.qr_code, proven.user_uuid)
     desk.enrolment.check_possession(form.keys, ticket.key.partition)
     reading = (ticket.key, *desk.enrolment.claims_of(form.keys))
@@ -210,10 +212,17 @@ def register_second_device_via_qr(desk: Desk, form: SecondDevice) -> Registered:
 def request_pairing_token(desk: Desk, form: PairingForm) -> tuple[str, IssuedPairing]:
     """Issue a pairing token from a registered device; return the user's uuid and the token.
 
-    Raises Refusal: TOO_MANY_ATTEMPTS, BAD_CREDENTIALS, DEVICE_UNKNOWN, PROOF_REQUIRED, PROOF_INVALID, CHALLENGE_SPENT;
-    StoreUnavailable.
+    Raises Refusal: TOO_MANY_ATTEMPTS, BAD_CREDENTIALS, OTP_REQUIRED, OTP_INVALID, DEVICE_UNKNOWN, PROOF_REQUIRED,
+    PROOF_INVALID, CHALLENGE_SPENT; StoreUnavailable.
     """
-    proven = desk.credentials.prove(form.username, form.password, form.origin, device_mark=form.fingerprint)
+    proven = desk.credentials.prove(
+        form.username,
+        form.password,
+        form.origin,
+        device_mark=form.fingerprint,
+        otp=form.otp,
+        factor_shown=form.proof is not None,  # a challenge was given for it; `_proven` refuses one that is not good
+    )
     book = desk.bookkeeper.read(proven.user_uuid)
     if book is None:
         raise Refusal(Code.BAD_CREDENTIALS, reason="no book")

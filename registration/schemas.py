@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
+
+from msgspec import UNSET, UnsetType
 
 from common.admission import DeviceProof
 from common.clock import to_rfc3339
+from common.web.bodies import Body
 from common.web.certificates import DeviceBody
 from common.web.endpoints import Answer, Call
 from common.web.enrolments import EnrolmentBody, NewDeviceAnswer, new_device_fields, registered_message
@@ -14,8 +17,11 @@ from common.web.fields import Email, Opaque, Username
 from common.web.messages import Language
 from common.web.proving import ProofBody, proof_of
 from registration.email_sender import qr_png
+from registration.factor_model import Factor
 from registration.pairing_token import LIFETIME, IssuedPairing
 from registration.registration import PairingForm, Registered, Registration, SecondDevice
+from registration.second_factor import LIFETIME as ENROLMENT_LIFETIME
+from registration.second_factor import Begun
 
 
 class RegistrationBody(EnrolmentBody, frozen=True, kw_only=True):
@@ -48,6 +54,7 @@ class SecondDeviceBody(EnrolmentBody, frozen=True, kw_only=True):
 
     qr_code: Opaque
     password: Opaque
+    otp: Opaque | None = None
 
 
 class PairingBody(DeviceBody, frozen=True, kw_only=True):
@@ -55,7 +62,56 @@ class PairingBody(DeviceBody, frozen=True, kw_only=True):
 
     username: Username
     password: Opaque
+    otp: Opaque | None = None
     proof: ProofBody | None = None
+
+
+class OtpBeginBody(Body, frozen=True, kw_only=True):
+    """Somebody who wants a second factor: the password once more."""
+
+    password: Opaque
+
+
+class OtpConfirmBody(Body, frozen=True, kw_only=True):
+    """What was begun, and the app's first code."""
+
+    enrolment: Opaque
+    otp: Opaque
+
+
+class OtpRemoveBody(Body, frozen=True, kw_only=True):
+    """Somebody who wants no second factor any more: the password, and a code."""
+
+    password: Opaque
+    otp: Opaque | None = None
+
+
+class OtpAnswer(Answer, frozen=True, kw_only=True):
+    """Whether a second factor is on; since when, and how many recovery codes are left."""
+
+    active: bool
+    since: str | UnsetType = UNSET
+    recovery_codes_left: int | UnsetType = UNSET
+
+
+class OtpBegunAnswer(Answer, frozen=True, kw_only=True):
+    """What an authenticator app needs: the secret in base32, as an `otpauth://` address, and that as a picture.
+
+    `enrolment` is to be sent back with the app's first code within `expires_in` seconds.
+    """
+
+    secret: str
+    uri: str
+    qr_png: str
+    enrolment: str
+    expires_at: str
+    expires_in: int
+
+
+class OtpConfirmedAnswer(Answer, frozen=True, kw_only=True):
+    """The recovery codes. Shown once; each stands for one code of the app."""
+
+    recovery_codes: Sequence[str]
 
 
 class RegisteredAnswer(NewDeviceAnswer, frozen=True, kw_only=True):
@@ -98,14 +154,16 @@ def second_device_form(call: Call) -> SecondDevice:
     """Return a second device as the use case takes it. Raises Refusal: INVALID_REQUEST, CSR_INVALID, KEY_INVALID."""
     body: SecondDeviceBody = call.body
     device_name = body.device_name or call.device_name
-    return SecondDevice(body.qr_code, body.username, body.password, device_name, call.origin, body.own_keys())
+    return SecondDevice(body.qr_code, body.username, body.password, device_name, call.origin, body.own_keys(), body.otp)
 
 
 def pairing_form(call: Call) -> PairingForm:
     """Return a request for a pairing token as the use case takes it. Raises MISSING_FIELDS, INVALID_REQUEST."""
     body: PairingBody = call.body
     fingerprint = body.fingerprint(DeviceProof.SIGNATURE, call.held) or ""
-    return PairingForm(body.username, body.password, fingerprint, call.origin, proof_of(body.proof), call.held)
+    return PairingForm(
+        body.username, body.password, fingerprint, call.origin, proof_of(body.proof), call.held, body.otp
+    )
 
 
 def registered_answer(registered: Registered, language: Language) -> RegisteredAnswer:
@@ -123,6 +181,25 @@ def pairing_answer(user_uuid: str, pairing: IssuedPairing) -> PairingAnswer:
         **_pairing_fields(user_uuid, pairing),
         pairing_token=pairing.token,
         expires_in=int(LIFETIME.total_seconds()),
+    )
+
+
+def otp_answer(factor: Factor | None) -> OtpAnswer:
+    """Return whether the second factor is on."""
+    if factor is None:
+        return OtpAnswer(active=False)
+    return OtpAnswer(active=True, since=to_rfc3339(factor.since), recovery_codes_left=len(factor.marks))
+
+
+def otp_begun_answer(begun: Begun) -> OtpBegunAnswer:
+    """Return what an app needs."""
+    return OtpBegunAnswer(
+        secret=begun.secret,
+        uri=begun.uri,
+        qr_png=qr_png(begun.uri),
+        enrolment=begun.enrolment,
+        expires_at=to_rfc3339(begun.expires_at),
+        expires_in=int(ENROLMENT_LIFETIME.total_seconds()),
     )
 
 

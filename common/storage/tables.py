@@ -6,6 +6,7 @@ from common.storage.port import Table
 
 USERS = Table("UsersTable", "uuid")
 NAMES = Table("NamesTable", "claim")
+FACTORS = Table("FactorsTable", "user_uuid")
 SESSIONS = Table("SessionsTable", "user_uuid")
 DEVICES = Table("DevicesTable", "user_uuid", "device_id")
 DEVICE_KEYS = Table("DeviceKeysTable", "user_uuid", "device_id")
@@ -20,6 +21,7 @@ FEED = Table("FeedTable", "bucket", "id", expires=True)
 ALL = (
     USERS,
     NAMES,
+    FACTORS,
     SESSIONS,
     DEVICES,
     DEVICE_KEYS,

@@ -141,6 +141,14 @@ TEXTS: Mapping[Code, Texts] = {
         Text("Wrong name or password", "ユーザー名またはパスワードが違います"),
         Text("Password does not match", "ユーザー名またはパスワードが正しくありません。"),
     ),
+    Code.OTP_REQUIRED: Texts(
+        Text("Code needed", "確認コードが必要です"),
+        Text("The password is right; the account also needs a code of its authenticator app.", "パスワードは確認できました。認証アプリの確認コードも必要です。"),
+    ),
+    Code.OTP_INVALID: Texts(
+        Text("Code not valid", "確認コードが正しくありません"),
+        Text("The code is wrong, too old, or was used already; wait for the next one.", "確認コードが違うか、期限切れか、使用済みです。次のコードを入力してください。"),
+    ),
     Code.CERTIFICATE_MISMATCH: Texts(
         Text("Unknown certificate", "クライアント証明書が一致しません"),
         Text("Client certificate fingerprint mismatch", "クライアント証明書のフィンガープリントが一致しません。"),
@@ -249,6 +257,14 @@ TEXTS: Mapping[Code, Texts] = {
         Text("Another device is active", "他端末がアクティブです"),
         Text("Another device is active. Switch?", "他端末がアクティブです。切り替えますか？", quoted="ja"),
     ),
+    Code.OTP_ACTIVE: Texts(
+        Text("Codes are on already", "確認コードは設定済みです"),
+        Text("This account asks for codes already; switch that off first.", "このアカウントは確認コードを設定済みです。先に解除してください。"),
+    ),
+    Code.OTP_INACTIVE: Texts(
+        Text("Codes are off", "確認コードは設定されていません"),
+        Text("This account asks for no codes.", "このアカウントには確認コードが設定されていません。"),
+    ),
     Code.PAIRING_TOKEN_SPENT: Texts(
         Text("Pairing token spent", "ペアリングトークンは使えません"),
         Text("The pairing token is unknown, used, expired, or no longer valid; show a new QR code.", "ペアリングトークンは不明、使用済み、または期限切れです。新しいQRコードを表示してください。"),
@@ -256,6 +272,10 @@ TEXTS: Mapping[Code, Texts] = {
     Code.TAKEOVER_SPENT: Texts(
         Text("Takeover token spent", "切り替えトークンは使えません"),
         Text("The takeover token was used, has expired, or the password was changed; log in again.", "切り替えトークンは使用済みか期限切れです。もう一度ログインしてください。"),
+    ),
+    Code.ENROLMENT_SPENT: Texts(
+        Text("Set-up spent", "設定をやり直してください"),
+        Text("The set-up is not one of this account, has expired, or was overtaken; begin anew.", "設定がこのアカウントのものではないか、期限切れか、無効です。最初からやり直してください。"),
     ),
     Code.BODY_TOO_LARGE: Texts(
         Text("Body too large", "本文が大きすぎます"),
@@ -268,7 +288,10 @@ TEXTS: Mapping[Code, Texts] = {
     Code.TOO_MANY_ATTEMPTS: Texts(
         Text("Too many attempts", "試行回数が多すぎます"),
         Text("Too many wrong passwords; try again in {retry_after} seconds.", "パスワードの誤りが多すぎます。{retry_after}秒後にやり直してください。"),
-        {"renewal": Text("It was renewed too often; wait {retry_after} seconds.", "更新の回数が多すぎます。{retry_after}秒後にやり直してください。")},
+        {
+            "otp": Text("Too many wrong codes; try again in {retry_after} seconds, or use a recovery code.", "確認コードの誤りが多すぎます。{retry_after}秒後にやり直すか、リカバリーコードを使ってください。"),
+            "renewal": Text("It was renewed too often; wait {retry_after} seconds.", "更新の回数が多すぎます。{retry_after}秒後にやり直してください。"),
+        },
     ),
     Code.TOO_MANY_STREAMS: Texts(
         Text("Too many streams", "ストリームが多すぎます"),

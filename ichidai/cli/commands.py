@@ -15,7 +15,12 @@ from ichidai.cli.tongue import Tongue
 from ichidai.topology import Part
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-_GROUPS = {"keys": "ichidai.cli.keys", "tables": "ichidai.cli.tables", "ca": "ichidai.cli.authorities"}
+_GROUPS = {
+    "accounts": "ichidai.cli.accounts",
+    "keys": "ichidai.cli.keys",
+    "tables": "ichidai.cli.tables",
+    "ca": "ichidai.cli.authorities",
+}
 _SERVE = "serve"
 
 

@@ -45,7 +45,7 @@ class Exit(IntEnum):
 _EPILOG = (
     "Exit status: 0 done; 1 refused; 2 the file or what was typed cannot be used; 3 the account is in use elsewhere; "
     "4 not logged in, or not any more; 5 the suite does not answer. "
-    "Passwords are asked for, or read from standard input, a line each."
+    "Passwords and codes are asked for, or read from standard input, a line each."
 )
 _TRY_LATER = (429, 503)
 _OTHERS: Mapping[type[Exception], tuple[str, Exit]] = {
@@ -64,6 +64,7 @@ File = Annotated[Path, typer.Option("--file", help="Where the device's keys and 
 Url = Annotated[str | None, typer.Option("--url", help="The suite's address; by default where the device joined.")]
 Keys = Annotated[KeyKind, typer.Option(help="What keys the device makes.")]
 Name = Annotated[str | None, typer.Option("--device-name", help="What the device is called.")]
+Otp = Annotated[str | None, typer.Option(help="A code of the second factor; asked for where it is needed.")]
 Username = Annotated[str, typer.Option(prompt=True)]
 
 
@@ -91,24 +92,25 @@ def join(
     device_name: Name = None,
     keys: Keys = KeyKind.POST_QUANTUM,
     url: Url = None,
+    otp: Otp = None,
     file: File = _DEFAULT_FILE,
 ) -> None:
     """Make this a further device of an account; log it in afterwards."""
-    with _device(file, url) as device:
+    with _device(file, url, otp) as device:
         device.join(code or _line("Code: "), username, _secret(), device_name=device_name, keys=keys)
         _told(device, file)
 
 
 @app.command("login")
-def login(url: Url = None, file: File = _DEFAULT_FILE) -> None:
+def login(url: Url = None, otp: Otp = None, file: File = _DEFAULT_FILE) -> None:
     """Log in. Where somebody sits at a terminal, they are asked if the account is in use elsewhere."""
-    _log_in(file, url, asks=sys.stdin.isatty())
+    _log_in(file, url, otp, asks=sys.stdin.isatty())
 
 
 @app.command("takeover")
-def takeover(url: Url = None, file: File = _DEFAULT_FILE) -> None:
+def takeover(url: Url = None, otp: Otp = None, file: File = _DEFAULT_FILE) -> None:
     """Log in; if the account is in use elsewhere, ask, and end just the sessions that were shown."""
-    _log_in(file, url, asks=True)
+    _log_in(file, url, otp, asks=True)
 
 
 @app.command("status")
@@ -130,9 +132,9 @@ def verify(file: File = _DEFAULT_FILE) -> None:
 
 
 @app.command("pair")
-def pair(file: File = _DEFAULT_FILE) -> None:
+def pair(otp: Otp = None, file: File = _DEFAULT_FILE) -> None:
     """Show a code for another device: good for ten minutes, and once."""
-    with _device(file) as device:
+    with _device(file, otp=otp) as device:
         _show(device.pairing_code(_secret()))
 
 
@@ -148,9 +150,13 @@ def list_devices(file: File = _DEFAULT_FILE) -> None:
 
 
 @app.command("unbind")
-def unbind(device_id: Annotated[str, typer.Argument(help="As `list` shows it.")], file: File = _DEFAULT_FILE) -> None:
+def unbind(
+    device_id: Annotated[str, typer.Argument(help="As `list` shows it.")],
+    otp: Otp = None,
+    file: File = _DEFAULT_FILE,
+) -> None:
     """Take a device off the account: its session ends, its certificate is revoked."""
-    with _device(file) as device:
+    with _device(file, otp=otp) as device:
         try:
             device.unbind(device_id)
         except Problem as problem:
@@ -161,10 +167,33 @@ def unbind(device_id: Annotated[str, typer.Argument(help="As `list` shows it.")]
 
 
 @app.command("renew")
-def renew(file: File = _DEFAULT_FILE) -> None:
+def renew(otp: Otp = None, file: File = _DEFAULT_FILE) -> None:
     """Get a new certificate over the same key."""
-    with _device(file) as device:
+    with _device(file, otp=otp) as device:
         _out.print(f"certificate {device.renew(_secret()).fingerprint}")
+
+
+@app.command("otp-on")
+def otp_on(file: File = _DEFAULT_FILE) -> None:
+    """Let the account ask for a code of an authenticator app beside the password, on all its devices."""
+    with _device(file) as device:
+        asked = device.post("/registration/otp/begin", {"password": _secret()})
+        _out.print("Scan this with the app, or type the letters below it:")
+        _out.print(qr_picture(asked["uri"]))
+        _out.print(asked["secret"])
+        first = {"enrolment": asked["enrolment"], "otp": _line("The app's code: ")}
+        codes = device.post("/registration/otp/confirm", first)["recovery_codes"]
+        _out.print("It is on. Keep these: each stands for one code of the app, once, and nobody will show them again.")
+        for code in codes:
+            _out.print(code)
+
+
+@app.command("otp-off")
+def otp_off(otp: Otp = None, file: File = _DEFAULT_FILE) -> None:
+    """Let the account ask for the password alone again."""
+    with _device(file, otp=otp) as device:
+        device.post("/registration/otp/remove", {"password": _secret()})
+        _out.print("It is off.")
 
 
 @app.command("logout")
@@ -175,8 +204,8 @@ def logout(file: File = _DEFAULT_FILE) -> None:
         _out.print("Logged out.")
 
 
-def _log_in(file: Path, url: str | None, *, asks: bool) -> None:
-    with _device(file, url) as device:
+def _log_in(file: Path, url: str | None, otp: str | None, *, asks: bool) -> None:
+    with _device(file, url, otp) as device:
         entered = device.log_in(_secret(), ask=_asked if asks else None)
         _out.print(f"Logged in since {entered.login_at}.")
         for name in entered.ended:
@@ -233,10 +262,11 @@ def _line(prompt: str) -> str:
 
 
 @contextmanager
-def _device(file: Path, url: str | None = None) -> Iterator[Device]:
+def _device(file: Path, url: str | None = None, otp: str | None = None) -> Iterator[Device]:
     """Open the device of a file; what keeps a command from its end ends it with a sentence and a status."""
+    given = iter([otp] if otp else [])
     try:
-        with open_device(file, url, language="en") as device:
+        with open_device(file, url, language="en", otp=lambda: next(given, "") or _line("Code: ")) as device:
             yield device
     except (ClientError, EOFError) as error:
         _fail(*_ending(error))

@@ -30,11 +30,12 @@ from ichidai.client.failures import (
     Untrustworthy,
 )
 from ichidai.client.state import Identity, Memory, State, Vault
-from ichidai.client.wire import PATIENCE_SECONDS
+from ichidai.client.wire import PATIENCE_SECONDS, AskCode
 
 __all__ = [
     "ActiveDevice",
     "Ask",
+    "AskCode",
     "ClientError",
     "Device",
     "DeviceActive",
@@ -60,7 +61,12 @@ __all__ = [
 
 
 def open_device(
-    path: Path | str, url: str | None = None, *, language: str | None = None, patience: float = PATIENCE_SECONDS
+    path: Path | str,
+    url: str | None = None,
+    *,
+    language: str | None = None,
+    patience: float = PATIENCE_SECONDS,
+    otp: AskCode | None = None,
 ) -> Device:
     """Return the device of a file (of one that is not there yet: a device to come). Raises DeviceFileFault."""
-    return Device(DeviceFile(path), url, language=language, patience=patience)
+    return Device(DeviceFile(path), url, language=language, patience=patience, otp=otp)

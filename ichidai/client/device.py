@@ -15,7 +15,7 @@ from ichidai.client.failures import Answer, DeviceActive, NoDevice, Untrustworth
 from ichidai.client.prover import Prover, prover_for
 from ichidai.client.session import Session, state_of
 from ichidai.client.state import Identity, State, Vault
-from ichidai.client.wire import PATIENCE_SECONDS, Wire
+from ichidai.client.wire import PATIENCE_SECONDS, AskCode, Wire
 
 Ask = Callable[[DeviceActive], bool]
 """Shows the question to the person, and returns whether they consent."""
@@ -38,15 +38,22 @@ class Device:
     A session of a device with a P-256 key is bound to it: its tokens are of no use to anybody else.
 
     `url`: where the suite is, if not where the vault says. Every method raises Problem for a refusal, Unreachable when
-    no answer comes, and NoDevice before the device has registered or joined.
+    no answer comes, and NoDevice before the device has registered or joined. `otp` asks the person for a code, where
+    the account has a second factor; without it that is Problem `otp-required`.
     """
 
     def __init__(
-        self, vault: Vault, url: str | None = None, *, language: str | None = None, patience: float = PATIENCE_SECONDS
+        self,
+        vault: Vault,
+        url: str | None = None,
+        *,
+        language: str | None = None,
+        patience: float = PATIENCE_SECONDS,
+        otp: AskCode | None = None,
     ) -> None:
         state = vault.read()
         self._vault = vault
-        self._wire = Wire(url or (state.url if state else DEFAULT_URL), language=language, patience=patience)
+        self._wire = Wire(url or (state.url if state else DEFAULT_URL), language=language, patience=patience, otp=otp)
         self._session = Session(vault, self._wire)
 
     def __enter__(self) -> Self:

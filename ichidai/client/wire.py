@@ -15,6 +15,9 @@ from ichidai.client.failures import Answer, Problem, Unreachable, problem_of
 PATIENCE_SECONDS: Final = 10.0
 """How long a call waits in all, where nobody says otherwise."""
 
+AskCode: TypeAlias = Callable[[], str]
+"""Asks the person for a code of the second factor, or a recovery code."""
+
 Auth: TypeAlias = Callable[[requests.PreparedRequest], requests.PreparedRequest]
 """Gives a request its authority."""
 
@@ -22,6 +25,7 @@ _CONNECT_SECONDS, _ANSWER_SECONDS = 5.0, 30.0
 _LEAST_WAIT = 0.2
 _LONGEST_RETRY_AFTER = 5  # digits
 _NONCE_WANTED = "use-dpop-nonce"
+_CODE_WANTED = "otp-required"
 _OK, _TOO_MANY, _UNAVAILABLE = 200, 429, 503
 
 
@@ -44,7 +48,8 @@ class Wire:
     """Calls to the suite at `base`. Its sentences come in `language` (`en`, `ja`; None: as it likes).
 
     Where it says `Retry-After` with 429 or 503, the call is repeated, as long as all waits together stay within
-    `patience` seconds; a longer one is not waited for. `pause` waits.
+    `patience` seconds; a longer one is not waited for. `pause` waits. Where the password alone is not enough, `otp` is
+    asked for a code and the call is sent with it.
     """
 
     def __init__(
@@ -54,10 +59,12 @@ class Wire:
         language: str | None = None,
         patience: float = PATIENCE_SECONDS,
         pause: Callable[[float], None] = time.sleep,
+        otp: AskCode | None = None,
     ) -> None:
         self.base = base.rstrip("/")
         self._patience = patience
         self._pause = pause
+        self._otp = otp
         self._http = requests.Session()
         self._http.trust_env = not _is_this_machine(self.base)  # a proxy has no business with its own addresses
         self._http.auth = anonymous
@@ -94,6 +101,16 @@ class Wire:
         self._http.close()
 
     def _once(
+        self, method: str, path: str, body: Answer | None, auth: Auth | None, headers: Mapping[str, str] | None
+    ) -> Answer:
+        try:
+            return self._signed(method, path, body, auth, headers)
+        except Problem as problem:
+            if problem.code != _CODE_WANTED or self._otp is None:
+                raise
+        return self._signed(method, path, {**(body or {}), "otp": self._otp()}, auth, headers)
+
+    def _signed(
         self, method: str, path: str, body: Answer | None, auth: Auth | None, headers: Mapping[str, str] | None
     ) -> Answer:
         try:

@@ -18,6 +18,7 @@ import pytest
 import requests
 
 from common.errors import Code
+from tests.authenticator import scanned
 from tests.client import PASSWORD, Account, Client, Device, Login, bearer, device_of, granted, login_of, refused
 from tests.engines import ENGINES
 from tests.in_process import PUBLIC, Clock, served
@@ -36,7 +37,7 @@ test_events ask both engines."""
 
 _SECRET = {
     "access_token", "refresh_token", "device_token", "pairing_token", "token", "qr_code", "qr_png", "client_cert",
-    "pem", "serial", "signing", "kem", "kid", "x", "y",
+    "pem", "serial", "secret", "uri", "enrolment", "recovery_codes", "signing", "kem", "kid", "x", "y",
 }  # fmt: skip
 _PASSING = {"date", "server", "connection", "content-length"}
 _ID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[0-9a-f]{64}\b")
@@ -74,7 +75,7 @@ class Recorder(Client):
     def _plain(self, value: Any) -> Any:
         if isinstance(value, dict):
             return {
-                name: f"<{name}>" if name in _SECRET and isinstance(held, str) else self._plain(held)
+                name: f"<{name}>" if name in _SECRET and not isinstance(held, dict) else self._plain(held)
                 for name, held in value.items()
             }
         if isinstance(value, list):
@@ -111,6 +112,7 @@ def whole_script(client: Recorder) -> None:
     joining(client, people)
     devices(client, people)
     reading(client, people)
+    codes(client, people)
     guesses(client, people)
     time_passes(client, people)
     a_year_passes(client, people)
@@ -266,6 +268,33 @@ def reading(client: Recorder, people: People) -> None:
     granted(client.get(f"/session/history?limit=2&before={page['events'][-1]['change_no']}", token=session.access))
     refused(client.get("/session/history?limit=0", token=session.access), 400, "invalid-request")
     assert client.get("/openapi.json", headers=bearer(session.access)).status_code == 200
+
+
+def codes(client: Recorder, people: People) -> None:
+    """A second factor, switched on and off, with what is refused on the way."""
+    session = people.alice.login(people.laptop)
+    right = {"password": PASSWORD}
+
+    def post(what: str, body: dict[str, str]) -> requests.Response:
+        return client.post(f"/registration/otp/{what}", body, token=session.access)
+
+    refused(post("remove", right), 409, "otp-inactive")
+    refused(post("begin", {"password": "wrong guess"}), 401, "bad-credentials")
+    asked = granted(post("begin", right))
+    phone, first = scanned(asked["uri"]), {"enrolment": asked["enrolment"]}
+    refused(post("confirm", {"enrolment": "junk", "otp": "1"}), 410, "enrolment-spent")
+    refused(post("confirm", {**first, "otp": "1"}), 401, "otp-invalid")
+    recovery_codes = granted(post("confirm", {**first, "otp": phone.code(client.clock(), -1)}))["recovery_codes"]
+    granted(client.get("/registration/otp", token=session.access))
+    refused(post("begin", right), 409, "otp-active")
+    refused(people.alice.try_login(people.laptop), 401, "otp-required")
+    refused(people.alice.try_login(people.laptop, otp="000000"), 401, "otp-invalid")
+    login_of(people.alice.try_login(people.laptop, otp=recovery_codes[0]))
+    session = login_of(people.alice.try_login(people.laptop, otp=phone.code(client.clock())))
+    client.clock.go_on(seconds=30)
+    granted(client.get("/registration/otp", token=session.access))
+    granted(post("remove", {**right, "otp": phone.code(client.clock())}))
+    granted(client.get("/registration/otp", token=session.access))
 
 
 def guesses(client: Recorder, people: People) -> None:

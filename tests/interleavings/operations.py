@@ -17,6 +17,7 @@ from common.proofs import Proof, Purpose
 from common.storage.port import Put
 from common.storage.tables import USERS
 from device_manager import device_service, renewal, revocation
+from device_manager.revocation import Again
 from login_app import challenge, login, takeover
 from registration import registration
 from registration.account_model import Account
@@ -280,7 +281,9 @@ def unbind(letter: str, other: str) -> Act:
 
     def act(person: Person) -> Any:
         target = person.facts.devices[other][0]
-        call = person.signed_in(letter, lambda c: revocation.unbind_device(person.desks.devices, c, target, None, HERE))
+        call = person.signed_in(
+            letter, lambda c: revocation.unbind_device(person.desks.devices, c, target, Again(), HERE)
+        )
         return person.ask(Operation.UNBIND, call, target=target, **_own(person, letter))
 
     return act
@@ -292,7 +295,7 @@ def revoke_certificate(letter: str, other: str) -> Act:
     def act(person: Person) -> Any:
         target = person.facts.devices[other][0]
         call = person.signed_in(
-            letter, lambda c: revocation.revoke_certificate(person.desks.devices, c, target, None, HERE)
+            letter, lambda c: revocation.revoke_certificate(person.desks.devices, c, target, Again(), HERE)
         )
         return person.ask(Operation.REVOKE_CERTIFICATE, call, target=target, **_own(person, letter))
 

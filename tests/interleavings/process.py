@@ -67,13 +67,11 @@ class OneRead:
         self._user = user
         self._clock = clock
 
-    def prove(
-        self, name: str, password: str, origin: Origin, *, by_email: bool = False, device_mark: str | None = None
-    ) -> Proven:
+    def prove(self, name: str, password: str, origin: Origin, **_more: object) -> Proven:
         """See `CredentialCheck.prove`."""
         return self.prove_user(self._user, password, origin)
 
-    def prove_user(self, user_uuid: str, password: str, origin: Origin) -> Proven:
+    def prove_user(self, user_uuid: str, password: str, origin: Origin, otp: str | None = None) -> Proven:
         """See `CredentialCheck.prove_user`."""
         account = self._accounts.find(user_uuid)
         if account is None or str(account.epoch) != password:

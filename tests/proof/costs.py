@@ -18,6 +18,7 @@ from typing import Any
 from werkzeug.test import TestResponse
 
 from common.storage.dynamodb import DynamoStore
+from tests.authenticator import Authenticator, scanned
 from tests.engines import ENGINES
 from tests.figures_page import ROOT, replace_section, table
 from tests.signing import given_keys
@@ -163,6 +164,45 @@ def _about_laptop(path: str) -> Callable[[Scene], Act]:
     return prepare
 
 
+def _beginning(scene: Scene) -> Act:
+    return lambda: scene.house.post("/registration/otp/begin", {"password": scene.anna.password}, scene.phone.access)
+
+
+def _begun(scene: Scene) -> tuple[Authenticator, dict[str, str]]:
+    """Return the app, and what is to be confirmed with its first code."""
+    asked = _beginning(scene)().get_json()
+    app = scanned(asked["uri"])
+    return app, {"enrolment": asked["enrolment"], "otp": app.code(scene.house.clock())}
+
+
+def _confirming(scene: Scene) -> Act:
+    _, body = _begun(scene)
+    return lambda: scene.house.post("/registration/otp/confirm", body, scene.phone.access)
+
+
+def _codes(scene: Scene) -> tuple[str, str]:
+    """Switch the second factor on; return the app's next code, and a recovery code."""
+    app, body = _begun(scene)
+    answer = scene.house.post("/registration/otp/confirm", body, scene.phone.access).get_json()
+    return app.code(scene.house.clock(), 1), answer["recovery_codes"][0]
+
+
+def _login_with(otp: Callable[[tuple[str, str]], str] | None) -> Callable[[Scene], Act]:
+    """Return the phone's login to an account with a second factor."""
+
+    def prepare(scene: Scene) -> Act:
+        codes = _codes(scene)
+        more: dict[str, Any] = {} if otp is None else {"otp": otp(codes)}
+        return lambda: scene.house.login(scene.anna, **more)
+
+    return prepare
+
+
+def _switching_off(scene: Scene) -> Act:
+    body = {"password": scene.anna.password, "otp": _codes(scene)[0]}
+    return lambda: scene.house.post("/registration/otp/remove", body, scene.phone.access)
+
+
 def _list_again(scene: Scene) -> Act:
     scene.house.get("/device/crl")
     return lambda: scene.house.get("/device/crl")
@@ -201,6 +241,13 @@ OPERATIONS = (
     Operation("the list of revoked certificates, signed", lambda scene: lambda: scene.house.get("/device/crl")),
     Operation("the list of revoked certificates, again", _list_again),
     Operation("keep the earliest (force_logout), nobody to end", _posting("/device/force_logout")),
+    Operation("log in again, with a code of the second factor", _login_with(otp=lambda codes: codes[0])),
+    Operation("log in again, with a recovery code", _login_with(otp=lambda codes: codes[1])),
+    Operation("log in, a code is asked for: 401", _login_with(otp=None), 401),
+    Operation("log in, wrong code: 401", _login_with(otp=lambda _codes: "000000"), 401),
+    Operation("switch a second factor on: begin", _beginning),
+    Operation("switch a second factor on: confirm", _confirming),
+    Operation("switch it off", _switching_off),
 )
 
 

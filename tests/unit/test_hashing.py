@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from common.bookkeeping import Bookkeeper
 from common.clock import system_clock
+from common.crypto.otp import FactorKeys
 from common.crypto.passwords import CHEAP_FOR_TESTS
 from common.errors import Code, Refusal
 from common.history import Origin
@@ -21,6 +23,7 @@ from ichidai.settings import read_settings
 from ichidai.topology import Part
 from ichidai.wiring import build
 from registration.credentials import CredentialCheck
+from registration.factors import Factors
 from registration.guesses import Guesses
 from registration.hashing import HashingRoom
 
@@ -141,7 +144,9 @@ def test_a_guess_that_met_a_full_room_was_none_and_read_nothing(tmp_path: Path) 
     suite.close()
     store, flooded = open_store(settings.store_url, system_clock), Flooded(places=1)
     room = flooded.room
-    check = CredentialCheck(store, system_clock, Guesses(store, system_clock, settings.registration), room, b"k" * 32)
+    guesses, key = Guesses(store, system_clock, settings.registration), b"k" * 32
+    factors = Factors(store, system_clock, Bookkeeper(store, system_clock), FactorKeys(key))
+    check = CredentialCheck(store, system_clock, guesses, room, key, factors)
     for name in ("alice", "nobody") * 3:
         with flooded.full(), pytest.raises(Refusal) as refused:
             check.prove(name, "wrong horse 42 battery", ORIGIN)

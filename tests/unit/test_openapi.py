@@ -18,6 +18,10 @@ from ichidai.wiring import build
 PROMISED = {
     ("post", "/registration/"),
     ("post", "/registration/request_pairing_token"),
+    ("get", "/registration/otp"),
+    ("post", "/registration/otp/begin"),
+    ("post", "/registration/otp/confirm"),
+    ("post", "/registration/otp/remove"),
     ("post", "/login"),
     ("post", "/login/force"),
     ("post", "/login/takeover"),

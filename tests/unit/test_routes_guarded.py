@@ -26,6 +26,10 @@ PROMISED = {
     Part.REGISTRATION: {
         ("POST", "/registration/"): OPEN,
         ("POST", "/registration/request_pairing_token"): OPEN,
+        ("GET", "/registration/otp"): SIGNED_IN,
+        ("POST", "/registration/otp/begin"): SIGNED_IN,
+        ("POST", "/registration/otp/confirm"): SIGNED_IN,
+        ("POST", "/registration/otp/remove"): SIGNED_IN,
     },
     Part.LOGIN: {
         ("POST", "/login"): OPEN,
