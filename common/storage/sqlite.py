@@ -1,19 +1,20 @@
 """The embedded engine: one SQLite file, shared by all threads and processes of one host.
 
 Write-ahead log, `synchronous=FULL` (an answered commit survives a power cut), one connection for each process and
-thread, every commit in `BEGIN IMMEDIATE`. Items are stored as JSON beside their key. See https://sqlite.org/wal.html.
+thread. What threads of one process commit at the same time goes into one `BEGIN IMMEDIATE … COMMIT`: each is done or
+refused for itself, and the log is flushed once for all. Items are stored as JSON beside their key. See
+https://sqlite.org/wal.html.
 """
 
 from __future__ import annotations
 
-import itertools
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import orjson
 
@@ -36,8 +37,11 @@ from common.storage.port import (
     Write,
 )
 from common.storage.rest import Rest
+from common.storage.together import Order, Take, Together
 
 R = TypeVar("R")
+_Asked: TypeAlias = tuple[Sequence[Write], str, bytes]
+"""A commit: its writes, its request id, and the digest of its content."""
 
 _LOOK_AGAIN_SECONDS = 0.001
 """How often a waiting writer looks whether the lock is free. SQLite's own waiting grows to 100 ms and starves the early
@@ -46,8 +50,13 @@ comers: with 8 processes writing the worst wait was 2 s and more, with this one 
 _REST_SECONDS = 1.0
 """How long, after somebody waited for a lock in vain, nobody else waits for it."""
 
-_REQUESTS_PURGED, _ITEMS_PURGED = 2, 16
-"""How many rows a commit clears away: more than it adds, so that what has piled up shrinks."""
+_PURGED_EVERY = 32
+"""After so many commits what has expired is cleared away, in the transaction of the last of them."""
+
+_ITEMS_PURGED, _REQUESTS_LOOKED_AT = 128, 256
+"""How many items of each table go then, and how many request ids are looked at, in turn, whether their time is over:
+more than have come since, so that what has piled up shrinks. No more than an eighth of the ids can then be old, and no
+index of their ends is kept, which would be more to write than the ids."""
 
 _PURGE_GRACE_MS = 7_200_000
 """Items stay this long after their expiry: another process' clock may be behind ours."""
@@ -66,7 +75,9 @@ class SqliteStore:
         self._clock = clock
         self._wait = wait
         self._rest = Rest(_REST_SECONDS)
-        self._purgeable = itertools.cycle([table.name for table in tables if table.expires])
+        self._purges = [_PURGE.format(table.name) for table in tables if table.expires]
+        self._unpurged, self._looked_up_to = _PURGED_EVERY, ""
+        self._together: Together[_Asked] = Together()
         self._connections = PerThread(lambda: self._patiently(self._open))
         self._kept: Memo[bytes, Item] = Memo(_MOST_KEPT)
         self._create(tables)
@@ -93,17 +104,14 @@ class SqliteStore:
     def commit(self, writes: Sequence[Write], request_id: str) -> None:
         """See `Store.commit`. Unknown is the outcome only if the disk fails at the very end, or the process dies."""
         check_writes(writes, request_id)
-        content = digest(writes)
-        with self._transaction() as connection:
-            if _was_done(connection, request_id, content):
-                return
-            failed = tuple(place for place, write in enumerate(writes) if not _holds(connection, write))
-            if failed:
-                raise Conflict(failed)
-            for write in writes:
-                _write(connection, write)
-            connection.execute(_REMEMBER, (request_id, content))
-            self._purge(connection)
+        order = Order((writes, request_id, digest(writes)))
+        patience = self._patience()
+        with self._connections.use() as connection:
+            if not self._together.settle(order, patience.left(), partial(self._settle, connection, patience)):
+                self._rest.begin()
+                raise StoreUnavailable("SQLite: database is locked by other threads")
+        if order.fault is not None:
+            raise order.fault
 
     def close(self) -> None:
         """See `Store.close`: closes the connections of all threads."""
@@ -122,34 +130,58 @@ class SqliteStore:
             except sqlite3.Error as error:
                 return self._patiently(lambda: connection.execute(statement, values).fetchall(), error)
 
-    def _purge(self, connection: sqlite3.Connection) -> None:
-        connection.execute(_FORGET, (_REQUESTS_PURGED,))
-        table = next(self._purgeable, None)
-        if table is not None:
-            dead = to_millis(self._clock()) - _PURGE_GRACE_MS
-            connection.execute(_PURGE.format(table), (dead, _ITEMS_PURGED))
+    def _settle(self, connection: sqlite3.Connection, patience: Patience, take: Take[_Asked]) -> None:
+        """Do, in one transaction, all that wait by the time it has begun."""
+        orders: Sequence[Order[_Asked]] = ()
+        try:
+            with self._transaction(connection, patience):
+                orders = take()
+                for order in orders:
+                    order.fault = _done(connection, *order.what)
+                self._purge(connection, len(orders))
+        except BaseException as fault:
+            # Of a fault that is nobody else's the others are to know only that asking again will tell.
+            kind = type(fault) if isinstance(fault, StoreUnavailable) else OutcomeUnknown
+            for order in orders:
+                order.fault = kind(str(fault))
+            raise
+
+    def _purge(self, connection: sqlite3.Connection, commits: int) -> None:
+        self._unpurged += commits
+        if self._unpurged < _PURGED_EVERY:
+            return
+        self._unpurged, begin = 0, self._looked_up_to
+        self._looked_up_to = connection.execute(_LOOK, (begin, _REQUESTS_LOOKED_AT)).fetchone()[0] or ""
+        connection.execute(_FORGET, (begin, self._looked_up_to))
+        dead = to_millis(self._clock()) - _PURGE_GRACE_MS
+        for purge in self._purges:
+            connection.execute(purge, (dead, _ITEMS_PURGED))
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._connections.use() as connection:
-            self._patiently(lambda: connection.execute("BEGIN IMMEDIATE"))
-            self._rest.end()
-            try:
-                yield connection
-            except sqlite3.Error as error:
-                _roll_back(connection)
-                raise _unavailable(error) from error
-            except BaseException:
-                _roll_back(connection)
-                raise
-            _finish(connection)
+    def _transaction(self, connection: sqlite3.Connection, patience: Patience) -> Iterator[None]:
+        self._patiently(lambda: connection.execute("BEGIN IMMEDIATE"), patience=patience)
+        self._rest.end()
+        try:
+            yield
+        except sqlite3.Error as error:
+            _roll_back(connection)
+            raise _unavailable(error) from error
+        except BaseException:
+            _roll_back(connection)
+            raise
+        _finish(connection)
 
-    def _patiently(self, run: Callable[[], R], error: sqlite3.Error | None = None) -> R:
+    def _patience(self) -> Patience:
+        """Return how long a lock is waited for, from now on."""
+        return Patience(0 if self._rest.is_on() else self._wait)
+
+    def _patiently(
+        self, run: Callable[[], R], error: sqlite3.Error | None = None, patience: Patience | None = None
+    ) -> R:
         """Run something again while the file is locked, up to the wait; the last error becomes StoreUnavailable.
 
-        `error`: what the first run ended with, where it was made already.
+        `error`: what the first run ended with, where it was made already. `patience`: the wait, where it has begun.
         """
-        patience: Patience | None = None  # most runs need none
         while True:
             if error is None:
                 try:
@@ -158,7 +190,7 @@ class SqliteStore:
                     error = caught
             if not _is_busy(error):
                 raise _unavailable(error) from error
-            patience = patience or Patience(0 if self._rest.is_on() else self._wait)
+            patience = patience or self._patience()  # most runs need none
             if not patience.left():
                 self._rest.begin()
                 raise _unavailable(error) from error
@@ -181,14 +213,13 @@ class SqliteStore:
             self._path.touch(mode=0o600)
         except OSError as error:
             raise StoreUnavailable(f"SQLite: {error}") from error
-        with self._transaction() as connection:
+        with self._connections.use() as connection, self._transaction(connection, self._patience()):
             for table in tables:
                 kind = "INTEGER" if table.sort_is_number else "TEXT"
                 connection.execute(_TABLE.format(table.name, kind))
                 if table.expires:
                     connection.execute(_EXPIRY_INDEX.format(table.name))
             connection.execute(_REQUESTS)
-            connection.execute(_REQUESTS_INDEX)
 
 
 # FULL: the log is flushed at every commit. fullfsync: on macOS a flush reaches the disk only so; elsewhere no change.
@@ -205,12 +236,13 @@ _PURGE = 'DELETE FROM "{0}" WHERE rowid IN (SELECT rowid FROM "{0}" WHERE expire
 
 # Requests are kept for 10 minutes of the host's own clock, which all processes share, whatever clock each was given.
 _REQUESTS = """CREATE TABLE IF NOT EXISTS commit_requests (
-    id TEXT PRIMARY KEY, content BLOB NOT NULL, expires_at INTEGER NOT NULL)"""
-_REQUESTS_INDEX = "CREATE INDEX IF NOT EXISTS commit_requests_expiry ON commit_requests (expires_at)"
-_REMEMBER = "INSERT INTO commit_requests VALUES (?, ?, CAST(strftime('%s', 'now') AS INTEGER) + 600)"
+    id TEXT PRIMARY KEY, content BLOB NOT NULL, expires_at INTEGER NOT NULL) WITHOUT ROWID"""
+_REMEMBER = """INSERT INTO commit_requests VALUES (?, ?, CAST(strftime('%s', 'now') AS INTEGER) + 600)
+    ON CONFLICT DO NOTHING"""
 _RECALL = "SELECT content FROM commit_requests WHERE id = ?"
-_FORGET = """DELETE FROM commit_requests WHERE rowid IN (
-    SELECT rowid FROM commit_requests WHERE expires_at < CAST(strftime('%s', 'now') AS INTEGER) LIMIT ?)"""
+_LOOK = "SELECT max(id) FROM (SELECT id FROM commit_requests WHERE id > ? ORDER BY id LIMIT ?)"
+_FORGET = """DELETE FROM commit_requests
+    WHERE id > ? AND id <= ? AND expires_at < CAST(strftime('%s', 'now') AS INTEGER)"""
 
 
 @cache
@@ -219,11 +251,17 @@ def _select(table: str) -> str:
     return _SELECT.format(table)
 
 
-def _was_done(connection: sqlite3.Connection, request_id: str, content: bytes) -> bool:
-    row = connection.execute(_RECALL, (request_id,)).fetchone()
-    if row is not None and row[0] != content:
-        raise ValueError(f"the request id {request_id} was used for another commit")
-    return row is not None
+def _done(connection: sqlite3.Connection, writes: Sequence[Write], request_id: str, content: bytes) -> Exception | None:
+    """Do a commit, unless it was done before; return why nothing of it was, if that is so. Raises sqlite3.Error."""
+    failed = tuple(place for place, write in enumerate(writes) if not _holds(connection, write))
+    if failed or not connection.execute(_REMEMBER, (request_id, content)).rowcount:
+        known = connection.execute(_RECALL, (request_id,)).fetchone()
+        if known is None:
+            return Conflict(failed)
+        return None if known[0] == content else ValueError(f"the request id {request_id} was used for another commit")
+    for write in writes:
+        _write(connection, write)
+    return None
 
 
 def _holds(connection: sqlite3.Connection, write: Write) -> bool:
