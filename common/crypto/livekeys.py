@@ -10,9 +10,10 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from common.clock import Clock
 from common.crypto.keylist import KeyList, check_lineage, of_purpose, read_list
@@ -29,13 +30,28 @@ TRUSTED_SECONDS = 4.0
 _log = logging.getLogger(__name__)
 
 
+class _Secrets(Struct, frozen=True):
+    """What is here of the keys of a purpose that are not retired; the one that is to be used now is last.
+
+    So it is until `until`, when another begins to sign (None: for good). `macs` has the same for those of a MAC.
+    """
+
+    keys: tuple[SigningKey | bytes, ...]
+    macs: MacKeys
+    until: datetime | None
+
+
 class _Read(Struct, frozen=True):
-    """What was read last: this host's ring and the list of all, and the keys that verify access tokens, by name."""
+    """What was read last: this host's ring and the list of all, and the keys that verify access tokens, by name.
+
+    `secrets` is what follows from it for each purpose, as far as it was asked for.
+    """
 
     ring: KeyRing
     listed: KeyList
     verifiers: Mapping[str, VerifyingKey]
     changed: object
+    secrets: dict[Purpose, _Secrets] = field(default_factory=dict)
 
 
 class LiveKeys:
@@ -81,7 +97,7 @@ class LiveKeys:
 
     def signer(self) -> SigningKey:
         """Return the newest published key that may sign and is on this host. Raises StoreUnavailable."""
-        secret = self._secrets(Purpose.ACCESS)[-1]
+        secret = self._secrets(Purpose.ACCESS).keys[-1]
         if not isinstance(secret, SigningKey):
             raise TypeError(type(secret).__name__)
         return secret
@@ -96,20 +112,14 @@ class LiveKeys:
 
     def macs(self, purpose: Purpose) -> MacKeys:
         """Return the MAC keys of a purpose. Raises StoreUnavailable."""
-        secrets = self._secrets(purpose)
-        found = tuple(secret for secret in secrets if isinstance(secret, bytes))
-        listed = of_purpose(self._last.listed, purpose)
-        return MacKeys(found, all_here=len(found) == len(listed))
+        return self._secrets(purpose).macs
 
-    def _secrets(self, purpose: Purpose) -> list[SigningKey | bytes]:
-        """Return what is here of the keys of a purpose that are not retired; the one that is to be used now is last."""
+    def _secrets(self, purpose: Purpose) -> _Secrets:
         read, now = self._current(), self._clock()
-        here = {key.kid: key.secret for key in read.ring.keys if key.secret is not None}
-        keys = [key for key in of_purpose(read.listed, purpose) if key.kid in here]
-        in_use = [here[key.kid] for key in keys if key.signs_from <= now]
-        if not in_use:
-            raise StoreUnavailable(f"no key for {purpose} tokens is on this host: copy {FILE_NAME}")
-        return [here[key.kid] for key in keys if key.signs_from > now] + in_use
+        known = read.secrets.get(purpose)
+        if known is None or (known.until is not None and known.until <= now):
+            known = read.secrets[purpose] = _secrets(read.ring, read.listed, purpose, now)
+        return known
 
     def _current(self) -> _Read:
         if self._watched and time.monotonic() - self._read_at > TRUSTED_SECONDS:
@@ -124,6 +134,20 @@ class LiveKeys:
                 _log.warning("the list of keys could not be read: %s", error)
             except Exception:  # noqa: BLE001 - whatever it is, the next reading may succeed
                 _log.exception("the list of keys could not be read")
+
+
+def _secrets(ring: KeyRing, listed: KeyList, purpose: Purpose, now: datetime) -> _Secrets:
+    """Return what may be used of a purpose at `now`. Raises StoreUnavailable when nothing may."""
+    here = {key.kid: key.secret for key in ring.keys if key.secret is not None}
+    good = of_purpose(listed, purpose)
+    keys = [key for key in good if key.kid in here]
+    in_use = [here[key.kid] for key in keys if key.signs_from <= now]
+    later = [key for key in keys if key.signs_from > now]
+    if not in_use:
+        raise StoreUnavailable(f"no key for {purpose} tokens is on this host: copy {FILE_NAME}")
+    ordered = (*(here[key.kid] for key in later), *in_use)
+    macs = tuple(secret for secret in ordered if isinstance(secret, bytes))
+    return _Secrets(ordered, MacKeys(macs, all_here=len(macs) == len(good)), later[0].signs_from if later else None)
 
 
 def _verifiers(listed: KeyList) -> Mapping[str, VerifyingKey]:
