@@ -147,7 +147,10 @@ def _insert(connection: sqlite3.Connection, original: Original, people: Sequence
     connection.execute("BEGIN")
     changes = [_changes(original, person) for person in people]
     for table, *row in original.rows:
-        rows = [tuple(_changed(cell, change) for cell in row) for change in changes]
+        own = [_own_of(original, cell) for cell in row]
+        rows = [
+            tuple(_changed(cell, change, which) for cell, which in zip(row, own, strict=True)) for change in changes
+        ]
         connection.executemany(f'INSERT INTO "{table}" (partition, sort, item, expires_at) VALUES (?, ?, ?, ?)', rows)  # noqa: S608
     connection.execute("COMMIT")
 
@@ -164,13 +167,16 @@ def _changes(original: Original, person: Person) -> Sequence[tuple[str, str]]:
     ]
 
 
-def _changed(cell: Any, changes: Sequence[tuple[str, str]]) -> Any:
-    if isinstance(cell, str):
-        for old, new in changes:
-            cell = cell.replace(old, new)
-    elif isinstance(cell, bytes):
-        for old, new in changes:
-            cell = cell.replace(old.encode(), new.encode())
+def _own_of(original: Original, cell: Any) -> Sequence[int]:
+    """Return which of the changes a cell of the original needs: most rows name a few of its ids."""
+    text = cell.decode() if isinstance(cell, bytes) else cell
+    own = (*original.ids, *original.digests, _NAME.format(0))
+    return [number for number, old in enumerate(own) if old in text] if isinstance(text, str) else []
+
+
+def _changed(cell: Any, changes: Sequence[tuple[str, str]], which: Sequence[int]) -> Any:
+    for old, new in (changes[number] for number in which):
+        cell = cell.replace(old.encode(), new.encode()) if isinstance(cell, bytes) else cell.replace(old, new)
     return cell
 
 

@@ -13,8 +13,10 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from http.client import HTTPConnection, HTTPException
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -27,6 +29,7 @@ _BACKLOG = 4096
 _MANY_FILES = 65_536
 _STOP_SECONDS = 3.0
 _KILL_SECONDS = 5.0
+_LEAD_SECONDS, _LOOK_SECONDS = 5.0, 0.02
 _PAUSE_SECONDS, _LONGEST_PAUSE = 0.5, 10.0
 
 _log = logging.getLogger(__name__)
@@ -101,7 +104,20 @@ def _allow_many_files() -> None:
 
 def _run_companion(host: str, port: int, app_port: int) -> None:
     end_with_parent()
+    _let_the_app_start(host, app_port)
     serve_events(host, port, app_port)
+
+
+def _let_the_app_start(host: str, port: int) -> None:
+    """Wait until the app answers, some seconds at most: nobody listens to streams before, and the cores are few."""
+    end = time.monotonic() + _LEAD_SECONDS
+    while time.monotonic() < end:
+        app = HTTPConnection(host, port, timeout=_LEAD_SECONDS)
+        with suppress(OSError, HTTPException), closing(app):
+            app.request("GET", "/health")
+            app.getresponse()
+            return
+        time.sleep(_LOOK_SECONDS)
 
 
 class _Companion:
