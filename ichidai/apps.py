@@ -41,13 +41,13 @@ def app_for(serving: Part, suite: Suite) -> Flask:
 
 
 def fronted(app: Flask, suite: Suite) -> WsgiApp:
-    """Return an app that serves sessions with what answers good verifications in front of it."""
+    """Return an app that serves sessions with what answers good verifications and refreshes in front of it."""
     environ: dict[str, object] = {"PATH_INFO": "/health"}
     setup_testing_defaults(environ)
     with app.request_context(environ):
         everywhere = app.full_dispatch_request().headers
     headers = {name: value for name, value in everywhere.items() if name not in ("Content-Type", "Content-Length")}
-    return Front(app, suite.edge.authenticator, headers, suite.edge.certificates)
+    return Front(app, suite.edge.authenticator, suite.refresh, headers, suite.edge.certificates)
 
 
 def app_from(environment: Mapping[str, str], serving: Part) -> WsgiApp:

@@ -19,7 +19,8 @@ from common.crypto.otp import FactorKeys
 from common.crypto.passwords import OWASP_MINIMUM, Argon2Cost
 from common.crypto.tokens import AccessTokens, MacTokens
 from common.errors import Refusal
-from common.granting import Caller
+from common.granting import Caller, Grant
+from common.history import Origin
 from common.liveness import SessionGone
 from common.possession import Possession, Possessions, Presented
 from common.storage.opening import open_store
@@ -60,12 +61,14 @@ from session_manager.session_db import SessionDb
 class Suite(Struct, frozen=True):
     """The joined suite: its routes by domain, and what an app needs beside them.
 
+    `refresh` gives a refresh token, and the fingerprint of the certificate beside it, its grant, plainly.
     `watch_keys` lets a serving process learn which keys were rotated and retired; a server's worker must call it.
     """
 
     endpoints: Callable[[Part], Sequence[Endpoint]]
     events: EventService
     edge: Edge
+    refresh: Callable[[str, str | None], Grant]
     addresses: Addresses
     settings: Settings
     is_ready: Callable[[], None]
@@ -161,6 +164,9 @@ class _Joiner(Struct, frozen=True, dict=True):
                 self.settings.trusted_proxies,
                 self.where.url_of,
                 CertificateHeader(self.settings.client_cert_header, self.settings.trusted_proxies),
+            ),
+            refresh=lambda token, certificate: session_service.refresh(
+                self._sessions, token, Origin(), certificate, plainly=True
             ),
             addresses=self.where,
             settings=self.settings,

@@ -147,13 +147,20 @@ def touch(desk: Desk, caller: Caller) -> None:
     desk.bookkeeper.change(caller.user_uuid, seen)
 
 
-def refresh(desk: Desk, refresh_token: str, origin: Origin, certificate: str | None = None) -> Grant:
+class WouldEnd(Exception):
+    """A refresh would end the session."""
+
+
+def refresh(
+    desk: Desk, refresh_token: str, origin: Origin, certificate: str | None = None, *, plainly: bool = False
+) -> Grant:
     """Return a new pair of tokens for the session's current refresh token, and the same pair again within the grace.
 
     An older token ends the session. That of a session that is bound to a key needs a proof of it, which is used up;
     to its device's certificate: that one (`certificate`, proven by TLS). Where tokens are bound, a session that is not
     is from the first refresh on that comes with its device's certificate.
-    Raises Refusal: INVALID_TOKEN, INVALID_DPOP_PROOF, CERTIFICATE_EXPIRED; SessionGone; StoreUnavailable.
+    `plainly`: whatever is raised instead of a grant, nothing was ended and nothing recorded (`origin` is not needed).
+    Raises Refusal: INVALID_TOKEN, INVALID_DPOP_PROOF, CERTIFICATE_EXPIRED; SessionGone; WouldEnd; StoreUnavailable.
     """
     user_uuid, session_id, generation, username = _read_refresh_token(desk, refresh_token)
 
@@ -170,6 +177,8 @@ def refresh(desk: Desk, refresh_token: str, origin: Origin, certificate: str | N
                 return Change((book, rotated), snapshot.draft.with_book(book.updated(rotated)), used)
             case Repeated(current):
                 return Change((book, current), snapshot.draft if used else None, used)
+            case Reused() if plainly:
+                raise WouldEnd
             case Reused():
                 swept = snapshot.draft.swept(desk.settings.rules, now)
                 return Change(None, swept.ended(session, Reason.REFRESH_REUSED, now), used)
