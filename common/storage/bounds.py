@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from common.storage.port import Condition, Equals, Key, Put, Sort, Table, Write, check_commit
 
@@ -83,6 +83,12 @@ def _check_name(name: object) -> None:
         raise ValueError("an attribute needs a name that is text")
 
 
+def _check_names(names: Iterable[object]) -> None:
+    for name in names:
+        if type(name) is not str or not name or not name.isascii():  # most are plain
+            _check_name(name)
+
+
 def _check_value(value: object, depth: int) -> None:
     if value is None or isinstance(value, bool):
         return
@@ -92,13 +98,13 @@ def _check_value(value: object, depth: int) -> None:
     if depth >= DEEPEST:
         raise ValueError(f"a value lies more than {DEEPEST} deep")
     if isinstance(value, (dict, Mapping)):
-        for name in value:
-            _check_name(name)
+        _check_names(value)
         value = list(value.values())
     if not isinstance(value, Sequence) or isinstance(value, bytes | bytearray | memoryview):
         raise TypeError(f"{type(value).__name__} is no value of the store")
     for inner in value:
-        _check_value(inner, depth + 1)
+        if type(inner) is not str or not inner.isascii():  # most are plain, and need no call
+            _check_value(inner, depth + 1)
 
 
 def _check_plain(value: str | int) -> None:

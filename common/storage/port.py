@@ -9,6 +9,7 @@ keys of 1 to 1,024 bytes, whole numbers of 64 bits, no floats; a read at an impo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Protocol, TypeAlias
 
 from msgspec import Struct
@@ -70,14 +71,14 @@ class Equals(Struct, frozen=True):
 Condition: TypeAlias = Absent | Equals | None
 
 
-class Put(Struct, frozen=True):
+class Put(Struct, frozen=True, dict=True):
     """Write a whole item, replacing what lay there, if `when` holds (None: always)."""
 
     table: Table
     item: Item
     when: Condition = None
 
-    @property
+    @cached_property
     def key(self) -> Key:
         """Where the item goes."""
         return self.table.key_of(self.item)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, ClassVar, TypeVar
 
 import msgspec
@@ -59,7 +60,7 @@ def read_fields(request: Request, *, forms: bool) -> Mapping[str, Any]:
 
 def parse(schema: type[B], fields: Mapping[str, Any]) -> B:
     """Return the fields as a schema has them. Raises Refusal: MISSING_FIELDS (`fields`), INVALID_REQUEST (`field`)."""
-    missing = [about.name for about in msgspec.structs.fields(schema) if about.required and about.name not in fields]
+    missing = [name for name in _required(schema) if name not in fields]  # type: ignore[arg-type] # classes are hashable
     try:
         if not missing:
             return msgspec.convert(fields, schema, strict=not issubclass(schema, Query), dec_hook=read_text)
@@ -73,6 +74,12 @@ def parse(schema: type[B], fields: Mapping[str, Any]) -> B:
     if problem.startswith("Invalid enum value"):  # the library quotes it, and it may be a secret in the wrong field
         problem = "it is none of the words that stand there"
     raise Refusal(Code.INVALID_REQUEST, problem=f"{field}: {problem}", field=field)
+
+
+@cache
+def _required(schema: type[Any]) -> tuple[str, ...]:
+    """Return the fields that must be there. The library works them out anew each time, from the text of the types."""
+    return tuple(about.name for about in msgspec.structs.fields(schema) if about.required)
 
 
 def _missing(schema: type[Struct], names: list[str]) -> Refusal:
