@@ -62,7 +62,9 @@ class HashingRoom:
             if not self._inside:
                 self._busy_since = now
             elif self._is_full(now):
-                raise Refusal(Code.BUSY, reason="passwords of this process", retry_after=_COME_BACK_SECONDS)
+                raise Refusal(
+                    Code.BUSY, reason="passwords of this process", variant="passwords", retry_after=_COME_BACK_SECONDS
+                )
             self._inside += 1
         try:
             yield
@@ -79,7 +81,7 @@ class HashingRoom:
     def turn(self) -> Iterator[None]:
         """Wait for a turn at what takes a core for long, and hold it. Raises Refusal(BUSY) past the deadline."""
         if not self._turns.acquire(timeout=Patience().left()):
-            raise Refusal(Code.BUSY, reason="a turn to hash", retry_after=_COME_BACK_SECONDS)
+            raise Refusal(Code.BUSY, reason="a turn to hash", variant="passwords", retry_after=_COME_BACK_SECONDS)
         try:
             yield
         finally:

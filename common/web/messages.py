@@ -308,7 +308,10 @@ TEXTS: Mapping[Code, Texts] = {
     Code.BUSY: Texts(
         Text("Too busy", "混み合っています"),
         Text("Too much is happening to this account at once; try again.", "処理が集中しています。やり直してください。"),
-        {"streams": Text("Too many event streams are open; try again later.", "開いているイベントストリームが多すぎます。しばらくしてやり直してください。")},
+        {
+            "streams": Text("Too many event streams are open; try again later.", "開いているイベントストリームが多すぎます。しばらくしてやり直してください。"),
+            "passwords": Text("Many people are logging in at this moment; try again shortly.", "ただいまログインが集中しています。少し待ってやり直してください。"),
+        },
     ),
     Code.INTERNAL_ERROR: Texts(
         Text("Internal error", "内部エラー"),
