@@ -19,7 +19,6 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from hypothesis import given
 from hypothesis import strategies as st
-from itsdangerous import URLSafeSerializer
 from msgspec.structs import replace
 
 from common.crypto.signing import SigningKey
@@ -46,9 +45,6 @@ PAYLOAD = {
     "exp": int(T0.timestamp()) + 600,
 }
 MACS = MacTokens(b"k" * 32, "refresh")
-ITSDANGEROUS = URLSafeSerializer(
-    b"k" * 32, salt="ichidai.refresh.v1", signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256}
-)
 
 
 def b64(raw: bytes) -> str:
@@ -302,14 +298,18 @@ def test_the_last_character_of_each_part_has_one_spelling(place: int) -> None:
                 TOKENS.read(changed)
 
 
-scalars = st.none() | st.booleans() | st.integers(-(2**53), 2**53)
-values = st.lists(scalars | st.text(st.characters(exclude_categories=("Cs",)), max_size=60), max_size=8)
-
-
 class TestMacTokens:
     """Values sealed under a MAC."""
 
-    @given(values)
+    @given(
+        st.lists(
+            st.none()
+            | st.booleans()
+            | st.integers(-(2**53), 2**53)
+            | st.text(st.characters(exclude_categories=("Cs",)), max_size=60),
+            max_size=8,
+        )
+    )
     def test_a_token_holds_what_was_sealed(self, value: list[Any]) -> None:
         """Any JSON value, the same token each time."""
         assert MACS.open(MACS.seal(value)) == value
@@ -326,7 +326,7 @@ class TestMacTokens:
 
     def test_a_token_cut_at_any_character_is_refused(self) -> None:
         """Every prefix and every suffix, of a compressed one too."""
-        for token in (MAC_TOKEN, ITSDANGEROUS.dumps(["a" * 500])):
+        for token in (MAC_TOKEN, MACS.seal(["a" * 500])):
             for place in range(1, len(token)):
                 for part in (token[:place], token[place:]):
                     with pytest.raises(ForgedToken):
@@ -344,17 +344,11 @@ class TestMacTokens:
         with pytest.raises(StoreUnavailable):
             MacTokens(away, "refresh").open(MACS.seal(["anna"]))
 
-    def test_what_was_sealed_compressed_is_opened(self) -> None:
+    def test_a_long_value_is_sealed_compressed_and_opened(self) -> None:
         """Its form has one dot more."""
-        sealed = ITSDANGEROUS.dumps(["anna" * 200])
+        sealed = MACS.seal(["anna" * 200])
         assert sealed.startswith(".")
         assert MACS.open(sealed) == ["anna" * 200]
-
-    @given(values)
-    def test_the_form_is_that_of_itsdangerous(self, value: list[Any]) -> None:
-        """What it seals with the same key we open, and what we seal it opens."""
-        assert ITSDANGEROUS.loads(MACS.seal(value)) == value
-        assert MACS.open(ITSDANGEROUS.dumps(value)) == value
 
     @pytest.mark.parametrize("stranger", [MacTokens(b"k" * 32, "takeover"), MacTokens(b"other" * 8, "refresh")])
     def test_a_token_of_another_purpose_or_key_is_refused(self, stranger: MacTokens) -> None:
