@@ -94,6 +94,8 @@ def page_blueprint(serving: Part, addresses: Addresses) -> Blueprint:
     }
     for page in pages:
         blueprint.add_url_rule(page.path, page.name, partial(_show, page, shared))
+    if "home" in VIEWS[serving]:
+        blueprint.add_url_rule("/console/factor.html", "factor", _show_factor)
     blueprint.after_request(partial(_with_policy, addresses.events))
     return blueprint
 
@@ -109,6 +111,16 @@ def _show(page: Page, shared: Mapping[str, object]) -> Response:
         text=SimpleNamespace(**texts_in(language)),
         said=said_in(language),
     )
+    return _answered(document, language)
+
+
+def _show_factor() -> Response:
+    """Return the dialogs of the second factor, which only those fetch who want them."""
+    language = _language()
+    return _answered(render_template("factor.html", text=SimpleNamespace(**texts_in(language))), language)
+
+
+def _answered(document: str, language: str) -> Response:
     response = make_response(_INDENTATION.sub("\n", document))
     response.headers["Content-Language"] = language
     response.headers["Cache-Control"] = "no-cache"

@@ -131,6 +131,42 @@ TEXTS: Mapping[str, Text] = {
     "primary": Text("first device", "1台目"),
     "registered_at": Text("Registered", "登録日時"),
     "log_out_others": Text("Log out other devices", "ほかの端末をログアウト"),
+    # a second factor
+    "code": Text("Code", "確認コード"),
+    "code_title": Text("One more step", "確認コードの入力"),
+    "code_lead": Text(
+        "Enter the code that your authenticator app shows, or a recovery code.",
+        "認証アプリに表示されている確認コードか、リカバリーコードを入力してください。",
+    ),
+    "factor": Text("Two-step login", "2段階認証"),
+    "factor_active": Text("on", "有効"),
+    "factor_switch_on": Text("Switch on", "有効にする"),
+    "factor_switch_off": Text("Switch off", "無効にする"),
+    "factor_on_title": Text("Switch two-step login on", "2段階認証を有効にする"),
+    "factor_lead": Text(
+        "Besides your password, a code of an authenticator app on your phone will be asked for.",
+        "パスワードに加えて、スマホの認証アプリの確認コードを入力するようになります。",
+    ),
+    "factor_next": Text("Next", "次へ"),
+    "factor_scan": Text(
+        "Scan this with the app, such as Google Authenticator, and enter the code that it shows.",
+        "Google Authenticator などの認証アプリで読み取り、表示された確認コードを入力してください。",
+    ),
+    "factor_picture": Text("QR code for the authenticator app", "認証アプリ用のQRコード"),
+    "factor_type": Text("Or type this into the app:", "読み取れない場合は、次のキーを入力してください："),
+    "factor_codes": Text("Recovery codes", "リカバリーコード"),
+    "factor_codes_lead": Text(
+        "It is on. Keep these codes where your phone is not: each lets you in once without the app. They are not "
+        "shown again.",
+        "有効になりました。スマホとは別の場所に保管してください。認証アプリが使えないとき、1つにつき一度だけ使えます。"
+        "再表示はできません。",
+    ),
+    "factor_kept": Text("I have kept them", "保管しました"),
+    "factor_off_title": Text("Switch two-step login off", "2段階認証を無効にする"),
+    "factor_off_lead": Text(
+        "Then the password alone is enough again, and the recovery codes are gone.",
+        "パスワードだけでログインできるようになり、リカバリーコードは使えなくなります。",
+    ),
     # devices
     "rename": Text("Rename", "名前を変更"),
     "rename_title": Text("Rename the device", "端末名の変更"),
@@ -178,6 +214,19 @@ SAID: Mapping[str, Text] = {
     "pairing_over": Text(
         "The code has expired. Show a new one.", "コードの期限が切れました。新しいコードを表示してください。"
     ),
+    "wrong_code": Text(
+        "The code is wrong or was used already. Wait for the next one.",
+        "確認コードが違うか、使用済みです。次のコードを入力してください。",
+    ),
+    "factor_on": Text("Two-step login is on.", "2段階認証を有効にしました。"),
+    "factor_off": Text("Two-step login is off.", "2段階認証を無効にしました。"),
+    "factor_none": Text(
+        "Off. Your password alone lets a registered device in.",
+        "無効です。登録済みの端末では、パスワードだけでログインできます。",
+    ),
+    "factor_state": Text(
+        "Since {time}. Recovery codes left: {left}.", "{time}から有効です。リカバリーコードの残り：{left}個"
+    ),
     "wrong_password": Text("The password is wrong.", "パスワードが正しくありません。"),
     "redeemed": Text("{device} has joined ({time}).", "{device}が追加されました（{time}）。"),
     "no_fingerprint": Text(
@@ -223,7 +272,10 @@ SAID: Mapping[str, Text] = {
     "event_certificate-revoked": Text("Certificate revoked", "証明書の失効"),
     "event_certificate-renewed": Text("Certificate renewed", "証明書の更新"),
     "event_login": Text("Logged in", "ログイン"),
-    "event_login-failed": Text("Wrong password", "パスワードの誤り"),
+    "event_login-failed": Text("Wrong password or code", "パスワードまたは確認コードの誤り"),
+    "event_otp-enabled": Text("Two-step login switched on", "2段階認証を有効化"),
+    "event_otp-disabled": Text("Two-step login switched off", "2段階認証を無効化"),
+    "event_recovery-code-used": Text("Recovery code used", "リカバリーコードを使用"),
     "event_session-ended": Text("Session ended", "セッションの終了"),
     "why_taken-over": Text("Another device took its place.", "別の端末でのログインに切り替えられました。"),
     "why_forced-out": Text("Logged out from another device.", "別の端末からログアウトされました。"),
@@ -264,6 +316,7 @@ SAID: Mapping[str, Text] = {
         "The question was left open too long. Log in again.",
         "確認の有効期限が切れました。もう一度ログインしてください。",
     ),
+    "otp-required": Text("A code of your authenticator app is needed.", "認証アプリの確認コードが必要です。"),
     "last-device": Text(
         "The last device cannot be removed. Add another one first.",
         "最後の端末は解除できません。先に別の端末を追加してください。",

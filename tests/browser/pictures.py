@@ -21,7 +21,7 @@ from tests.servers import ROOT, combined, free_port
 
 FOLDER = ROOT / "docs" / "console"
 COLOURS = 256
-IN_JAPANESE = ("question", "home", "devices", "add", "ended")
+IN_JAPANESE = ("question", "home", "devices", "add", "ended", "factor", "code")
 GAP = 16
 GROUND = "#c4c7cc"
 HIGHEST = 800

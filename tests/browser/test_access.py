@@ -36,7 +36,7 @@ def test_every_page_in_every_look(open_window: Windows) -> None:
             width = page.evaluate("document.documentElement.scrollWidth")
             wrong += [f"{name} is {width} px wide"] if width > size["width"] else []
     assert not wrong, "\n".join(wrong)
-    assert len(seen) == 14
+    assert len(seen) == 17
 
 
 def test_the_keyboard_is_enough(open_window: Windows) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from playwright.sync_api import Page, expect
 
+from tests.authenticator import Authenticator
 from tests.browser.window import SMALL, WIDE, Person, Window
 
 LOOKS: tuple[tuple[Any, str], ...] = ((WIDE, "light"), (WIDE, "dark"), (SMALL, "light"), (SMALL, "dark"))
@@ -51,3 +54,27 @@ def walk(
     laptop.button("Continue").click()
     expect(phone.heading("Signed out elsewhere")).to_be_visible(timeout=10_000)
     yield "ended", page
+    yield from _second_factor(laptop, person)
+
+
+def _second_factor(window: Window, person: Person) -> Iterator[tuple[str, Page]]:
+    """Switch a second factor on where the person is logged in, and log in with it."""
+    page = window.page
+    window.button("Switch on").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label(window.said("Password"), exact=True).fill(person.password)
+    window.button("Next").click()
+    code = dialog.get_by_label(window.said("Code"), exact=True)
+    expect(code).to_be_visible()
+    yield "factor", page
+    secret = dialog.locator("code").inner_text().replace(" ", "")
+    code.fill(Authenticator(base64.b32decode(secret), "", "").code(datetime.now(UTC)))
+    dialog.get_by_role("button", name=window.said("Switch on")).click()
+    expect(dialog.get_by_label(window.said("Recovery codes"))).to_be_visible()
+    yield "recovery", page
+    window.button("I have kept them").click()
+    window.button("Log out").click()
+    expect(window.heading("Log in")).to_be_visible()
+    window.send_login(person)
+    expect(dialog.get_by_label(window.said("Code"), exact=True)).to_be_visible()
+    yield "code", page

@@ -102,7 +102,7 @@ class Served:
     def pages(self) -> set[str]:
         """The paths of its pages."""
         pages = {path for domain in self.domains for path in PAGES[domain]}
-        return pages | {"/"} if self.part is Part.ALL else pages
+        return pages | {"/", "/console/factor.html"} if self.part is Part.ALL else pages
 
     @property
     def routes(self) -> set[tuple[str, str]]:

@@ -65,6 +65,15 @@ export class Ichidai {
   }
 
   /**
+   * Let a person be asked for a code where an account has a second factor; null is a no. Without it, and after a no, a
+   * call throws the Problem `otp-required`.
+   * @param {(asked: {again: boolean}) => Promise<string | null>} ask `again`: the last code was refused
+   */
+  onCodeNeeded(ask) {
+    this._wire.askForCode = ask;
+  }
+
+  /**
    * Be told, in every tab, that the session has ended: elsewhere, or by a logout here (`logged-out`).
    * @param {(ending: Ending) => void} tell
    */
@@ -185,7 +194,7 @@ export class Ichidai {
 
   /** POST as the person who is logged in. @param {string} path @param {object} [body] */
   async post(path, body = {}) {
-    return answerOf(await this.fetch(path, posting(body)));
+    return this._wire.withCode(body, async (whole) => answerOf(await this.fetch(path, posting(whole))));
   }
 
   /** Ask whether the session lives; when it does not, every tab is told. It does not count as activity. */

@@ -12,6 +12,7 @@ import { view } from "./views.js";
 const PAGES = { register, join, login, ended };
 
 shell.mount();
+ichidai.onCodeNeeded(async (asked) => (await import("./pages/code.js")).askForCode(asked));
 for (const [name, page] of Object.entries(PAGES)) if (view(name)) page.mount(view(name));
 if (view("home") && (await ichidai.resume())) await loadInside();
 start(() => ichidai.session !== null);

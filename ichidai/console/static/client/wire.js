@@ -18,6 +18,8 @@ export class Problem extends Error {
   }
 }
 
+const CODE_WANTED = ["otp-required", "otp-invalid"];
+
 /** How one suite is reached, and in which language its sentences are wanted. */
 export class Wire {
   /**
@@ -27,6 +29,8 @@ export class Wire {
   constructor(base, language) {
     this.base = base;
     this.language = language;
+    /** @type {((asked: {again: boolean}) => Promise<string | null>) | null} asks for a code of the second factor */
+    this.askForCode = null;
   }
 
   /**
@@ -56,7 +60,26 @@ export class Wire {
    * @param {string} [token]
    */
   async post(path, body = {}, token = undefined) {
-    return answerOf(await this.send(path, posting(body), token));
+    return this.withCode(body, async (whole) => answerOf(await this.send(path, posting(whole), token)));
+  }
+
+  /**
+   * Send a body. Where the password in it is not enough, a code is asked for and sent with it, until one is right or
+   * nobody gives one. Throws Problem.
+   * @template T
+   * @param {object} body
+   * @param {(body: object) => Promise<T>} send
+   * @returns {Promise<T>}
+   */
+  async withCode(body, send) {
+    try {
+      return await send(body);
+    } catch (problem) {
+      const isAsked = CODE_WANTED.includes(problem.code) && "password" in body && this.askForCode;
+      const otp = isAsked && (await this.askForCode({ again: "otp" in body }));
+      if (!otp) throw problem;
+      return this.withCode({ ...body, otp }, send);
+    }
   }
 
   /**

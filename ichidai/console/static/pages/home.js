@@ -3,14 +3,16 @@ import { ichidai } from "../suite.js";
 import { onEnter } from "../router.js";
 import { fill, fillList, nameOf, part, say } from "../views.js";
 import { signed, wireButtons } from "./account.js";
+import { wireFactor } from "./factor.js";
 
 export function mount(root) {
   const refresh = async () => display(root, (await ichidai.get("/device/list")).devices);
   wireButtons(root, refresh);
+  const refreshFactor = wireFactor(part(root, "factor"), root);
   onEnter("home", () => {
     say(root, null);
     fill(root, ichidai.session);
-    signed(root, refresh);
+    signed(root, () => Promise.all([refresh(), refreshFactor()]));
   });
 }
 

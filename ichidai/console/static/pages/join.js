@@ -2,7 +2,6 @@
 import { ichidai } from "../suite.js";
 import { onEnter } from "../router.js";
 import { onSubmit, part, say, text } from "../views.js";
-import { showDone } from "./done.js";
 
 /** What reads codes is loaded when somebody wants one read. */
 const scanner = () => import("./scanner.js");
@@ -51,6 +50,7 @@ export function mount(root) {
     else tell("no_code");
   });
   onSubmit(root, form, async (fields) => {
+    const { showDone } = await import("./done.js"); // first: what is answered is shown only once
     const answer = await ichidai.pair(fields);
     stop();
     form.reset();
