@@ -33,7 +33,8 @@ from common.crypto.signing import Algorithm, SigningKey, name_of, new_signing_ke
 
 FILE_NAME = "keyring.json"
 MAC_PURPOSES = ("names",)
-"""Purposes whose MAC key never changes: it names counters and makes challenges, and lets nobody in by itself."""
+"""Purposes whose MAC key never changes: it names counters, makes challenges and seals second factors. By itself it lets
+nobody in."""
 
 _FORMAT = 2
 _MAC_BYTES = 32
