@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, NoReturn
+from typing import NoReturn
 
-import typer
+import click
 from rich.console import Console
 
 from common.bookkeeping import Bookkeeper, NoSuchUser
@@ -19,18 +19,18 @@ from registration.account_db import AccountDb
 from registration.account_model import name_claim
 from registration.second_factor import reset
 
-app = typer.Typer(no_args_is_help=True, help="Help somebody who cannot get in.")
 _out = Console(soft_wrap=True, highlight=False, markup=False)
 _error = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, style="red")
 
 
-@app.callback()
-def _about() -> None:
+@click.group("accounts")
+def app() -> None:
     """Help somebody who cannot get in."""
 
 
 @app.command("reset-otp")
-def reset_otp(username: Annotated[str, typer.Argument(help="Whose second factor is to be switched off.")]) -> None:
+@click.argument("username")
+def reset_otp(username: str) -> None:
     """Switch a second factor off, for somebody who lost it and the recovery codes. Make sure first who it is."""
     try:
         settings = read_settings(os.environ)
@@ -58,4 +58,4 @@ def _reset(store: Store, username: str) -> None:
 
 def _fail(text: str) -> NoReturn:
     _error.print(text)
-    raise typer.Exit(2)
+    raise click.exceptions.Exit(2)

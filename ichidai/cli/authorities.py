@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from datetime import datetime, timedelta
-from typing import Annotated, NoReturn
+from typing import NoReturn
 
-import typer
+import click
 from cryptography.hazmat.primitives.serialization import Encoding
 from rich.console import Console
 
@@ -18,19 +18,23 @@ from common.crypto.keylist import open_keyring
 from common.crypto.keyring import KeyRingError
 from common.storage.opening import StoreUrlError, open_store
 from common.storage.port import StoreUnavailable
+from ichidai.cli.words import one_of
 from ichidai.settings import read_settings
 
-app = typer.Typer(no_args_is_help=True, help="Show or rotate the authorities that issue devices' certificates.")
 _out = Console(soft_wrap=True, highlight=False, markup=False)
 _error = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, style="red")
 
 _FAULTS = (SettingsError, StoreUrlError, StoreUnavailable, KeyRingError, OSError)
 
 
+@click.group("ca")
+def app() -> None:
+    """Show or rotate the authorities that issue devices' certificates."""
+
+
 @app.command("show")
-def show(
-    pem: Annotated[bool, typer.Option("--pem", help="Print the certificates themselves.")] = False,  # noqa: FBT002 - a switch
-) -> None:
+@click.option("--pem", is_flag=True, help="Print the certificates themselves.")
+def show(*, pem: bool) -> None:
     """List the authorities in force; a fresh suite's are made by this."""
     try:
         authorities, now = _open(), system_clock()
@@ -41,10 +45,9 @@ def show(
 
 
 @app.command("rotate")
-def rotate(
-    kind: Annotated[KeyKind, typer.Argument(help="Which of the two.")],
-    hours: Annotated[int, typer.Option("--after-hours", min=0, max=720, help="When the new one begins to issue.")] = 24,
-) -> None:
+@one_of("kind", KeyKind)
+@click.option("--after-hours", "hours", type=click.IntRange(0, 720), default=24, help="When it begins to issue.")
+def rotate(kind: KeyKind, hours: int) -> None:
     """Make a new authority. It is published at once and issues later; the one before it verifies for a year longer."""
     try:
         authorities, since = _open(), system_clock() + timedelta(hours=hours)
@@ -76,4 +79,4 @@ def _open() -> Authorities:
 
 def _fail(text: str) -> NoReturn:
     _error.print(text)
-    raise typer.Exit(2)
+    raise click.exceptions.Exit(2)

@@ -9,13 +9,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import NoReturn
 
-import typer
+import click
 from rich.console import Console
 from rich.table import Column, Table
 
 from ichidai.cli.qr import qr_picture
+from ichidai.cli.words import word
 from ichidai.client import (
     ClientError,
     Device,
@@ -55,28 +56,37 @@ _OTHERS: Mapping[type[Exception], tuple[str, Exit]] = {
     Unreachable: ("", Exit.UNREACHABLE),
 }
 
-app = typer.Typer(no_args_is_help=True, help="Be a device of somebody's account.", epilog=_EPILOG)
 _out = Console(soft_wrap=True, highlight=False, markup=False)
 _error = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, style="red")
 
-_DEFAULT_FILE = Path(typer.get_app_dir("ichidai")) / "device.json"
-File = Annotated[Path, typer.Option("--file", help="Where the device's keys and session are kept.")]
-Url = Annotated[str | None, typer.Option("--url", help="The suite's address; by default where the device joined.")]
-Keys = Annotated[KeyKind, typer.Option(help="What keys the device makes.")]
-Name = Annotated[str | None, typer.Option("--device-name", help="What the device is called.")]
-Otp = Annotated[str | None, typer.Option(help="A code of the second factor; asked for where it is needed.")]
-Username = Annotated[str, typer.Option(prompt=True)]
+_DEFAULT_FILE = Path(click.get_app_dir("ichidai")) / "device.json"
+
+_file = click.option(
+    "--file",
+    type=click.Path(path_type=Path),
+    default=_DEFAULT_FILE,
+    help="Where the device's keys and session are kept.",
+)
+_url = click.option("--url", help="The suite's address; by default where the device joined.")
+_keys = word("--keys", kind=KeyKind, default=KeyKind.POST_QUANTUM, help="What keys the device makes.")
+_name = click.option("--device-name", help="What the device is called.")
+_otp = click.option("--otp", help="A code of the second factor; asked for where it is needed.")
+_username = click.option("--username", prompt=True)
+
+
+@click.group("device", epilog=_EPILOG)
+def app() -> None:
+    """Be a device of somebody's account: register, join, log in, take over, list."""
 
 
 @app.command("register")
-def register(
-    username: Username,
-    email: Annotated[str, typer.Option(prompt=True)],
-    device_name: Name = None,
-    keys: Keys = KeyKind.POST_QUANTUM,
-    url: Url = None,
-    file: File = _DEFAULT_FILE,
-) -> None:
+@_username
+@click.option("--email", prompt=True)
+@_name
+@_keys
+@_url
+@_file
+def register(username: str, email: str, device_name: str | None, keys: KeyKind, url: str | None, file: Path) -> None:
     """Make an account with this device as its first."""
     with _device(file, url) as device:
         password = _secret("New password: ", twice=True)
@@ -86,35 +96,46 @@ def register(
 
 
 @app.command("join")
+@_username
+@click.argument("code", default="")
+@_name
+@_keys
+@_url
+@_otp
+@_file
 def join(
-    username: Username,
-    code: Annotated[str, typer.Argument(help="What another device shows, or its address.", show_default=False)] = "",
-    device_name: Name = None,
-    keys: Keys = KeyKind.POST_QUANTUM,
-    url: Url = None,
-    otp: Otp = None,
-    file: File = _DEFAULT_FILE,
+    username: str, code: str, device_name: str | None, keys: KeyKind, url: str | None, otp: str | None, file: Path
 ) -> None:
-    """Make this a further device of an account; log it in afterwards."""
+    """Make this a further device of an account; log it in afterwards.
+
+    CODE is what another device shows, or its address.
+    """
     with _device(file, url, otp) as device:
         device.join(code or _line("Code: "), username, _secret(), device_name=device_name, keys=keys)
         _told(device, file)
 
 
 @app.command("login")
-def login(url: Url = None, otp: Otp = None, file: File = _DEFAULT_FILE) -> None:
+@_url
+@_otp
+@_file
+def login(url: str | None, otp: str | None, file: Path) -> None:
     """Log in. Where somebody sits at a terminal, they are asked if the account is in use elsewhere."""
     _log_in(file, url, otp, asks=sys.stdin.isatty())
 
 
 @app.command("takeover")
-def takeover(url: Url = None, otp: Otp = None, file: File = _DEFAULT_FILE) -> None:
+@_url
+@_otp
+@_file
+def takeover(url: str | None, otp: str | None, file: Path) -> None:
     """Log in; if the account is in use elsewhere, ask, and end just the sessions that were shown."""
     _log_in(file, url, otp, asks=True)
 
 
 @app.command("status")
-def status(file: File = _DEFAULT_FILE) -> None:
+@_file
+def status(file: Path) -> None:
     """Tell which device this is, and whether it is logged in."""
     with _device(file) as device:
         me = device.identity
@@ -125,21 +146,25 @@ def status(file: File = _DEFAULT_FILE) -> None:
 
 
 @app.command("verify")
-def verify(file: File = _DEFAULT_FILE) -> None:
+@_file
+def verify(file: Path) -> None:
     """Print the session as the suite sees it, as JSON."""
     with _device(file) as device:
         _out.print(json.dumps(dict(device.verify()), indent=1, ensure_ascii=False))
 
 
 @app.command("pair")
-def pair(otp: Otp = None, file: File = _DEFAULT_FILE) -> None:
+@_otp
+@_file
+def pair(otp: str | None, file: Path) -> None:
     """Show a code for another device: good for ten minutes, and once."""
     with _device(file, otp=otp) as device:
         _show(device.pairing_code(_secret()))
 
 
 @app.command("list")
-def list_devices(file: File = _DEFAULT_FILE) -> None:
+@_file
+def list_devices(file: Path) -> None:
     """List the account's devices."""
     with _device(file) as device:
         table = Table(Column("device_id", no_wrap=True), "name", "registered", "last seen", "")
@@ -150,12 +175,11 @@ def list_devices(file: File = _DEFAULT_FILE) -> None:
 
 
 @app.command("unbind")
-def unbind(
-    device_id: Annotated[str, typer.Argument(help="As `list` shows it.")],
-    otp: Otp = None,
-    file: File = _DEFAULT_FILE,
-) -> None:
-    """Take a device off the account: its session ends, its certificate is revoked."""
+@click.argument("device_id")
+@_otp
+@_file
+def unbind(device_id: str, otp: str | None, file: Path) -> None:
+    """Take a device off the account: its session ends, its certificate is revoked. `list` shows its DEVICE_ID."""
     with _device(file, otp=otp) as device:
         try:
             device.unbind(device_id)
@@ -167,14 +191,17 @@ def unbind(
 
 
 @app.command("renew")
-def renew(otp: Otp = None, file: File = _DEFAULT_FILE) -> None:
+@_otp
+@_file
+def renew(otp: str | None, file: Path) -> None:
     """Get a new certificate over the same key."""
     with _device(file, otp=otp) as device:
         _out.print(f"certificate {device.renew(_secret()).fingerprint}")
 
 
 @app.command("otp-on")
-def otp_on(file: File = _DEFAULT_FILE) -> None:
+@_file
+def otp_on(file: Path) -> None:
     """Let the account ask for a code of an authenticator app beside the password, on all its devices."""
     with _device(file) as device:
         asked = device.post("/registration/otp/begin", {"password": _secret()})
@@ -189,7 +216,9 @@ def otp_on(file: File = _DEFAULT_FILE) -> None:
 
 
 @app.command("otp-off")
-def otp_off(otp: Otp = None, file: File = _DEFAULT_FILE) -> None:
+@_otp
+@_file
+def otp_off(otp: str | None, file: Path) -> None:
     """Let the account ask for the password alone again."""
     with _device(file, otp=otp) as device:
         device.post("/registration/otp/remove", {"password": _secret()})
@@ -197,7 +226,8 @@ def otp_off(otp: Otp = None, file: File = _DEFAULT_FILE) -> None:
 
 
 @app.command("logout")
-def logout(file: File = _DEFAULT_FILE) -> None:
+@_file
+def logout(file: Path) -> None:
     """End this device's session."""
     with _device(file) as device:
         device.log_out()
@@ -293,4 +323,4 @@ def _ending(error: ClientError | EOFError) -> tuple[str, Exit]:
 
 def _fail(text: str, status: Exit) -> NoReturn:
     _error.print(text)
-    raise typer.Exit(status)
+    raise click.exceptions.Exit(status)

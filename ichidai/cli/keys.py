@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Annotated, NoReturn
+from typing import NoReturn
 
-import typer
+import click
 from rich.console import Console
 
 from common.clock import system_clock, to_rfc3339
@@ -18,6 +18,7 @@ from common.crypto.keyring import KeyRingError, Purpose
 from common.crypto.signing import Algorithm
 from common.storage.opening import StoreUrlError, open_store
 from common.storage.port import Store, StoreUnavailable
+from ichidai.cli.words import word
 from ichidai.settings import Settings, read_settings
 
 PUBLISHED_SECONDS = 600
@@ -25,9 +26,13 @@ PUBLISHED_SECONDS = 600
 
 _LINE = "{:<23} {:<9} {:<10} {:<25} {:<13} {}"
 
-app = typer.Typer(no_args_is_help=True, help="Show, rotate or retire the keys that sign tokens.")
 _out = Console(soft_wrap=True, highlight=False, markup=False)
 _error = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, style="red")
+
+
+@click.group("keys")
+def app() -> None:
+    """Show, rotate or retire the keys that sign tokens."""
 
 
 @app.command("show")
@@ -45,13 +50,10 @@ def show() -> None:
 
 
 @app.command("rotate")
-def rotate(
-    purpose: Annotated[Purpose, typer.Option("--for", help="Which tokens the new key is for.")] = Purpose.ACCESS,
-    algorithm: Annotated[
-        Algorithm | None, typer.Option(help="Of a key for access tokens; by default ICHIDAI_TOKEN_ALGORITHM.")
-    ] = None,
-    after: Annotated[int, typer.Option(min=5, help="Seconds until it signs.")] = PUBLISHED_SECONDS,
-) -> None:
+@word("--for", "purpose", kind=Purpose, default=Purpose.ACCESS, help="Which tokens the new key is for.")
+@word("--algorithm", kind=Algorithm, help="Of a key for access tokens; by default ICHIDAI_TOKEN_ALGORITHM.")
+@click.option("--after", type=click.IntRange(5), default=PUBLISHED_SECONDS, help="Seconds until it signs.")
+def rotate(purpose: Purpose, algorithm: Algorithm | None, after: int) -> None:
     """Make a new key and publish it at once; it signs later, and the old keys are accepted until they are retired."""
     with _opened() as (settings, store):
         chosen = algorithm or settings.session.token_algorithm
@@ -61,8 +63,12 @@ def rotate(
 
 
 @app.command("retire", context_settings={"ignore_unknown_options": True})  # a name may begin with a dash
-def retire(kid: Annotated[str, typer.Argument(help="The key's name; `ichidai keys show` lists them.")]) -> None:
-    """Refuse everything that a key signed, everywhere and within five seconds. There is no way back."""
+@click.argument("kid")
+def retire(kid: str) -> None:
+    """Refuse everything that a key signed, everywhere and within five seconds. There is no way back.
+
+    KID is its name; `ichidai keys show` lists them.
+    """
     with _opened() as (settings, store):
         rotation.retire(settings.keys_dir, store, kid, system_clock())
     _out.print(f"{kid} is retired: every host refuses it within five seconds.")
@@ -94,4 +100,4 @@ def _opened() -> Iterator[tuple[Settings, Store]]:
 
 def _fail(text: str) -> NoReturn:
     _error.print(text)
-    raise typer.Exit(2)
+    raise click.exceptions.Exit(2)

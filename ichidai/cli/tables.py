@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NoReturn
 
-import typer
+import click
 from rich.console import Console
 
 from common.config import SettingsError
@@ -16,9 +16,13 @@ from ichidai.settings import read_settings
 if TYPE_CHECKING:
     from common.storage.dynamodb_tables import DynamoTables
 
-app = typer.Typer(no_args_is_help=True, help="Make or check the tables of a DynamoDB store.")
 _out = Console(soft_wrap=True, highlight=False, markup=False)
 _error = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, style="red")
+
+
+@click.group("tables")
+def app() -> None:
+    """Make or check the tables of a DynamoDB store."""
 
 
 @app.command("create")
@@ -41,7 +45,7 @@ def check() -> None:
     for fault in faults:
         _error.print(fault)
     if faults:
-        raise typer.Exit(1)
+        raise click.exceptions.Exit(1)
     _out.print("All tables are as they should be.")
 
 
@@ -54,10 +58,10 @@ def _tables() -> DynamoTables:
         _fail(str(error))
     if tables is None:
         _out.print("The store is SQLite, which makes its own tables at the first start.")
-        raise typer.Exit(0)
+        raise click.exceptions.Exit(0)
     return tables
 
 
 def _fail(text: str) -> NoReturn:
     _error.print(text)
-    raise typer.Exit(2)
+    raise click.exceptions.Exit(2)

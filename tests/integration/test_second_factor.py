@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from ichidai.cli.device import app
 from ichidai.client import DeviceActive, Memory, Problem

@@ -337,5 +337,5 @@ def test_it_brings_no_server_along() -> None:
     seen = "import ichidai.client, sys; print(*sorted(name for name in sys.modules if '.' not in name))"
     loaded = subprocess.run([sys.executable, "-c", seen], capture_output=True, text=True, check=True).stdout.split()
     assert "requests" in loaded
-    heavy = {"flask", "boto3", "sqlite3", "granian", "starlette", "typer", "rich", "login_app"}
+    heavy = {"flask", "boto3", "sqlite3", "granian", "starlette", "click", "rich", "login_app"}
     assert not heavy & set(loaded)
