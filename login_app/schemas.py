@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from common.admission import DeviceProof
@@ -141,7 +140,10 @@ def login_answer(logged_in: LoggedIn, language: Language) -> LoginAnswer:
 
 def challenge_answer(asked: Asked) -> ChallengeAnswer:
     """Return the answer to a request for a challenge."""
-    return msgspec.convert({**asked.told(), "device_id": asked.device_id}, ChallengeAnswer)
+    told: dict[str, Any] = {**asked.told(), "device_id": asked.device_id}
+    if "sealed" in told:
+        told["sealed"] = SealedAnswer(**told["sealed"])
+    return ChallengeAnswer(**told)
 
 
 def _name(body: LoginBody | ChallengeBody) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import msgspec
 import orjson
 from flask import Response
 
@@ -36,7 +35,7 @@ def endpoints(desk: Desk, create: Endpoint, discovery: Mapping[str, object], eve
 
     def verify_session(call: Call) -> Reply:
         """Verify an access token: its signature, and the session as it is at this moment."""
-        return Reply(msgspec.convert(verify_fields(call.signed_in), VerifyAnswer), verify_headers(call.signed_in))
+        return Reply(VerifyAnswer(**verify_fields(call.signed_in)), verify_headers(call.signed_in))
 
     def refresh_session(call: Call) -> GrantAnswer:
         """Exchange a refresh token for a new pair of tokens."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -93,7 +93,7 @@ class HistoryAnswer(Answer, frozen=True, kw_only=True):
     next_before: int | UnsetType = UNSET
 
 
-def verify_fields(caller: Caller) -> dict[str, str]:
+def verify_fields(caller: Caller) -> dict[str, Any]:
     """Return what the answer to a verification tells, in its order."""
     session = caller.session
     return {

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
+from threading import Lock
 from typing import Any, ClassVar, TypeVar
 
 import msgspec
@@ -37,6 +39,8 @@ class Query(Struct, frozen=True, kw_only=True):
 
 B = TypeVar("B", bound=Body | Query)
 
+_learning = Lock()
+
 _PLACE = " - at `$"
 """Stands between what is wrong and where."""
 
@@ -60,10 +64,10 @@ def read_fields(request: Request, *, forms: bool) -> Mapping[str, Any]:
 
 def parse(schema: type[B], fields: Mapping[str, Any]) -> B:
     """Return the fields as a schema has them. Raises Refusal: MISSING_FIELDS (`fields`), INVALID_REQUEST (`field`)."""
-    missing = [name for name in _required(schema) if name not in fields]  # type: ignore[arg-type] # classes are hashable
+    missing = [name for name in _learned(schema) if name not in fields]  # type: ignore[arg-type] # classes are hashable
     try:
         if not missing:
-            return msgspec.convert(fields, schema, strict=not issubclass(schema, Query), dec_hook=read_text)
+            return _converted(schema, fields)
     except msgspec.ValidationError as error:
         problem, _, place = str(error).partition(_PLACE)
     else:
@@ -76,10 +80,21 @@ def parse(schema: type[B], fields: Mapping[str, Any]) -> B:
     raise Refusal(Code.INVALID_REQUEST, problem=f"{field}: {problem}", field=field)
 
 
+def _converted(schema: type[B], fields: Mapping[str, Any]) -> B:
+    return msgspec.convert(fields, schema, strict=not issubclass(schema, Query), dec_hook=read_text)  # noqa: TID251 - it is learned
+
+
 @cache
-def _required(schema: type[Any]) -> tuple[str, ...]:
-    """Return the fields that must be there. The library works them out anew each time, from the text of the types."""
-    return tuple(about.name for about in msgspec.structs.fields(schema) if about.required)
+def _learned(schema: type[Any]) -> tuple[str, ...]:
+    """Return the fields that must be there, once the library has learned the schema, and those within it.
+
+    It learns at the first use, and a second thread that comes meanwhile would meet types half read: the process died
+    of it (a null pointer). So no schema is used before this, and one thread learns at a time.
+    """
+    with _learning:
+        with suppress(msgspec.ValidationError):
+            _converted(schema, {})
+        return tuple(about.name for about in msgspec.structs.fields(schema) if about.required)
 
 
 def _missing(schema: type[Struct], names: list[str]) -> Refusal:

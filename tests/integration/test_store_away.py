@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ import pytest
 import requests
 
 from tests import dynamodb_local
+from tests.authenticator import scanned
 from tests.client import Account, Client, Device, Login, all_at_once, granted, login_of, refused, unique
 from tests.crowd import rounds
 from tests.dynamodb_local import LocalServer
@@ -49,7 +51,10 @@ A_FEW = 4
 
 @dataclass(frozen=True)
 class Life:
-    """What there was before the store went away. `asked` is the laptop's question, `qr_code` waits to be used."""
+    """What there was before the store went away. `asked` is the laptop's question, `qr_code` waits to be used.
+
+    `enrolling` is a second factor that was begun.
+    """
 
     account: Account
     laptop: Device
@@ -59,6 +64,7 @@ class Life:
     asked: Mapping[str, Any]
     qr_code: str
     signed: Mapping[str, Mapping[str, str]]
+    enrolling: Mapping[str, str]
 
 
 def live_a_little(client: Client) -> Life:
@@ -69,7 +75,8 @@ def live_a_little(client: Client) -> Life:
     granted(client.post("/device/unbind", {"device_id": removed.device_id}, token=live.access))
     asked, qr_code = account.question(laptop), account.pairing()["qr_code"]
     signed = {purpose: prove(account, laptop, purpose) for purpose in ("login", "renew")}
-    return Life(account, laptop, removed, live, dead, asked, qr_code, signed)
+    enrolling = granted(client.post("/registration/otp/begin", {"password": account.password}, token=live.access))
+    return Life(account, laptop, removed, live, dead, asked, qr_code, signed, enrolling)
 
 
 def prove(account: Account, device: Device, purpose: str) -> dict[str, str]:
@@ -82,7 +89,7 @@ Calls = dict[tuple[str, str], Callable[[], requests.Response]]
 
 
 def every_route(client: Client, life: Life) -> Calls:
-    """Return a good call of each route; all of them succeed, or ask, while the store is there."""
+    """Return a good call of each route; while the store is there all succeed, ask, or have nothing to remove."""
     account, token = life.account, life.live.access
     person = {"username": unique(), "email": f"{unique()}@b.test", "password": account.password}
     login = {**account.credentials, **life.laptop.proof}
@@ -107,10 +114,20 @@ def every_route(client: Client, life: Life) -> Calls:
         "/device/force_logout": ({}, token),
         "/device/renew": ({"proof": life.signed["renew"]}, None),
         "/device/revoke_certificate": (device, token),
+        "/registration/otp/begin": ({"password": account.password}, token),
+        "/registration/otp/remove": ({"password": account.password}, token),
     }
     posts = {("POST", path): partial(client.post, path, body, token=t) for path, (body, t) in bodies.items()}
-    lists = ("/session/verify", "/session/list", "/session/history", "/device/list", "/device/crl")
-    return {**posts, **{("GET", path): partial(client.get, path, token=token) for path in lists}}
+    lists = ("/session/verify", "/session/list", "/session/history", "/device/list", "/device/crl", "/registration/otp")
+    gets = {("GET", path): partial(client.get, path, token=token) for path in lists}
+    return {**posts, **gets, ("POST", "/registration/otp/confirm"): partial(confirm, client, life)}
+
+
+def confirm(client: Client, life: Life) -> requests.Response:
+    """Switch the second factor on that was begun, by the app's code of this moment."""
+    code = scanned(life.enrolling["uri"]).code(datetime.now(UTC))
+    body = {"enrolment": life.enrolling["enrolment"], "otp": code}
+    return client.post("/registration/otp/confirm", body, token=life.live.access)
 
 
 def more_calls(client: Client, life: Life) -> list[Callable[[], requests.Response]]:
@@ -343,10 +360,12 @@ WRITES_NOTHING = {
     ("GET", "/session/history"),
     ("GET", "/device/list"),
     ("GET", "/device/crl"),
+    ("GET", "/registration/otp"),
+    ("POST", "/registration/otp/remove"),
     ("POST", "/login/verify"),
     ("POST", "/device/force_logout"),
 }
-"""What only reads, a signed login that asks, and a forced logout with nobody to log out: no lock is in their way."""
+"""What only reads, a signed login that asks, a forced logout with nobody to log out, and what there is not to remove: no lock is in their way."""
 
 
 @pytest.mark.pitfall("X46", "X70", "X93", "X48")

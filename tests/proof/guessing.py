@@ -65,6 +65,7 @@ DOORS = (
     Door("/registration/", _with_qr_code),
     Door("/device/register", _with_qr_code),
     Door("/device/unbind", lambda _: {"device_id": "junk"}, judged=404, signed_in=True),
+    Door("/registration/otp/begin", lambda _: {}, signed_in=True),
     Door("/device/revoke_certificate", lambda _: {"device_id": "junk"}, judged=404, signed_in=True),
 )
 
