@@ -370,7 +370,7 @@ WRITES_NOTHING = {
     ("POST", "/login/verify"),
     ("POST", "/device/force_logout"),
 }
-"""What only reads, a signed login that asks, a logout of nobody, a factor that is not there: no lock is in their way."""
+"""What only reads, a signed login that asks, logging nobody out, no factor to remove: no lock is in their way."""
 
 
 @pytest.mark.pitfall("X46", "X70", "X93", "X48")
