@@ -26,6 +26,11 @@ call is of another account, drawn from {_PEOPLE:,} that lie all over the file. T
 app; for takeovers also of the commit alone, and of the 409 before it. The limit is one where takeovers are measured; in
 the other lines all devices are logged in."""
 
+_COLD = (
+    "The largest file is bigger than many a machine's memory, and pushes the pages of the others out of it: "
+    "then most calls, each of another account, read from the disk first."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class _Size:
@@ -51,7 +56,8 @@ def measure(bench: Bench) -> Finding:
         bench.begin("growth", len(cases) * (bench.rounds + 1))
         measured = interleaved(cases, bench.rounds, bench.step)
         disk = {size.name: size.inside.people.bytes / size.accounts for size in sizes}
-    return _finding(measured, disk, {size.name for size in sizes if size.takeovers})
+    cold = [_COLD] if bench.long else []
+    return _finding(measured, disk, {size.name for size in sizes if size.takeovers}, cold)
 
 
 def _made(bench: Bench, stack: ExitStack, accounts: int, devices: int, *, taking: bool) -> _Size:
@@ -90,7 +96,7 @@ def _middle(seconds: Sequence[float]) -> float:
     return sorted(seconds)[len(seconds) // 2] * 1000
 
 
-def _finding(measured: Measured, disk: Mapping[str, float], taking: set[str]) -> Finding:
+def _finding(measured: Measured, disk: Mapping[str, float], taking: set[str], remarks: Sequence[str]) -> Finding:
     least = next(iter(measured))
 
     def cell(name: str, column: str) -> str:
@@ -117,7 +123,7 @@ def _finding(measured: Measured, disk: Mapping[str, float], taking: set[str]) ->
         about=_ABOUT,
         head=("what", *(f"{column}, ms" for column in _COLUMNS), "bytes on disk each"),
         rows=rows,
-        remarks=[f'"of it": of what it takes with {least}.'],
+        remarks=[f'"of it": of what it takes with {least}.', *remarks],
         charts=[
             Chart(
                 "growth.svg",
