@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 from datetime import datetime, timedelta
-from typing import NoReturn
 
 import click
 from cryptography.hazmat.primitives.serialization import Encoding
-from rich.console import Console
 
 from common.clock import system_clock, to_rfc3339
 from common.config import SettingsError
@@ -18,11 +16,9 @@ from common.crypto.keylist import open_keyring
 from common.crypto.keyring import KeyRingError
 from common.storage.opening import StoreUrlError, open_store
 from common.storage.port import StoreUnavailable
+from ichidai.cli.operating import fail, out
 from ichidai.cli.words import one_of
 from ichidai.settings import read_settings
-
-_out = Console(soft_wrap=True, highlight=False, markup=False)
-_error = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, style="red")
 
 _FAULTS = (SettingsError, StoreUrlError, StoreUnavailable, KeyRingError, OSError)
 
@@ -39,9 +35,9 @@ def show(*, pem: bool) -> None:
     try:
         authorities, now = _open(), system_clock()
     except _FAULTS as error:
-        _fail(str(error))
+        fail(str(error))
     for authority in authorities.in_force(now):
-        _out.print(authority.pem() if pem else _described(authorities, authority, now), end="" if pem else "\n")
+        out.print(authority.pem() if pem else _described(authorities, authority, now), end="" if pem else "\n")
 
 
 @app.command("rotate")
@@ -53,9 +49,9 @@ def rotate(kind: KeyKind, hours: int) -> None:
         authorities, since = _open(), system_clock() + timedelta(hours=hours)
         new = authorities.rotate(kind, since)
     except _FAULTS as error:
-        _fail(str(error))
-    _out.print(f"{kind}  {new.name}  issues from {to_rfc3339(since)}")
-    _out.print("Copy authorities.json to the other hosts of this store now: they issue nothing without it.")
+        fail(str(error))
+    out.print(f"{kind}  {new.name}  issues from {to_rfc3339(since)}")
+    out.print("Copy authorities.json to the other hosts of this store now: they issue nothing without it.")
 
 
 def _described(authorities: Authorities, authority: CertificateAuthority, now: datetime) -> str:
@@ -75,8 +71,3 @@ def _open() -> Authorities:
     store = open_store(settings.store_url, system_clock, settings.registration.aws_region or None)
     ring, _ = open_keyring(settings.keys_dir, store, system_clock(), settings.session.token_algorithm)
     return open_authorities(settings.keys_dir, store, system_clock, ring.authority)
-
-
-def _fail(text: str) -> NoReturn:
-    _error.print(text)
-    raise click.exceptions.Exit(2)

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
-from typing import NoReturn
 
 import click
-from rich.console import Console
 
 from common.clock import system_clock, to_rfc3339
-from common.config import SettingsError
 from common.crypto import rotation
-from common.crypto.keyring import KeyRingError, Purpose
+from common.crypto.keyring import Purpose
 from common.crypto.signing import Algorithm
-from common.storage.opening import StoreUrlError, open_store
-from common.storage.port import Store, StoreUnavailable
+from ichidai.cli.operating import opened, out
 from ichidai.cli.words import word
-from ichidai.settings import Settings, read_settings
 
 PUBLISHED_SECONDS = 600
 """How long a new key is published before it signs: twice as long as others may keep our key set (`max-age`)."""
 
 _LINE = "{:<23} {:<9} {:<10} {:<25} {:<13} {}"
-
-_out = Console(soft_wrap=True, highlight=False, markup=False)
-_error = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, style="red")
 
 
 @click.group("keys")
@@ -38,15 +27,15 @@ def app() -> None:
 @app.command("show")
 def show() -> None:
     """List the keys: what each is for, what it does now, and whether it is on this host."""
-    with _opened() as (settings, store):
+    with opened() as (settings, store):
         shown = rotation.show(settings.keys_dir, store, system_clock())
-    _out.print(_LINE.format("kid", "for", "algorithm", "signs from", "on this host", "state"))
+    out.print(_LINE.format("kid", "for", "algorithm", "signs from", "on this host", "state"))
     for key in shown:
         listed = key.listed
         algorithm = listed.verifying.algorithm if listed.verifying else "HS256"
         here = "yes" if key.is_here else "no"
         signs_from = to_rfc3339(listed.signs_from)
-        _out.print(_LINE.format(listed.kid, listed.purpose, algorithm, signs_from, here, _state(key)))
+        out.print(_LINE.format(listed.kid, listed.purpose, algorithm, signs_from, here, _state(key)))
 
 
 @app.command("rotate")
@@ -55,11 +44,11 @@ def show() -> None:
 @click.option("--after", type=click.IntRange(5), default=PUBLISHED_SECONDS, help="Seconds until it signs.")
 def rotate(purpose: Purpose, algorithm: Algorithm | None, after: int) -> None:
     """Make a new key and publish it at once; it signs later, and the old keys are accepted until they are retired."""
-    with _opened() as (settings, store):
+    with opened() as (settings, store):
         chosen = algorithm or settings.session.token_algorithm
         key = rotation.rotate(settings.keys_dir, store, purpose, chosen, system_clock(), timedelta(seconds=after))
-    _out.print(f"{key.kid} is published for {key.purpose} tokens and signs from {to_rfc3339(key.signs_from)} on.")
-    _out.print(f"Several hosts: copy keyring.json from {settings.keys_dir} to each of them before then.")
+    out.print(f"{key.kid} is published for {key.purpose} tokens and signs from {to_rfc3339(key.signs_from)} on.")
+    out.print(f"Several hosts: copy keyring.json from {settings.keys_dir} to each of them before then.")
 
 
 @app.command("retire", context_settings={"ignore_unknown_options": True})  # a name may begin with a dash
@@ -69,9 +58,9 @@ def retire(kid: str) -> None:
 
     KID is its name; `ichidai keys show` lists them.
     """
-    with _opened() as (settings, store):
+    with opened() as (settings, store):
         rotation.retire(settings.keys_dir, store, kid, system_clock())
-    _out.print(f"{kid} is retired: every host refuses it within five seconds.")
+    out.print(f"{kid} is retired: every host refuses it within five seconds.")
 
 
 def _state(key: rotation.ShownKey) -> str:
@@ -80,24 +69,3 @@ def _state(key: rotation.ShownKey) -> str:
     if key.signs:
         return "signs"
     return "verifies" if key.listed.signs_from <= system_clock() else "published"
-
-
-@contextmanager
-def _opened() -> Iterator[tuple[Settings, Store]]:
-    """Open the store that the environment names; a fault ends the command with a sentence."""
-    try:
-        settings = read_settings(os.environ)
-        store = open_store(settings.store_url, system_clock, settings.registration.aws_region or None)
-    except (SettingsError, StoreUrlError, StoreUnavailable, OSError) as error:
-        _fail(str(error))
-    try:
-        yield settings, store
-    except (KeyRingError, StoreUnavailable, OSError) as error:
-        _fail(str(error))
-    finally:
-        store.close()
-
-
-def _fail(text: str) -> NoReturn:
-    _error.print(text)
-    raise click.exceptions.Exit(2)

@@ -60,12 +60,6 @@ def both(house: House) -> Both:
 
 
 @pytest.fixture
-def anna(both: Both) -> Person:
-    """Return a registered person."""
-    return both.house.register()
-
-
-@pytest.fixture
 def login(both: Both, anna: Person) -> Login:
     """Return a session of hers."""
     return both.house.log_in(anna)
