@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-if sys.version_info < (3, 11):  # noqa: UP036 - whoever reads this message has an older one
+if sys.version_info < (3, 11):  # noqa: UP036 - this message is for older ones
     sys.exit(f"Ichidai needs Python 3.11 or newer; this is {sys.version_info[0]}.{sys.version_info[1]}.")
 
 USAGE = """\
@@ -23,8 +23,8 @@ usage: python3 dev.py [command]
   start [...]       run the suite (the default, and what options alone are for); they go to `ichidai serve all`
   demo [...]        run `ichidai demo`
   test [...]        run the tests; arguments go to pytest
-  prove [...]       run the proof of the limit and write docs/figures.md; --long [times], --only F1,F9, --seed S
-  bench [...]       measure beside the peers, write docs/figures.md and docs/charts; --only, --long, --dry (needs wrk)
+  prove [...]       run the proof of the limit and write docs/benchmarks.md; --long [times], --only F1,F9, --seed S
+  bench [...]       measure beside the peers, write docs/benchmarks.md and charts; --only, --long, --dry (needs wrk)
   load FOLDER       make a data folder with many accounts; --accounts 100000, --devices 1
   check [--strict]  lint, format, types, import contracts, and the rows that no test names
                     (--strict: it fails while an asked row is not named)
@@ -84,7 +84,7 @@ def check(arguments: Sequence[str]) -> int:
         "format": (PYTHON, "-m", "ruff", "format", "--check", "--output-format", "concise"),
         "types": (PYTHON, "-m", "mypy", "--no-error-summary"),
         "imports": (PYTHON, "-c", "from importlinter.cli import lint_imports_command as run; run()", "--no-logo"),
-        "rows": (PYTHON, "tests/rows.py", *arguments),
+        "rows": (PYTHON, "tests/requirement_coverage.py", *arguments),
     }
     failed = False
     with ThreadPoolExecutor(len(steps)) as pool:
@@ -103,8 +103,9 @@ def lock(_arguments: Sequence[str]) -> int:
     prepare("dev")
     resolve = (PYTHON, "-m", "uv", "pip", "compile", "pyproject.toml", "--quiet", "--upgrade", "--generate-hashes")
     scope = ("--universal", "--python-version", "3.11", "--custom-compile-command", "python3 dev.py lock")
-    runtime = ("--extra", "editable", "--output-file", LOCKS["runtime"])
-    dev = ("--extra", "editable", "--extra", "dev", "--constraint", LOCKS["runtime"], "--output-file", LOCKS["dev"])
+    runtime = ("--extra", "server", "--extra", "editable", "--output-file", LOCKS["runtime"])
+    extras = ("--extra", "server", "--extra", "tracing", "--extra", "editable", "--extra", "dev")
+    dev = (*extras, "--constraint", LOCKS["runtime"], "--output-file", LOCKS["dev"])
     for what in (runtime, dev):
         say(f"Resolving {what[-1]} …")
         run(*resolve, *scope, *what)

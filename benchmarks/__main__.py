@@ -1,4 +1,4 @@
-"""`python3 dev.py bench`: run the chapters, print what they found, write it to `docs/figures.md` and `docs/charts/`."""
+"""`python3 dev.py bench`: run the chapters, print the results, write `docs/benchmarks.md` and `docs/charts/`."""
 
 from __future__ import annotations
 

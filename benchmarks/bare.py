@@ -101,7 +101,7 @@ def durable_change(path: Path) -> Callable[[], None]:
     connection = sqlite3.connect(path, isolation_level=None)
     connection.executescript("PRAGMA synchronous=FULL;")
     numbers, users = itertools.count(), [new_id() for _ in range(1000)]
-    book, entry, request = os.urandom(_ITEM_BYTES), os.urandom(_ENTRY_BYTES), os.urandom(32)
+    book, entry = os.urandom(_ITEM_BYTES), os.urandom(_ENTRY_BYTES)
 
     def write() -> None:
         number = next(numbers)
@@ -111,7 +111,6 @@ def durable_change(path: Path) -> Callable[[], None]:
         connection.execute(_PUT.format("SessionsTable"), (user, "", book, None))
         connection.execute(_PUT.format("LoginHistory"), (user, number, entry, None))
         connection.execute(_PUT.format("FeedTable"), ("a minute", f"{user}#{number}", entry, number))
-        connection.execute("INSERT INTO commit_requests VALUES (?, ?, ?)", (new_id(), request, number))
         connection.execute("COMMIT")
 
     return write

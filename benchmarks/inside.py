@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,15 +13,15 @@ from benchmarks.population import PASSWORD, Person, Population, granted
 from common.clock import system_clock
 from common.crypto.passwords import CHEAP_FOR_TESTS
 from common.storage.opening import open_store
-from common.storage.port import Item, Key, Page, Sort, Store, Table, Write
+from common.storage.port import Condition, Item, Key, Page, Sort, Store, Table
 from ichidai.apps import app_for
 from ichidai.settings import read_settings
-from ichidai.topology import Part
-from ichidai.wiring import build
+from ichidai.topology import App
+from ichidai.wiring.build import build
 
 
 class TimedStore:
-    """A store that keeps how many seconds each commit took."""
+    """A store that keeps how many seconds each write took."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -37,10 +37,17 @@ class TimedStore:
         """See `Store.query`."""
         return self._store.query(table, partition, after=after, limit=limit, descending=descending)
 
-    def commit(self, writes: Sequence[Write], request_id: str) -> None:
-        """See `Store.commit`."""
+    def put(self, table: Table, item: Item, when: Condition = None) -> None:
+        """See `Store.put`."""
+        self._timed(lambda: self._store.put(table, item, when))
+
+    def delete(self, key: Key, when: Condition = None) -> None:
+        """See `Store.delete`."""
+        self._timed(lambda: self._store.delete(key, when))
+
+    def _timed(self, write: Callable[[], None]) -> None:
         begun = time.perf_counter()
-        self._store.commit(writes, request_id)
+        write()
         self.commits.append(time.perf_counter() - begun)
 
     def close(self) -> None:
@@ -56,8 +63,8 @@ class Inside:
         self._turns = itertools.cycle(self.people.people)
         settings = read_settings(people.settings)
         self.store = TimedStore(open_store(settings.store_url, system_clock))
-        self._suite = build(settings, Part.ALL, 8000, cost=CHEAP_FOR_TESTS, store=self.store)
-        self._client = app_for(Part.ALL, self._suite).test_client()
+        self._suite = build(settings, App.ALL, 8000, cost=CHEAP_FOR_TESTS, store=self.store)
+        self._client = app_for(App.ALL, self._suite).test_client()
 
     def tokens(self, count: int) -> list[str]:
         """Return access tokens of so many people, others each time."""
@@ -74,7 +81,7 @@ class Inside:
         return str(self._answer("/login/takeover", 200, json=form)["access_token"])
 
     def get(self, path: str, token: str) -> None:
-        """Ask something as somebody signed in."""
+        """Send a request as a signed-in user."""
         self._answer(path, 200, "GET", headers={"Authorization": f"Bearer {token}"})
 
     def close(self) -> None:

@@ -57,15 +57,28 @@ class Peer:
         return (_on_node if on_node else _on_granian)(self, folder)
 
 
-def granian(python: str, target: str, port: int, workers: int = WORKERS) -> list[str]:
-    """Return the command that serves a WSGI app as the suite is served."""
-    size = ("--workers", str(workers), "--blocking-threads", str(THREADS), "--log-level", "error")
-    return [python, "-m", "granian", "--interface", "wsgi", *size, "--host", "127.0.0.1", "--port", str(port), target]
+def granian(python: str, target: str, port: int, workers: int = WORKERS, interface: str = "wsgi") -> list[str]:
+    """Return the command that serves an app: by WSGI with as many threads as the suite has, by RSGI on its loop."""
+    own = ("--blocking-threads", str(THREADS)) if interface == "wsgi" else ("--loop", "auto", "--http", "1")
+    size = ("--workers", str(workers), *own, "--log-level", "error")
+    return [
+        python,
+        "-m",
+        "granian",
+        "--interface",
+        interface,
+        *size,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        target,
+    ]
 
 
-def empty(folder: Path, target: str = "empty:app", workers: int = WORKERS) -> Server:
+def empty(folder: Path, target: str = "empty:app", workers: int = WORKERS, interface: str = "wsgi") -> Server:
     """Start the unit of measure with our own libraries' Flask and granian."""
-    return _waited(Server(lambda port: granian(sys.executable, target, port, workers), folder, {}, APPS))
+    return _waited(Server(lambda port: granian(sys.executable, target, port, workers, interface), folder, {}, APPS))
 
 
 def _on_granian(peer: Peer, folder: Path) -> Server:

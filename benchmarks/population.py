@@ -1,4 +1,4 @@
-"""Many accounts at once: one registers and logs in through the suite's own front door, the others are its copies.
+"""Many accounts at once: one registers and logs in through the suite's own routes, the others are its copies.
 
 A copy has ids, names and fingerprints of its own and otherwise the same rows: its size, its password and its way
 through the code are those of a real account, only Argon2id and the certificates are not paid a million times. The rows
@@ -20,13 +20,14 @@ from uuid import UUID
 
 from flask.testing import FlaskClient
 
+from common.account.admission import IssuedTokens
 from common.crypto.passwords import OWASP_MINIMUM, Argon2Cost
-from common.granting import Grant
 from ichidai.apps import app_for
 from ichidai.settings import FILE_NAME, read_settings
-from ichidai.topology import Part
-from ichidai.wiring import Doorkeeper, Suite, build
-from session_manager.session_service import grant
+from ichidai.topology import App
+from ichidai.wiring.build import build
+from ichidai.wiring.services import Services, SessionAuthenticator
+from session_manager.session_service import issue_tokens
 
 PASSWORD = "correct horse 42 battery"  # noqa: S105 - of nobody
 _NAME, _MAIL = "bench-{:09d}", "bench-{:09d}@example.test"
@@ -80,7 +81,7 @@ class Population:
         """Return an access token of the newest session of so many people, each of another account."""
         return [pair.access_token for pair in self.granted(self.people[:count])]
 
-    def granted(self, people: Sequence[Person]) -> list[Grant]:
+    def granted(self, people: Sequence[Person]) -> list[IssuedTokens]:
         """Return new tokens of the newest session of each."""
         suite = _suite(self.settings)
         try:
@@ -116,7 +117,7 @@ def load(
 def _original(settings: Mapping[str, str], devices: int, cost: Argon2Cost) -> Original:
     """Register the account number 0 with its devices, log them in, and read what the store has of it."""
     suite = _suite(settings, cost)
-    client = app_for(Part.ALL, suite).test_client()
+    client = app_for(App.ALL, suite).test_client()
     proof = {"username": _NAME.format(0), "password": PASSWORD}
     answers = [_posted(client, "/registration/", {**proof, "email": _MAIL.format(0)})]
     while len(answers) < devices:
@@ -187,23 +188,23 @@ def _posted(client: FlaskClient, path: str, body: Mapping[str, object]) -> Any:
     return answer.get_json()
 
 
-def _suite(settings: Mapping[str, str], cost: Argon2Cost = OWASP_MINIMUM) -> Suite:
-    return build(read_settings(settings), Part.ALL, 8000, cost=cost)
+def _suite(settings: Mapping[str, str], cost: Argon2Cost = OWASP_MINIMUM) -> Services:
+    return build(read_settings(settings), App.ALL, 8000, cost=cost)
 
 
-def granted(suite: Suite, people: Sequence[Person]) -> list[Grant]:
+def granted(suite: Services, people: Sequence[Person]) -> list[IssuedTokens]:
     """Return new tokens of the newest session of each."""
     return [_granted(suite, person.user_uuid) for person in people]
 
 
-def _granted(suite: Suite, user_uuid: str) -> Grant:
-    doorkeeper = suite.edge.authenticator
-    if not isinstance(doorkeeper, Doorkeeper):
-        raise TypeError(type(doorkeeper).__name__)
-    book = doorkeeper.desk.bookkeeper.read(user_uuid)
+def _granted(suite: Services, user_uuid: str) -> IssuedTokens:
+    authenticator = suite.context.authenticator
+    if not isinstance(authenticator, SessionAuthenticator):
+        raise TypeError(type(authenticator).__name__)
+    book = authenticator.dependencies.transactions.get_book(user_uuid)
     if book is None:
         raise KeyError(user_uuid)
-    return grant(doorkeeper.desk, book, "bench", book.in_order()[-1])
+    return issue_tokens(authenticator.dependencies, book, "bench", book.in_order()[-1])
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""How long an answer takes to somebody who asks now and then, whatever else the server does."""
+"""How long an occasional request takes, whatever else the server does."""
 
 from __future__ import annotations
 

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.chart import Chart
-from tests import figures_page
+from tests.support import benchmarks_page
 
-CHARTS = figures_page.PAGE.parent / "charts"
+CHARTS = benchmarks_page.PAGE.parent / "charts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +37,16 @@ class Finding:
             console.print(f"- {remark}", markup=False, highlight=False)
 
     def write(self, chapter: str, how: str) -> None:
-        """Write its section of `docs/figures.md` and its charts anew; `how` tells what was run."""
+        """Write its section of `docs/benchmarks.md` and its charts anew; `how` tells what was run."""
         facts = (
-            f"- Last command: {how}, {figures_page.today()}, {figures_page.commit()}\n"
-            f"- Machine: {figures_page.machine()}"
+            f"- Last command: {how}, {benchmarks_page.today()}, {benchmarks_page.commit()}\n"
+            f"- Machine: {benchmarks_page.machine()}"
         )
-        table = figures_page.table(self.head, self.rows)
+        table = benchmarks_page.table(self.head, self.rows)
         remarks = "\n".join(f"- {remark}" for remark in self.remarks)
         charts = "\n".join(f"![{chart.title}]({CHARTS.name}/{chart.file_name})" for chart in self.charts)
         parts = (f"## {self.title}", self.about, facts, table, remarks, charts)
-        figures_page.replace_section(f"bench-{chapter}", "\n\n".join(filter(None, parts)))
+        benchmarks_page.replace_section(f"bench-{chapter}", "\n\n".join(filter(None, parts)))
         CHARTS.mkdir(exist_ok=True)
         for chart in self.charts:
             (CHARTS / chart.file_name).write_text(chart.svg(), encoding="utf-8")

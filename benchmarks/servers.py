@@ -100,7 +100,7 @@ def free_port() -> int:
 
 
 def is_listened_to(port: int) -> bool:
-    """Say whether anybody accepts connections on a port of this machine."""
+    """Say whether a server accepts connections on a port of this machine."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
     except OSError:

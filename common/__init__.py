@@ -1,1 +1,1 @@
-"""What every room stands on: values, storage, cryptography and the web edge. No domain verb lives here."""
+"""What every package stands on: values, storage, cryptography and the web edge. No domain verb lives here."""

@@ -27,9 +27,20 @@ def from_millis(millis: int) -> datetime:
     return _EPOCH + millis * _MILLISECOND
 
 
+def sortable(millis: int) -> str:
+    """Write whole milliseconds since 1970 so that texts sort as times do."""
+    return f"{millis:015d}"
+
+
 def to_rfc3339(moment: datetime) -> str:
     """Write an aware time as RFC 3339 in UTC with milliseconds, such as `2026-11-21T09:30:00.250Z`."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def from_iso8601(text: str) -> datetime:
+    """Read a date or a time in ISO 8601, in UTC where it names no zone. Raises ValueError."""
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def seconds_between(earlier: datetime, later: datetime) -> int:

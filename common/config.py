@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from datetime import timedelta
 
 PREFIX = "ICHIDAI_"
 TEST_PREFIX = "ICHIDAI_TEST_"
+
+RENAMED: Mapping[str, str] = {
+    "ICHIDAI_GUESSES_ACCOUNT_SOURCE": "ICHIDAI_LOGIN_ATTEMPTS_ACCOUNT_SOURCE",
+    "ICHIDAI_GUESSES_ACCOUNT": "ICHIDAI_LOGIN_ATTEMPTS_ACCOUNT",
+    "ICHIDAI_GUESSES_SOURCE": "ICHIDAI_LOGIN_ATTEMPTS_SOURCE",
+    "ICHIDAI_GUESSES_OTP": "ICHIDAI_LOGIN_ATTEMPTS_OTP",
+    "ICHIDAI_UNPROVEN_EVICTIONS": "ICHIDAI_EVICTIONS_BEFORE_SIGNATURE",
+}
+"""Settings of release 0.1.0 that have another name now. The old name is still read, with a warning."""
+
+_log = logging.getLogger(__name__)
 
 _MANY_DIGITS = 20  # no setting needs so many, and Python refuses to read very many
 
@@ -17,6 +29,16 @@ class SettingsError(Exception):
     def __init__(self, faults: tuple[str, ...]) -> None:
         super().__init__("The settings cannot be used:\n" + "\n".join(f"  - {fault}" for fault in faults))
         self.faults = faults
+
+
+def with_new_names(source: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings under their names of today; where both names are there, the new one counts."""
+    found = {name: value for name, value in source.items() if name not in RENAMED}
+    for old, new in RENAMED.items():
+        if old in source:
+            _log.warning("%s is called %s now: rename it", old, new)
+            found.setdefault(new, source[old])
+    return found
 
 
 class SettingsReader:

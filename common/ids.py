@@ -11,6 +11,11 @@ def new_id() -> str:
     return str(uuid.uuid4())
 
 
+def new_change_id() -> str:
+    """Return 12 characters that name one change of an account among those of a few seconds."""
+    return secrets.token_urlsafe(9)
+
+
 def new_secret(nbytes: int = 32) -> str:
     """Return `nbytes` of randomness as base64url text without padding (32 bytes: 43 characters)."""
     return secrets.token_urlsafe(nbytes)

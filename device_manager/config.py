@@ -1,4 +1,4 @@
-"""Settings of the device room."""
+"""Settings of the device manager. How many devices an account may have is the policy's to say."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from common.config import SettingsReader
 
 
 class DeviceSettings(Struct, frozen=True):
-    """How many devices an account may have bound (`max_devices`), live or not."""
+    """The bucket where the authorities' certificates and the revocation list are published (`""`: nowhere)."""
 
-    max_devices: int
+    s3_bucket: str
 
 
 def read_settings(reader: SettingsReader) -> DeviceSettings:
     """Read them; faults stay with the reader."""
-    return DeviceSettings(max_devices=reader.integer("ICHIDAI_MAX_DEVICES", 10, 1, 20))
+    return DeviceSettings(s3_bucket=reader.text("S3_BUCKET", ""))

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from common.admission import DeviceProof
-from common.book import Book, BoundDevice
+from common.account.admission import DeviceProof
+from common.account.book import Book, BoundDevice
+from common.account.claims import Claim, confirmed_in
+from common.account.devices import NewDevice, OwnKeys, PrivateKeys
+from common.account.draft import Draft
+from common.account.history import Event, EventKind
+from common.account.policy import Policies, Policy
 from common.clock import Clock
 from common.crypto.certificates import DeviceCertificate, certified_key
-from common.crypto.kem import new_kem_key_pair
-from common.crypto.signatures import (
-    DevicePublicKey,
-    is_signed,
-    new_signing_key,
-    private_key_text,
-    public_key_digest,
-)
-from common.devices import NewDevice, OwnKeys, PrivateKeys
-from common.draft import Draft
+from common.crypto.device_keys import DevicePublicKey, is_signed, public_key_digest
 from common.errors import Code, Refusal
-from common.history import Event, Kind
 from common.ids import new_id
-from common.proofs import NOTHING, enrol_statement
-from common.storage.port import Absent, Delete, Equals, Item, Key, Put
+from common.proof.statements import NOTHING, enrol_statement
+from common.storage.port import Delete, Item, Key
 from common.storage.tables import NAMES
 from device_manager.device_db import device_key, device_put, keys_key, keys_put
 from device_manager.device_model import Device, DeviceKeys, Role
+from device_manager.key_pool import MadeKeys, made_keys
 
 
 class Issuer(Protocol):
@@ -41,27 +37,28 @@ class Issuer(Protocol):
 
 
 class Enrolment(Struct, frozen=True):
-    """Enrols devices with certificates of `issuer`, at most `max_devices` for an account.
+    """Enrols devices with certificates of `issuer`, as many as the policy allows an account.
 
-    `suite_url` is the issuer that the statement of a joining device names; `demanded` is what is demanded of everybody.
+    `suite_url` is the issuer that the statement of a joining device names;
+    `make_keys` gives the keys of a device that brings none; no keys twice.
     """
 
     issuer: Issuer
-    max_devices: int
     clock: Clock
     suite_url: str
-    demanded: DeviceProof
+    policies: Policies
+    make_keys: Callable[[], MadeKeys] = made_keys
 
-    def check_possession(self, keys: OwnKeys | None, token_hash: str | None = None) -> None:
+    def check_key_proof(self, keys: OwnKeys | None, token_hash: str | None = None) -> None:
         """Let pass a device that has shown that it holds the key it brings; `token_hash`: of the pairing token, if any.
 
         In signature mode nobody joins by a pairing token without a key. Raises Refusal: PROOF_REQUIRED, PROOF_INVALID.
         """
         if keys is None:
-            if token_hash is not None and self.demanded is DeviceProof.SIGNATURE:
+            if token_hash is not None and self.policies.current().device_proof is DeviceProof.SIGNATURE:
                 raise Refusal(Code.PROOF_REQUIRED)
             return
-        if keys.proven:
+        if keys.key_proven:
             return
         if keys.signature is None:
             raise Refusal(Code.PROOF_REQUIRED)
@@ -76,7 +73,7 @@ class Enrolment(Struct, frozen=True):
         Nothing is stored; private keys that are made here exist only in the answer. Raises StoreUnavailable.
         """
         now, device_id = self.clock(), new_id()
-        key, kem, private = (keys.key, keys.kem, None) if keys else _made()
+        key, kem, private = (keys.key, keys.kem, None) if keys else self._ours()
         certificate = self.issuer.issue(user_uuid, device_id, key, now)
         device = Device(
             user_uuid=user_uuid,
@@ -92,25 +89,20 @@ class Enrolment(Struct, frozen=True):
         )
         own = DeviceKeys(user_uuid, device_id, certificate.der, kem)
         bound = BoundDevice(device_id, certificate.fingerprint, certificate.not_after, self_keyed=keys is not None)
-        claim = Put(NAMES, {"claim": _claim(key), "uuid": user_uuid, "device_id": device_id}, Absent())
+        claim = Claim(key_claim(key), user_uuid, device_id)
         return NewDevice(bound, device_put(device), keys_put(own), claim, certificate, private)
 
     def claims_of(self, keys: OwnKeys | None) -> tuple[Key, ...]:
         """Return what must be read to know whether a key is free: nothing for keys that we make."""
-        return () if keys is None else (NAMES.key(_claim(keys.key)),)
+        return () if keys is None else (NAMES.key(key_claim(keys.key)),)
 
     def check_free(self, claims: Sequence[Item | None]) -> None:
-        """Refuse a key that is, or ever was, another device's. Raises Refusal(KEY_IN_USE)."""
-        if any(claim is not None for claim in claims):
-            raise Refusal(Code.KEY_IN_USE)
+        """Refuse a key that is, or ever was, another device's; one that is reserved may become free.
 
-    def inherited(self, device: NewDevice, claims: Sequence[Item | None], lost: str) -> NewDevice:
-        """Return the device in a lost one's place, whose key it may bring again. Raises Refusal(KEY_IN_USE)."""
-        for claim in claims:
-            if claim is not None and claim["device_id"] == lost:
-                return replace(device, claim=replace(device.claim, when=Equals("device_id", lost)))
-        self.check_free(claims)
-        return device
+        Raises Refusal(KEY_IN_USE).
+        """
+        if any(confirmed_in(claim) for claim in claims):
+            raise Refusal(Code.KEY_IN_USE)
 
     def issue_again(self, keys: DeviceKeys) -> DeviceCertificate:
         """Issue a new certificate over the key that a device has. Nothing is stored. Raises StoreUnavailable."""
@@ -118,26 +110,26 @@ class Enrolment(Struct, frozen=True):
         return self.issuer.issue(keys.user_uuid, keys.device_id, key, self.clock())
 
     def removal(self, user_uuid: str, device_id: str) -> tuple[Delete, ...]:
-        """Return the writes that forget a device whose keys never reached anybody."""
+        """Return the writes that forget a device whose keys never reached a client."""
         return Delete(device_key(user_uuid, device_id)), Delete(keys_key(user_uuid, device_id))
 
-    def check_room(self, book: Book) -> None:
+    def check_device_limit(self, book: Book, policy: Policy) -> None:
         """Raise Refusal(TOO_MANY_DEVICES) when the account has as many devices as it may have."""
-        if len(book.devices) >= self.max_devices:
-            raise Refusal(Code.TOO_MANY_DEVICES, max_devices=self.max_devices)
+        if len(book.devices) >= policy.max_devices:
+            raise Refusal(Code.TOO_MANY_DEVICES, max_devices=policy.max_devices)
 
-    def bind(self, draft: Draft, device: NewDevice, now: datetime) -> Draft:
+    def bind(self, draft: Draft, device: NewDevice, policy: Policy, now: datetime) -> Draft:
         """Return the draft with the device bound and the event recorded. Raises Refusal(TOO_MANY_DEVICES)."""
-        self.check_room(draft.book)
-        added = Event(Kind.DEVICE_ADDED, now, device.bound.device_id)
-        return draft.with_book(draft.book.bound(device.bound), added)
+        self.check_device_limit(draft.book, policy)
+        added = Event(EventKind.DEVICE_ADDED, now, device.bound.device_id)
+        bound = replace(device.bound, bound_in=draft.book.change_no + 1)
+        return draft.with_book(draft.book.bound(bound), added)
+
+    def _ours(self) -> tuple[DevicePublicKey, str, PrivateKeys]:
+        made = self.make_keys()
+        return made.signing, made.kem, made.private
 
 
-def _made() -> tuple[DevicePublicKey, str, PrivateKeys]:
-    signing, kem = new_signing_key(), new_kem_key_pair()
-    return signing.public_key(), kem.public, PrivateKeys(private_key_text(signing), kem.private)
-
-
-def _claim(key: DevicePublicKey) -> str:
+def key_claim(key: DevicePublicKey) -> str:
     """Return the key of NamesTable under which a signing key is one device's alone, for ever."""
     return f"key#{public_key_digest(key)}"

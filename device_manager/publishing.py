@@ -25,7 +25,7 @@ class PublishingFailed(Exception):
     """S3 did not take it; the text says what to check."""
 
 
-class Part(Struct, frozen=True):
+class S3Object(Struct, frozen=True):
     """An object of the bucket; it is written again when it has become another one."""
 
     body: bytes
@@ -38,7 +38,7 @@ class Publisher(Struct, frozen=True):
     trust: Trust
     bucket: str
     region: str
-    _published: dict[str, Part] = field(default_factory=dict)
+    _published: dict[str, S3Object] = field(default_factory=dict)
 
     def run(self, stop: threading.Event) -> None:
         """Publish now and whenever something has changed, until `stop` is set."""
@@ -50,7 +50,7 @@ class Publisher(Struct, frozen=True):
     def publish(self) -> bool:
         """Put what has changed into the bucket and say whether that worked; a failure is one log line and no more."""
         try:
-            changed = {key: part for key, part in self._wanted() if self._published.get(key) != part}
+            changed = {key: content for key, content in self._wanted() if self._published.get(key) != content}
             _put_all(changed, self.bucket, self.region)
         except (Refusal, StoreUnavailable, PublishingFailed) as error:
             _log.warning("the CA certificates and revocation lists were not published: %s", error)
@@ -58,20 +58,20 @@ class Publisher(Struct, frozen=True):
         self._published.update(changed)
         return True
 
-    def _wanted(self) -> Iterator[tuple[str, Part]]:
+    def _wanted(self) -> Iterator[tuple[str, S3Object]]:
         authorities = self.trust.authorities()
         pem = "".join(authority.pem() for authority in authorities)
-        yield AUTHORITIES_KEY, Part(pem.encode(), _PEM)
+        yield AUTHORITIES_KEY, S3Object(pem.encode(), _PEM)
         kinds: set[str] = set()
         for authority in authorities:
-            part = Part(self.trust.list_of(authority.name).der, _CRL)
-            yield f"crl/{authority.name}.crl", part
+            content = S3Object(self.trust.list_of(authority.name).der, _CRL)
+            yield f"crl/{authority.name}.crl", content
             if authority.kind not in kinds:  # the first of each kind is the one that issues
                 kinds.add(authority.kind)
-                yield f"crl/{authority.kind}.crl", part
+                yield f"crl/{authority.kind}.crl", content
 
 
-def _put_all(parts: Mapping[str, Part], bucket: str, region: str) -> None:
+def _put_all(objects: Mapping[str, S3Object], bucket: str, region: str) -> None:
     """Put objects into the bucket. Raises PublishingFailed."""
     import boto3  # noqa: PLC0415 - only where a bucket is set
     from botocore.config import Config  # noqa: PLC0415
@@ -80,12 +80,12 @@ def _put_all(parts: Mapping[str, Part], bucket: str, region: str) -> None:
     quick = Config(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 2})
     try:
         client = boto3.client("s3", region_name=region or None, config=quick)
-        for key, part in parts.items():
+        for key, content in objects.items():
             client.put_object(
                 Bucket=bucket,
                 Key=key,
-                Body=part.body,
-                ContentType=part.content_type,
+                Body=content.body,
+                ContentType=content.content_type,
                 CacheControl=f"max-age={int(LOOK_SECONDS)}",
             )
     except (BotoCoreError, ClientError) as error:

@@ -1,4 +1,4 @@
-"""A device's certificate is renewed over the same key: whoever holds the key proves it, and the book changes once."""
+"""A device's certificate is renewed over the same key, which the device proves, and the book changes once."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from common.book import AccountState
-from common.bookkeeping import Change, NoSuchUser, Snapshot
-from common.challenge import Signed, reading
+from common.account.devices import TlsClientCertificate
+from common.account.history import ClientInfo, Event, EventKind
+from common.account.transactions import NoSuchUser, Snapshot, TransactionResult
 from common.clock import seconds_between
-from common.crypto.certificates import DeviceCertificate, read_issued
-from common.devices import HeldCertificate
+from common.crypto.certificates import DeviceCertificate
 from common.errors import Code, Refusal
-from common.history import Event, Kind, Origin
-from common.proofs import Proof, Purpose
-from common.throttle import Exhausted, Quota, spend
-from device_manager.device_db import device_key, device_put, keys_key, keys_put
+from common.proof.challenge import SignedChallenge, challenge_keys
+from common.proof.statements import Proof, Purpose
+from common.rate_limit import NOTHING, Exhausted, Quota, spend
+from device_manager.device_db import device_key, device_put, keys_key, renewed_put
 from device_manager.device_model import Device, DeviceKeys
-from device_manager.device_service import Desk
+from device_manager.device_service import DeviceDependencies
 from device_manager.revocation import superseded
 
 RENEWABLE = timedelta(days=90)
@@ -35,9 +34,9 @@ class RenewalForm(Struct, frozen=True):
     """
 
     proof: Proof | None
-    held: HeldCertificate | None
+    tls_certificate: TlsClientCertificate | None
     fingerprint: str | None
-    origin: Origin
+    client: ClientInfo
 
 
 class Renewed(Struct, frozen=True):
@@ -47,7 +46,7 @@ class Renewed(Struct, frozen=True):
     certificate: DeviceCertificate
 
 
-def renew_certificate(desk: Desk, form: RenewalForm) -> Renewed:
+def renew_certificate(dependencies: DeviceDependencies, form: RenewalForm) -> Renewed:
     """Put a new certificate over the same key in the place of a device's; its session lives on.
 
     A device that shows the certificate before its present one never had the answer to a renewal: it is given the
@@ -55,57 +54,65 @@ def renew_certificate(desk: Desk, form: RenewalForm) -> Renewed:
     CERTIFICATE_MISMATCH, CERTIFICATE_REVOKED, CERTIFICATE_EXPIRED (over 90 days ago), TOO_MANY_ATTEMPTS, BUSY;
     StoreUnavailable.
     """
-    signed, user_uuid, device_id = _who(desk, form)
+    signed, user_uuid, device_id = _who(dependencies, form)
     rows = (device_key(user_uuid, device_id), keys_key(user_uuid, device_id))
 
-    def look(snapshot: Snapshot) -> Change[DeviceKeys]:
+    def look(snapshot: Snapshot) -> TransactionResult[DeviceKeys]:
         device, keys = _renewable(snapshot, device_id, form)
         if not _is_repetition(device, form):
             _taken(device, snapshot.now)
-        return Change(keys)
+        return TransactionResult(keys)
 
     try:
-        known = desk.bookkeeper.preview(user_uuid, look, rows)
-        certificate = desk.enrolment.issue_again(known)
+        known = dependencies.transactions.dry_run(user_uuid, look, rows)
+        certificate = dependencies.enrolment.issue_again(known)
 
-        def renew(snapshot: Snapshot) -> Change[DeviceCertificate]:
+        def renew(snapshot: Snapshot) -> TransactionResult[str]:
             (device, keys), bound = _renewable(snapshot, device_id, form), snapshot.book.devices[device_id]
-            spent = desk.challenges.spend(signed, bound, snapshot) if signed else ()
+            spent = dependencies.challenges.spend(signed, bound, snapshot) if signed else ()
             if _is_repetition(device, form):
-                return Change(read_issued(keys.certificate), snapshot.draft if spent else None, spent)
-            event = Event(Kind.CERTIFICATE_RENEWED, snapshot.now, device_id)
+                return TransactionResult(device.fingerprint, snapshot.draft if spent else None, spent)
+            event = Event(EventKind.CERTIFICATE_RENEWED, snapshot.now, device_id)
             book = snapshot.book.renewed(device_id, certificate.fingerprint, certificate.not_after)
             row = device_put(device.renewed(certificate, _taken(device, snapshot.now)))
-            writes = (*spent, row, keys_put(keys.renewed(certificate)), *superseded(device, snapshot.now))
-            return Change(certificate, snapshot.draft.with_book(book, event), writes)
+            return TransactionResult(
+                certificate.fingerprint,
+                snapshot.draft.with_book(book, event),
+                (*spent, row, *superseded(device, snapshot.now)),
+                (renewed_put(keys.renewed(certificate), certificate.fingerprint),),
+            )
 
-        reads = (*rows, *reading(signed))
-        return Renewed(device_id, desk.bookkeeper.change(user_uuid, renew, reading=reads, origin=form.origin))
+        reads = (*rows, *challenge_keys(signed))
+        present = dependencies.transactions.run(user_uuid, renew, reading=reads, client=form.client)
+        if present != certificate.fingerprint:
+            certificate = dependencies.devices.certificate_of(user_uuid, device_id, present)
+        return Renewed(device_id, certificate)
     except NoSuchUser:
         raise Refusal(Code.CERTIFICATE_MISMATCH, reason="no book") from None
 
 
-def _who(desk: Desk, form: RenewalForm) -> tuple[Signed | None, str, str]:
+def _who(dependencies: DeviceDependencies, form: RenewalForm) -> tuple[SignedChallenge | None, str, str]:
     """Return the signed challenge, if there is one, and whose device it is that proved its key."""
     if form.proof is not None:
-        signed = desk.challenges.check(form.proof, Purpose.RENEW)
+        signed = dependencies.challenges.verify(form.proof, Purpose.RENEW)
         return signed, signed.challenge.user_uuid, signed.challenge.device_id
-    if form.held is None:
+    if form.tls_certificate is None:
         raise Refusal(Code.PROOF_REQUIRED)
-    if form.held.user_uuid is None or form.held.device_id is None:
+    if form.tls_certificate.user_uuid is None or form.tls_certificate.device_id is None:
         raise Refusal(Code.CERTIFICATE_MISMATCH, reason="it names no device")
-    return None, form.held.user_uuid, form.held.device_id
+    return None, form.tls_certificate.user_uuid, form.tls_certificate.device_id
 
 
 def _renewable(snapshot: Snapshot, device_id: str, form: RenewalForm) -> tuple[Device, DeviceKeys]:
-    """Return the device's rows, if its certificate may be renewed by whoever shows what the form has."""
-    book, (row, keys) = snapshot.book, snapshot.items[:2]
-    if row is None or keys is None or book.state is not AccountState.ACTIVE:
+    """Return the device's rows, if its certificate may be renewed with what the form has."""
+    book, user_uuid = snapshot.book, snapshot.book.user_uuid
+    row, keys = snapshot.at(device_key(user_uuid, device_id)), snapshot.at(keys_key(user_uuid, device_id))
+    if row is None or keys is None or not book.is_active:
         raise Refusal(Code.CERTIFICATE_MISMATCH, reason="no such device")
     device = Device.from_item(row)
     if form.fingerprint not in (None, device.fingerprint, device.superseded):
         raise Refusal(Code.CERTIFICATE_MISMATCH, reason="another certificate")
-    if book.standing(device_id) is None:
+    if book.active_device(device_id) is None:
         raise Refusal(Code.CERTIFICATE_REVOKED)
     if device.not_after + RENEWABLE <= snapshot.now:
         raise Refusal(Code.CERTIFICATE_EXPIRED, reason="too long ago to be renewed")
@@ -118,9 +125,9 @@ def _is_repetition(device: Device, form: RenewalForm) -> bool:
 
 
 def _taken(device: Device, now: datetime) -> datetime:
-    """Return the device's bucket after one more renewal. Raises Refusal(TOO_MANY_ATTEMPTS)."""
-    outcome = spend(device.renewals, QUOTA, now)
+    """Return when the device's bucket is empty after one more renewal. Raises Refusal(TOO_MANY_ATTEMPTS)."""
+    outcome = spend(max((device.renewals or now) - now, NOTHING), QUOTA)
     if isinstance(outcome, Exhausted):
-        wait = max(1, seconds_between(now, outcome.retry_at))
+        wait = max(1, seconds_between(now, now + outcome.wait))
         raise Refusal(Code.TOO_MANY_ATTEMPTS, variant="renewal", reason="renewals", retry_after=wait)
-    return outcome.tat
+    return now + outcome

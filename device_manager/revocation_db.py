@@ -11,13 +11,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from common.clock import from_millis, to_millis
-from common.crypto.revocation_lists import LIST_LIFETIME, RevocationReason, Revoked
+from common.crypto.crl import LIST_LIFETIME, RevocationReason, Revoked
+from common.storage.paging import all_items
 from common.storage.port import Item, Put, Store
 from common.storage.tables import REVOCATIONS
 
 _SHARDS = "0123456789abcdef"
-_PAGE = 1000
-_KEPT = LIST_LIFETIME + timedelta(days=1)
+LISTED_BEYOND_END = LIST_LIFETIME + timedelta(days=1)
 """How long past its own end a certificate stays on the list: RFC 5280, 3.3 wants it on one list that begins then."""
 
 
@@ -30,13 +30,8 @@ class RevocationDb:
     def of_issuer(self, issuer: str, now: datetime) -> Iterator[Revoked]:
         """Yield an authority's revoked certificates, those that have long expired by themselves left out."""
         for shard in _SHARDS:
-            after, more = None, True
-            while more:
-                page = self._store.query(REVOCATIONS, f"{issuer}#{shard}", after=after, limit=_PAGE)
-                found: list[Any] = list(page.items)
-                after = found[-1]["serial"] if found else None
-                yield from (_from_item(issuer, item) for item in found if from_millis(item["expires_at"]) > now)
-                more = page.more
+            found = all_items(self._store, REVOCATIONS, f"{issuer}#{shard}")
+            yield from (_from_item(issuer, item) for item in found if from_millis(item["expires_at"]) > now)
 
     def marks(self, issuer: str) -> Mapping[str, str]:
         """Return the marks: other ones than before mean that something was revoked since."""
@@ -53,17 +48,21 @@ def revocation_puts(revoked: Revoked) -> tuple[Put, Put]:
         "reason": str(revoked.reason),
         "revoked_at": to_millis(revoked.revoked_at),
         "not_after": to_millis(revoked.not_after),
-        "expires_at": to_millis(revoked.not_after + _KEPT),
+        "expires_at": to_millis(revoked.not_after + LISTED_BEYOND_END),
     }
-    mark: Item = {"issuer_shard": revoked.issuer, "serial": shard, "mark": revoked.serial}
-    return Put(REVOCATIONS, item), Put(REVOCATIONS, mark)
+    hint: Item = {"issuer_shard": revoked.issuer, "serial": shard, "mark": revoked.serial}
+    return Put(REVOCATIONS, item), Put(REVOCATIONS, hint)
+
+
+_OTHER = RevocationReason.CESSATION_OF_OPERATION
+"""What is listed where a later release gave a reason that this one does not know: the certificate stays revoked."""
 
 
 def _from_item(issuer: str, item: Any) -> Revoked:
     return Revoked(
         issuer=issuer,
         serial=item["serial"],
-        reason=RevocationReason(item["reason"]),
+        reason=RevocationReason(reason) if (reason := item["reason"]) in set(RevocationReason) else _OTHER,
         revoked_at=from_millis(item["revoked_at"]),
         not_after=from_millis(item["not_after"]),
     )

@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from flask import Response
 
 from common.errors import Code
-from common.web.bodies import Body
-from common.web.endpoints import Answer, Call, Endpoint, Handler
+from common.web.endpoints import Answer, Endpoint, Handler, RequestData
 from common.web.guards import Guard
+from common.web.request_body import Body
 from device_manager.device_service import (
-    Desk,
+    DeviceDependencies,
     force_logout,
     list_devices,
     register_device_for_user,
     rename_device,
 )
 from device_manager.renewal import renew_certificate
-from device_manager.revocation import Again, revoke_certificate, unbind_device
+from device_manager.revocation import Reauthentication, revoke_certificate, unbind_device
 from device_manager.schemas import (
     AuthoritiesQuery,
     DeviceRegisterBody,
@@ -53,6 +53,9 @@ _REGISTER_CODES = (
     Code.KEY_IN_USE,
     Code.TOO_MANY_ATTEMPTS,
     Code.BAD_CREDENTIALS,
+    Code.ACCOUNT_DISABLED,
+    Code.ACCOUNT_CLOSED,
+    Code.PASSWORD_RESET_REQUIRED,
     Code.OTP_REQUIRED,
     Code.OTP_INVALID,
     Code.QR_INVALID,
@@ -73,6 +76,7 @@ _UNBIND_CODES = (
     Code.LAST_DEVICE,
     Code.OTP_REQUIRED,
     Code.OTP_INVALID,
+    Code.PASSKEY_INVALID,
     Code.TOO_MANY_ATTEMPTS,
     Code.BUSY,
 )
@@ -88,54 +92,56 @@ _RENEW_CODES = (
 )
 
 
-def endpoints(desk: Desk) -> Sequence[Endpoint]:
-    """Return the routes of this room."""
+def endpoints(dependencies: DeviceDependencies) -> Sequence[Endpoint]:
+    """Return the routes of this package."""
 
-    def register(call: Call) -> DeviceRegisteredAnswer:
+    def register(request: RequestData) -> DeviceRegisteredAnswer:
         """Register another device by QR code and log it in under the limit."""
-        return registered_answer(register_device_for_user(desk, device_form(call)), call.language)
+        return registered_answer(register_device_for_user(dependencies, device_form(request)), request.language)
 
-    def list_own(call: Call) -> DevicesAnswer:
+    def list_own(request: RequestData) -> DevicesAnswer:
         """List the caller's devices."""
-        return devices_answer(list_devices(desk, call.signed_in), call.signed_in)
+        return devices_answer(list_devices(dependencies, request.signed_in), request.signed_in)
 
-    def unbind(call: Call) -> Answer:
+    def unbind(request: RequestData) -> Answer:
         """Unbind a device: its session ends and its certificate is revoked."""
-        body: UnbindBody = call.body
-        unbind_device(desk, call.signed_in, body.device_id, Again(body.password, body.otp), call.origin)
+        body: UnbindBody = request.body
+        unbind_device(dependencies, request.signed_in, body.device_id, _reauthentication(body), request.client)
         return Answer()
 
-    def rename(call: Call) -> Answer:
+    def rename(request: RequestData) -> Answer:
         """Give a device another name."""
-        body: RenameBody = call.body
-        rename_device(desk, call.signed_in, body.device_id, body.device_name, call.origin)
+        body: RenameBody = request.body
+        rename_device(dependencies, request.signed_in, body.device_id, body.device_name, request.client)
         return Answer()
 
-    def log_others_out(call: Call) -> ForcedLogoutAnswer:
+    def log_others_out(request: RequestData) -> ForcedLogoutAnswer:
         """Keep the active device that logged in first and log the others out."""
-        return forced_logout_answer(force_logout(desk, call.signed_in, call.origin))
+        return forced_logout_answer(force_logout(dependencies, request.signed_in, request.client))
 
-    def revoke(call: Call) -> Answer:
+    def revoke(request: RequestData) -> Answer:
         """Revoke a device's certificate: its session ends, and it cannot log in again."""
-        body: RevokeCertificateBody = call.body
-        revoke_certificate(desk, call.signed_in, body.device_id, Again(body.password, body.otp), call.origin)
+        body: RevokeCertificateBody = request.body
+        revoke_certificate(dependencies, request.signed_in, body.device_id, _reauthentication(body), request.client)
         return Answer()
 
-    def renew(call: Call) -> RenewedAnswer:
-        """Put a new certificate in the place of a device's; whoever holds its key proves it."""
-        return renewed_answer(renew_certificate(desk, renewal_form(call)))
+    def renew(request: RequestData) -> RenewedAnswer:
+        """Replace a device's certificate by a new one over the same key, which the device proves that it holds."""
+        return renewed_answer(renew_certificate(dependencies, renewal_form(request)))
 
-    def authorities(call: Call) -> Response:
+    def authorities(request: RequestData) -> Response:
         """Return the certificates of the authorities that issue the devices' certificates, as PEM."""
-        query: AuthoritiesQuery = call.query
-        pems = [authority.pem() for authority in desk.trust.authorities() if query.kind in (None, authority.kind)]
+        query: AuthoritiesQuery = request.query
+        pems = [
+            authority.pem() for authority in dependencies.trust.authorities() if query.kind in (None, authority.kind)
+        ]
         return Response("".join(pems), mimetype=_PEM)
 
-    def revocation_list(call: Call) -> Response:
+    def revocation_list(request: RequestData) -> Response:
         """Return an authority's signed list of revoked certificates, as DER."""
-        query: RevocationListQuery = call.query
+        query: RevocationListQuery = request.query
         headers = {"Cache-Control": f"public, max-age={_LIST_SECONDS}"}
-        return Response(desk.trust.list_of(query.issuer).der, headers=headers, mimetype=_CRL)
+        return Response(dependencies.trust.list_of(query.issuer).der, headers=headers, mimetype=_CRL)
 
     def device_post(rule: str, handler: Handler, body: type[Body], codes: Sequence[Code]) -> Endpoint:
         return Endpoint("POST", rule, handler, Guard.SIGNED_IN, body=body, activity=True, codes=codes)
@@ -177,3 +183,8 @@ def endpoints(desk: Desk) -> Sequence[Endpoint]:
             codes=(Code.NOT_FOUND,),
         ),
     )
+
+
+def _reauthentication(body: UnbindBody) -> Reauthentication:
+    is_shown = body.password is not None or body.passkey is not None
+    return Reauthentication(body.secret, body.factor) if is_shown else Reauthentication()

@@ -1,21 +1,23 @@
-"""What the device room reads and answers."""
+"""What the device manager reads and answers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from common.admission import DeviceProof
-from common.book import Session
+from common.account.admission import Caller, DeviceProof
+from common.account.book import Session
 from common.clock import to_rfc3339
 from common.crypto.certificates import KeyKind
-from common.granting import Caller
-from common.web.bodies import Body, Query
-from common.web.certificates import DeviceBody
-from common.web.endpoints import Answer, Call
-from common.web.enrolments import (
+from common.web.endpoints import Answer, RequestData
+from common.web.fields import DeviceName, Opaque
+from common.web.formats import Base64, Sha256Hex, Timestamp, Uuid
+from common.web.messages import Language
+from common.web.request_body import Body, Query
+from common.wire.device_certificate import DeviceBody
+from common.wire.enrolment import (
     CertificateAnswer,
     EnrolmentBody,
     PrivateKeysAnswer,
@@ -23,10 +25,10 @@ from common.web.enrolments import (
     new_device_fields,
     registered_message,
 )
-from common.web.fields import DeviceName, Opaque
-from common.web.grants import WelcomeAnswer, welcome_fields
-from common.web.messages import Language
-from common.web.proving import ProofBody, proof_of
+from common.wire.passkey import ReauthenticationBody
+from common.wire.proof import ProofBody, proof_of
+from common.wire.tokens import NewSessionAnswer, new_session_fields
+from device_manager.device_model import Role
 from device_manager.device_service import DeviceForm, ForcedLogout, ListedDevice, RegisteredDevice
 from device_manager.renewal import RenewalForm, Renewed
 
@@ -41,20 +43,16 @@ class DeviceRegisterBody(EnrolmentBody, frozen=True, kw_only=True):
     takeover_token: Opaque | None = None
 
 
-class UnbindBody(Body, frozen=True, kw_only=True):
+class UnbindBody(ReauthenticationBody, frozen=True, kw_only=True):
     """A device to unbind; the password, and the code of a second factor, where its last check is too old."""
 
+    conditions: ClassVar[Mapping[str, object]] = {}
+
     device_id: Opaque
-    password: Opaque | None = None
-    otp: Opaque | None = None
 
 
-class RevokeCertificateBody(Body, frozen=True, kw_only=True):
+class RevokeCertificateBody(UnbindBody, frozen=True, kw_only=True):
     """A device whose certificate is to be revoked; password and code as in unbinding."""
-
-    device_id: Opaque
-    password: Opaque | None = None
-    otp: Opaque | None = None
 
 
 class RenewBody(DeviceBody, frozen=True, kw_only=True):
@@ -66,9 +64,9 @@ class RenewBody(DeviceBody, frozen=True, kw_only=True):
 class RenewedAnswer(Answer, frozen=True, kw_only=True):
     """The device's certificate from now on."""
 
-    device_id: str
-    client_cert: str
-    client_cert_fp: str
+    device_id: Uuid
+    client_cert: Base64
+    client_cert_fp: Sha256Hex
     certificate: CertificateAnswer
 
 
@@ -91,15 +89,15 @@ class RenameBody(Body, frozen=True, kw_only=True):
     device_name: DeviceName
 
 
-class DeviceRegisteredAnswer(WelcomeAnswer, frozen=True, kw_only=True):
+class DeviceRegisteredAnswer(NewSessionAnswer, frozen=True, kw_only=True):
     """A device that joined and is logged in: the members of a NewDeviceAnswer, and those of a login."""
 
-    client_cert: str
-    client_cert_fp: str
+    client_cert: Base64
+    client_cert_fp: Sha256Hex
     certificate: CertificateAnswer
     private_keys: PrivateKeysAnswer | UnsetType = UNSET
-    uuid: str
-    registered_at: str
+    uuid: Uuid
+    registered_at: Timestamp
     is_active: bool = True
     message: str
 
@@ -110,15 +108,15 @@ class DeviceAnswer(Struct, frozen=True):
     `fingerprint` and `not_after` are its certificate's.
     """
 
-    device_id: str
+    device_id: Uuid
     device_name: str
-    role: str
-    registered_at: str
-    login_at: str | None
-    last_seen_at: str | None
+    role: Role
+    registered_at: Timestamp
+    login_at: Timestamp | None
+    last_seen_at: Timestamp | None
     is_active: bool
-    fingerprint: str
-    not_after: str
+    fingerprint: Sha256Hex
+    not_after: Timestamp
     certificate_revoked: bool
     current: bool
 
@@ -132,10 +130,10 @@ class DevicesAnswer(Answer, frozen=True, kw_only=True):
 class SessionOfDevice(Struct, frozen=True):
     """A session and its device."""
 
-    session_id: str
-    device_id: str
+    session_id: Uuid
+    device_id: Uuid
     device_name: str | None
-    login_at: str
+    login_at: Timestamp
 
 
 class ForcedLogoutAnswer(Answer, frozen=True, kw_only=True):
@@ -145,17 +143,17 @@ class ForcedLogoutAnswer(Answer, frozen=True, kw_only=True):
     logged_out: Sequence[SessionOfDevice]
 
 
-def device_form(call: Call) -> DeviceForm:
+def device_form(request: RequestData) -> DeviceForm:
     """Return a device's registration as the use case takes it. Raises Refusal as `own_keys`."""
-    body: DeviceRegisterBody = call.body
+    body: DeviceRegisterBody = request.body
     return DeviceForm(
         qr_code=body.qr_code,
         username=body.username,
         password=body.password,
-        device_name=body.device_name or call.device_name,
+        device_name=body.device_name or request.device_name,
         force=body.force,
         takeover_token=body.takeover_token,
-        origin=call.origin,
+        client=request.client,
         keys=body.own_keys(),
         otp=body.otp,
     )
@@ -164,17 +162,22 @@ def device_form(call: Call) -> DeviceForm:
 def registered_answer(registered: RegisteredDevice, language: Language) -> DeviceRegisteredAnswer:
     """Return the answer to a device's registration."""
     return DeviceRegisteredAnswer(
-        **{**new_device_fields(registered.device), **welcome_fields(registered.welcome)},
-        uuid=registered.welcome.grant.user_uuid,
+        **{**new_device_fields(registered.device), **new_session_fields(registered.login_result)},
+        uuid=registered.login_result.tokens.user_uuid,
         registered_at=to_rfc3339(registered.registered_at),
         message=registered_message(registered.device, language),
     )
 
 
-def renewal_form(call: Call) -> RenewalForm:
+def renewal_form(request: RequestData) -> RenewalForm:
     """Return a renewal as the use case takes it. Raises Refusal(INVALID_REQUEST)."""
-    body: RenewBody = call.body
-    return RenewalForm(proof_of(body.proof), call.held, body.fingerprint(DeviceProof.NONE, call.held), call.origin)
+    body: RenewBody = request.body
+    return RenewalForm(
+        proof_of(body.proof),
+        request.tls_certificate,
+        body.fingerprint(DeviceProof.NONE, request.tls_certificate),
+        request.client,
+    )
 
 
 def renewed_answer(renewed: Renewed) -> RenewedAnswer:
@@ -199,7 +202,7 @@ def _device(item: ListedDevice, caller: Caller) -> DeviceAnswer:
     return DeviceAnswer(
         device_id=device.device_id,
         device_name=device.device_name,
-        role=str(device.role),
+        role=device.role if isinstance(device.role, Role) else Role.SECONDARY,
         registered_at=to_rfc3339(device.registered_at),
         login_at=None if session is None else to_rfc3339(session.login_at),
         last_seen_at=None if session is None else to_rfc3339(session.last_seen_at),

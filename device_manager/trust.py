@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from common.clock import Clock
 from common.crypto.certificates import CertificateAuthority
-from common.crypto.revocation_lists import revocation_list
+from common.crypto.crl import revocation_list
 from common.errors import Code, Refusal
 from common.storage.port import StoreUnavailable
 from device_manager.revocation_db import RevocationDb
@@ -31,13 +31,13 @@ class Authorities(Protocol):
     def refresh(self) -> None:
         """Look whether there are others now. Raises StoreUnavailable."""
 
-    def glance(self) -> None:
+    def refresh_if_stale(self) -> None:
         """Do the same, if that was not done a moment ago. Raises StoreUnavailable."""
 
-    def named(self, name: str, now: datetime) -> CertificateAuthority | None:
+    def get(self, name: str, now: datetime) -> CertificateAuthority | None:
         """Return the authority of this name, or the one that issues for a kind of key of this name."""
 
-    def in_force(self, now: datetime) -> tuple[CertificateAuthority, ...]:
+    def active(self, now: datetime) -> tuple[CertificateAuthority, ...]:
         """Return all that verify."""
 
 
@@ -62,8 +62,8 @@ class Trust:
     def authorities(self) -> tuple[CertificateAuthority, ...]:
         """Return all authorities in force, as they were a minute ago at most, or when the store could last be asked."""
         with suppress(StoreUnavailable):
-            self._authorities.glance()
-        return self._authorities.in_force(self._clock())
+            self._authorities.refresh_if_stale()
+        return self._authorities.active(self._clock())
 
     def list_of(self, name: str) -> SignedList:
         """Return the list of the authority of this name, or of the one that issues for a kind of key of this name.
@@ -71,7 +71,7 @@ class Trust:
         Raises Refusal(NOT_FOUND), StoreUnavailable.
         """
         self._authorities.refresh()
-        authority = self._authorities.named(name, self._clock())
+        authority = self._authorities.get(name, self._clock())
         if authority is None:
             raise Refusal(Code.NOT_FOUND, reason="no such authority")
         kept = self._kept.get(authority.name)

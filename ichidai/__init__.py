@@ -1,4 +1,4 @@
-"""The composition root: the only room that knows all the others, and joins them into apps, a command and pages."""
+"""The composition root: the only package that imports all others, and joins them into apps, a command and pages."""
 
 from __future__ import annotations
 

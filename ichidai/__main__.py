@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ichidai.cli import main
+from ichidai.entrance import found
 
 if __name__ == "__main__":
-    main()
+    found("ichidai.cli").main()

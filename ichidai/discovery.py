@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-from common.crypto import dpop
+from common.account.policy import Policy
+from common.proof import dpop
 from ichidai.settings import Settings
-from ichidai.topology import Addresses, Part
+from ichidai.topology import Addresses, App
 
 
-def discovery(settings: Settings, where: Addresses) -> dict[str, object]:
-    """Return the document."""
+def discovery(settings: Settings, policy: Policy, where: Addresses) -> dict[str, object]:
+    """Return the document, under the policy in force."""
     events = where.events and {"events_endpoint": where.events + "/session/events"}
     return {
         "issuer": where.issuer,
-        "concurrency_mode": str(settings.login.mode),
-        "max_concurrent_devices": settings.session.rules.limit,
-        "device_proof": str(settings.login.device_proof),
+        "concurrency_mode": str(policy.mode),
+        "takeover_approval": "ask" if policy.asks_active else "off",
+        "max_concurrent_devices": policy.rules.limit,
+        "registration": str(settings.registration.registration),
+        "device_proof": str(policy.device_proof),
         "tls_client_certificate_bound_access_tokens": settings.session.certificate_bound,
         "dpop_signing_alg_values_supported": [str(algorithm) for algorithm in dpop.ALGORITHMS],
-        "registration_endpoint": where.url(Part.REGISTRATION, "/registration/"),
-        "pairing_endpoint": where.url(Part.REGISTRATION, "/registration/request_pairing_token"),
-        "login_endpoint": where.url(Part.LOGIN, "/login"),
-        "takeover_endpoint": where.url(Part.LOGIN, "/login/takeover"),
-        "challenge_endpoint": where.url(Part.LOGIN, "/login/challenge"),
-        "challenge_verify_endpoint": where.url(Part.LOGIN, "/login/verify"),
-        "verify_endpoint": where.url(Part.SESSION, "/session/verify"),
-        "refresh_endpoint": where.url(Part.SESSION, "/session/refresh"),
-        "logout_endpoint": where.url(Part.SESSION, "/session/logout"),
-        "renewal_endpoint": where.url(Part.DEVICE, "/device/renew"),
-        "device_endpoint": where.url(Part.DEVICE, "/device/register"),
+        "registration_endpoint": where.url(App.REGISTRATION, "/registration/"),
+        "pairing_endpoint": where.url(App.REGISTRATION, "/registration/request_pairing_token"),
+        "login_endpoint": where.url(App.LOGIN, "/login"),
+        "takeover_endpoint": where.url(App.LOGIN, "/login/takeover"),
+        "challenge_endpoint": where.url(App.LOGIN, "/login/challenge"),
+        "challenge_verify_endpoint": where.url(App.LOGIN, "/login/verify"),
+        "verify_endpoint": where.url(App.SESSION, "/session/verify"),
+        "refresh_endpoint": where.url(App.SESSION, "/session/refresh"),
+        "logout_endpoint": where.url(App.SESSION, "/session/logout"),
+        "renewal_endpoint": where.url(App.DEVICE, "/device/renew"),
+        "device_endpoint": where.url(App.DEVICE, "/device/register"),
         **(events or {}),
-        "jwks_uri": where.url(Part.SESSION, "/.well-known/jwks.json"),
+        "jwks_uri": where.url(App.SESSION, "/.well-known/jwks.json"),
     }

@@ -1,1 +1,1 @@
-"""Login: the one way in, the question at the limit, and the takeover."""
+"""Login: admission, the question at the limit, and the takeover."""

@@ -1,12 +1,16 @@
-"""The login app alone, on its dev port: `python -m login_app.app_login` (or `PORT`)."""
+"""The login app alone: `python -m login_app.app_login [--host 127.0.0.1] [--port 6010]`."""
 
 from __future__ import annotations
 
-from ichidai.apps import login as create_app
-from ichidai.serving import run_dev_server
-from ichidai.topology import Part
+import sys
+from pathlib import Path
 
-__all__ = ["create_app"]
+if not __package__:  # started by its path: our packages lie beside this folder, and its modules must not hide others
+    sys.path[:] = [str(Path(__file__).resolve().parents[1]), *sys.path[1:]]
+
+from ichidai import entrance
+
+create_app = entrance.factory("login")
 
 if __name__ == "__main__":
-    run_dev_server(Part.LOGIN)
+    entrance.run("login", "login_app.app_login")

@@ -1,68 +1,43 @@
-"""Logging in: password and device are proven, then the one way in decides. `takeover` has its second half."""
+"""Logging in: password and device are proven, then the admission decides."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from typing import Protocol
+from typing import TypeAlias
 
 from msgspec import Struct
 
-from common.admission import LimitReached, Newcomer, Proven
-from common.book import Book, BoundDevice
-from common.bookkeeping import Bookkeeper, Change, NoSuchUser, Snapshot
-from common.challenge import Signed, reading
-from common.challenges import Challenges
-from common.crypto.tokens import ForgedToken, MacTokens
-from common.devices import HeldCertificate, is_shown_by_tls
-from common.errors import Code, Refusal
-from common.granting import Admitted, Welcome
-from common.history import Origin
+from common.account.admission import (
+    Admission,
+    AuthenticatedUser,
+    LimitReached,
+    LoginCandidate,
+    LoginResult,
+    check_current,
+)
+from common.account.book import Book, BoundDevice
+from common.account.devices import TlsClientCertificate
+from common.account.transactions import Snapshot, TransactionResult
+from common.crypto.passkeys import PasskeyAssertion
+from common.crypto.tokens import ForgedToken
 from common.ids import new_id
-from common.proofs import Proof, Purpose
-from login_app.entry import Entry
-from login_app.takeover_token import Asker
+from common.proof.challenge import SignedChallenge, challenge_keys
+from common.proof.dpop_service import DpopClient
+from common.proof.statements import Proof, Purpose
+from login_app.device_login import LoginDependencies, device_with, finish_login, refusals_of, with_proofs
 
-
-class CredentialCheck(Protocol):
-    """The one check of passwords, from the registration room."""
-
-    def prove(
-        self,
-        name: str,
-        password: str,
-        origin: Origin,
-        *,
-        by_email: bool = False,
-        device_mark: str | None = None,
-        otp: str | None = None,
-        factor_shown: bool = False,
-    ) -> Proven:
-        """Check a name's password and second factor."""
-
-    def remember(self, user_uuid: str, device_mark: str, origin: Origin) -> None:
-        """Note that a device logged in from here."""
-
-
-class Desk(Struct, frozen=True):
-    """What the use cases work with.
-
-    `is_revoked(user_uuid, fingerprint)`: was this certificate the user's once? `successor_of`, of the same: the device
-    whose present certificate took its place.
-    """
-
-    bookkeeper: Bookkeeper
-    credentials: CredentialCheck
-    entry: Entry
-    device_tokens: MacTokens
-    is_revoked: Callable[[str, str], bool]
-    successor_of: Callable[[str, str], str | None]
-    challenges: Challenges
+FindDevice: TypeAlias = Callable[[Book, datetime], BoundDevice]
+"""Returns the device that calls, as the book has it now. Raises Refusal."""
 
 
 class LoginForm(Struct, frozen=True):
-    """A login. `fingerprint` None only where no device proof is asked; `device_name` is for such a device."""
+    """A login, or the request for a challenge to log in with: who, and on which device.
+
+    `fingerprint` None only where no device proof is asked; `device_token` and `device_name` are for such a device.
+    `passkey` stands for a code beside the password, and for both where `name` and `password` are empty.
+    """
 
     name: str
     by_email: bool
@@ -71,169 +46,127 @@ class LoginForm(Struct, frozen=True):
     device_token: str | None
     device_name: str
     force: bool
-    origin: Origin
+    client: DpopClient
     proof: Proof | None = None
-    held: HeldCertificate | None = None
+    tls_certificate: TlsClientCertificate | None = None
     otp: str | None = None
+    passkey: PasskeyAssertion | None = None
 
 
-class LoggedIn(Struct, frozen=True):
-    """The welcome, and for a device without a certificate the token that makes it the same device next time."""
-
-    welcome: Welcome
-    device_token: str | None
-
-
-class Arrival(Struct, frozen=True):
-    """Somebody whose password was right, with what shows the device: `device_in` finds it in the book.
-
-    `device_in` may raise NoSuchDevice or Refusal. `nameless` takes its place where no certificate was shown.
-    """
-
-    proven: Proven
-    device_in: Callable[[Book, datetime], BoundDevice]
-    signed: Signed | None
-    force: bool
-    origin: Origin
-    nameless: Newcomer | None = None
-    held: HeldCertificate | None = None
-
-
-class NoSuchDevice(Exception):
-    """What was shown belongs to no bound device. `fingerprint` is what was shown, if it was one."""
-
-    def __init__(self, fingerprint: str | None = None) -> None:
-        super().__init__("no bound device")
-        self.fingerprint = fingerprint
-
-
-def log_in(desk: Desk, form: LoginForm) -> LoggedIn:
-    """Log a person in on a device.
+def log_in(dependencies: LoginDependencies, form: LoginForm) -> LoginResult:
+    """Log a user in on a device.
 
     Raises Refusal: TOO_MANY_ATTEMPTS, BAD_CREDENTIALS, OTP_REQUIRED, OTP_INVALID, CERTIFICATE_MISMATCH,
     CERTIFICATE_EXPIRED, CERTIFICATE_REVOKED, PROOF_REQUIRED, PROOF_INVALID, CHALLENGE_SPENT, FORCE_DISABLED,
-    DEVICE_ACTIVE (the question), BUSY; StoreUnavailable.
+    PASSKEY_INVALID, DEVICE_ACTIVE (the question), BUSY; StoreUnavailable.
     """
-    told_id = _device_id_of(desk, form.device_token)
-    proven = desk.credentials.prove(
-        form.name,
-        form.password,
-        form.origin,
-        by_email=form.by_email,
-        device_mark=form.fingerprint or told_id,
-        otp=form.otp,
-        factor_shown=form.proof is not None,  # a challenge was given for it; a proof that is not good is refused below
-    )
+    return log_in_as(dependencies, form, check_password(dependencies, form, device_hint(dependencies, form)))
+
+
+def log_in_as(dependencies: LoginDependencies, form: LoginForm, user: AuthenticatedUser) -> LoginResult:
+    """Log in a user whose password and second factor, or whose passkey, were right; raises as `log_in`."""
+    told_id = _device_id_of(dependencies, form.device_token)
     find, signed = partial(device_with, form.fingerprint or ""), None
     if form.proof is not None:
-        look_at(desk, proven, find)
+        preview_device(dependencies, user, find, form.fingerprint)
         purpose = Purpose.FORCE if form.force else Purpose.LOGIN
-        signed = desk.challenges.check(form.proof, purpose, user_uuid=proven.user_uuid)
-    key = form.origin.thumbprint
-    nameless = None if form.fingerprint else Newcomer(told_id or new_id(), proven.auth_time, form.device_name, key)
-    return arrive(desk, Arrival(proven, find, signed, form.force, form.origin, nameless, form.held))
+        signed = dependencies.challenges.verify(form.proof, purpose, user_uuid=user.user_uuid)
+    shown = find if form.fingerprint else LoginCandidate(user, told_id or new_id(), form.device_name)
+    with refusals_of(dependencies, user, form.fingerprint):
+        return complete_login(
+            dependencies,
+            user,
+            shown,
+            signed,
+            force=form.force,
+            client=form.client,
+            tls_certificate=form.tls_certificate,
+        )
 
 
-def look_at(desk: Desk, proven: Proven, device_in: Callable[[Book, datetime], BoundDevice]) -> BoundDevice:
+def device_hint(dependencies: LoginDependencies, form: LoginForm) -> str | None:
+    """Return what the device of a form says it is: guesses are counted by it."""
+    return form.fingerprint or _device_id_of(dependencies, form.device_token)
+
+
+def check_password(dependencies: LoginDependencies, form: LoginForm, device_hint: str | None) -> AuthenticatedUser:
+    """Return the user of a form whose password and second factor are right. Raises as `CredentialCheck`."""
+    if form.passkey is not None and not form.password:
+        return dependencies.credentials.authenticate_by_passkey(form.passkey, form.client, device_hint)
+    return dependencies.credentials.authenticate(
+        form.name,
+        form.password,
+        form.client,
+        by_email=form.by_email,
+        device_hint=device_hint,
+        otp=form.passkey or form.otp,
+        factor_shown=form.proof is not None,  # a challenge was given for it; a proof that is not good is refused later
+    )
+
+
+def preview_device(
+    dependencies: LoginDependencies, user: AuthenticatedUser, find: FindDevice, fingerprint: str | None
+) -> BoundDevice:
     """Return the device that was shown, as the book has it now: a wrong certificate is told before a wrong proof.
 
     Raises Refusal: BAD_CREDENTIALS, CERTIFICATE_MISMATCH, CERTIFICATE_EXPIRED, CERTIFICATE_REVOKED; StoreUnavailable.
     """
 
-    def look(snapshot: Snapshot) -> Change[BoundDevice]:
-        _check_account(snapshot.book, proven)
-        return Change(device_in(snapshot.book, snapshot.now))
+    def look(snapshot: Snapshot) -> TransactionResult[BoundDevice]:
+        check_current(snapshot.book, user)
+        return TransactionResult(find(snapshot.book, snapshot.now))
 
-    try:
-        return desk.bookkeeper.preview(proven.user_uuid, look)
-    except NoSuchUser:
-        raise Refusal(Code.BAD_CREDENTIALS, reason="no book") from None
-    except NoSuchDevice as nobody:
-        raise _unknown_certificate(desk, proven.user_uuid, nobody.fingerprint) from None
+    with refusals_of(dependencies, user, fingerprint):
+        return dependencies.transactions.dry_run(user.user_uuid, look)
 
 
-def arrive(desk: Desk, arrival: Arrival) -> LoggedIn:
-    """Let in somebody whose password, and signature if there is one, were right; a challenge is used up by that commit.
+def complete_login(
+    dependencies: LoginDependencies,
+    user: AuthenticatedUser,
+    shown: FindDevice | LoginCandidate,
+    signed: SignedChallenge | None,
+    *,
+    force: bool,
+    client: DpopClient,
+    tls_certificate: TlsClientCertificate | None,
+) -> LoginResult:
+    """Admit a user whose password, and signature if there is one, were right; that commit uses the challenge up.
 
-    Raises Refusal as `log_in`, StoreUnavailable.
+    `shown`: the device, or a candidate without a certificate. Raises NoSuchUser, Refusal as `log_in`, StoreUnavailable.
     """
-    proven, session_id = arrival.proven, new_id()
+    session_id = new_id()
 
-    def enter(snapshot: Snapshot) -> Change[tuple[Admitted, str]]:
-        _check_account(snapshot.book, proven)
-        device = None if arrival.nameless else arrival.device_in(snapshot.book, snapshot.now)
-        spent = desk.challenges.spend(arrival.signed, device, snapshot, arrival.held)
-        device_id, key = device.device_id if device else "", arrival.origin.thumbprint
-        certified = desk.entry.binds(device, arrival.held)
-        shown = has_proven(arrival.signed, device, arrival.held)
-        newcomer = arrival.nameless or Newcomer(
-            device_id, proven.auth_time, thumbprint=key, certified=certified, proven=shown
+    def enter(snapshot: Snapshot) -> TransactionResult[tuple[Admission, BoundDevice | None]]:
+        check_current(snapshot.book, user)
+        device, candidate = None, shown
+        if not isinstance(candidate, LoginCandidate):
+            device = candidate(snapshot.book, snapshot.now)
+            candidate = LoginCandidate(user, device.device_id)
+        spent = dependencies.challenges.spend(signed, device, snapshot, tls_certificate)
+        candidate = with_proofs(dependencies, candidate, device, signed, client, tls_certificate)
+        consent = dependencies.consents.given(
+            user.user_uuid, candidate.device_id, snapshot.policy, force=force, takeover_token=None
         )
-        consent = desk.entry.consent(proven.user_uuid, newcomer.device_id, force=arrival.force, takeover_token=None)
-        admitted = desk.entry.admit(snapshot.draft, newcomer, consent, session_id, snapshot.now)
-        return Change((admitted, device.fingerprint if device else newcomer.device_id), admitted.draft, spent)
+        admitted = dependencies.admission.admit(
+            snapshot.draft, snapshot.policy, candidate, consent, session_id, snapshot.now
+        )
+        return TransactionResult((admitted, device), admitted.draft, spent)
 
     try:
-        admitted, mark = desk.bookkeeper.change(
-            proven.user_uuid, enter, reading=reading(arrival.signed), origin=arrival.origin
+        admitted, device = dependencies.transactions.run(
+            user.user_uuid, enter, reading=challenge_keys(signed), client=client
         )
-    except NoSuchUser:
-        raise Refusal(Code.BAD_CREDENTIALS, reason="no book") from None
-    except NoSuchDevice as nobody:
-        raise _unknown_certificate(desk, proven.user_uuid, nobody.fingerprint) from None
     except LimitReached as reached:
-        raise desk.entry.question(_asker(proven.user_uuid, proven.username, reached), reached) from None
-    return welcome(desk, proven.user_uuid, proven.username, admitted, arrival.origin, mark)
+        raise dependencies.consents.question(reached.candidate, reached) from None
+    return finish_login(dependencies, user, admitted, device, client)
 
 
-def device_with(fingerprint: str, book: Book, now: datetime) -> BoundDevice:
-    """Return the bound device with this certificate. Raises NoSuchDevice, Refusal(CERTIFICATE_EXPIRED)."""
-    device = book.device_with(fingerprint)
-    if device is None:
-        raise NoSuchDevice(fingerprint)
-    if device.not_after <= now:
-        raise Refusal(Code.CERTIFICATE_EXPIRED)
-    return device
-
-
-def has_proven(signed: Signed | None, device: BoundDevice | None, held: HeldCertificate | None) -> bool:
-    """Say whether a device has shown its key in this call: by a signature, or TLS did it."""
-    return signed is not None or is_shown_by_tls(device, held)
-
-
-def _unknown_certificate(desk: Desk, user_uuid: str, fingerprint: str | None) -> Refusal:
-    revoked = fingerprint is not None and desk.is_revoked(user_uuid, fingerprint)
-    return Refusal(Code.CERTIFICATE_REVOKED if revoked else Code.CERTIFICATE_MISMATCH)
-
-
-def _check_account(book: Book, proven: Proven) -> None:
-    if not book.accepts(proven.epoch):
-        raise Refusal(Code.BAD_CREDENTIALS, reason="the password was changed meanwhile")
-
-
-def _asker(user_uuid: str, username: str, reached: LimitReached) -> Asker:
-    newcomer = reached.newcomer
-    ids = (user_uuid, username, newcomer.device_id)
-    return Asker(*ids, newcomer.auth_time, newcomer.device_name, newcomer.thumbprint, newcomer.certified)
-
-
-def welcome(
-    desk: Desk, user_uuid: str, username: str, admitted: Admitted, origin: Origin, device_mark: str
-) -> LoggedIn:
-    """Return what whoever was let in is told; where it came from is remembered."""
-    desk.credentials.remember(user_uuid, device_mark, origin)
-    welcome = desk.entry.welcome(user_uuid, username, admitted)
-    session = admitted.session
-    token = None if session.device_name is None else desk.device_tokens.seal([session.device_id])
-    return LoggedIn(welcome, token)
-
-
-def _device_id_of(desk: Desk, device_token: str | None) -> str | None:
+def _device_id_of(dependencies: LoginDependencies, device_token: str | None) -> str | None:
     """Return the device that a device token names; a token that is none of ours names no device."""
     if device_token is None:
         return None
     try:
-        (device_id,) = desk.device_tokens.open(device_token)
+        (device_id,) = dependencies.device_tokens.verify(device_token)
     except ForgedToken:
         return None
     return str(device_id)

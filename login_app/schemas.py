@@ -3,27 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, UnsetType
 
-from common.admission import DeviceProof
-from common.challenge import Asked
+from common.account.admission import DeviceProof, LoginResult
 from common.errors import Code, Refusal
-from common.proofs import Purpose
-from common.web.certificates import DeviceBody
-from common.web.endpoints import Answer, Call
+from common.proof.challenge import IssuedChallenge
+from common.web.endpoints import Answer, RequestData
 from common.web.fields import Opaque, Text, Username
-from common.web.grants import WelcomeAnswer, welcome_fields
-from common.web.messages import LOGGED_IN, Language
-from common.web.proving import ProofBody, proof_of
-from login_app.challenge import ChallengeForm
-from login_app.login import LoggedIn, LoginForm
+from common.web.formats import Seconds, Url, Uuid
+from common.web.messages import CODES_VOID, LOGGED_IN, Language
+from common.web.problem_types import SealedChallenge
+from common.wire.device_certificate import DeviceBody
+from common.wire.passkey import AssertionBody
+from common.wire.proof import ProofBody, proof_of
+from common.wire.tokens import NewSessionAnswer, new_session_fields
+from login_app.login import LoginForm
 from login_app.takeover import TakeoverForm
+
+_NAMED = {"if": {"not": {"required": ["username"]}}, "then": {"required": ["email"]}}
+
+
+class PasswordOrPasskey(Protocol):
+    """The fields of a body by which a user signs in."""
+
+    @property
+    def username(self) -> str | None:
+        """The name."""
+
+    @property
+    def email(self) -> str | None:
+        """The mail address, where there is no name."""
+
+    @property
+    def password(self) -> str | None:
+        """The password."""
+
+    @property
+    def passkey(self) -> AssertionBody | None:
+        """What stands for the password or beside it."""
 
 
 class LoginBody(DeviceBody, frozen=True, kw_only=True):
     """A login: `username` or `email`, the password, and what shows the device."""
+
+    conditions: ClassVar[Mapping[str, object]] = {**DeviceBody.conditions, **_NAMED}
 
     example: ClassVar[Mapping[str, object] | None] = {
         "username": "alice",
@@ -48,7 +73,13 @@ class TakeoverBody(DeviceBody, frozen=True, kw_only=True):
 
 
 class ChallengeBody(DeviceBody, frozen=True, kw_only=True):
-    """A device that asks what it must sign."""
+    """A device that asks what it must sign, by the password or by a passkey."""
+
+    conditions: ClassVar[Mapping[str, object]] = {
+        **DeviceBody.conditions,
+        "if": {"not": {"required": ["passkey"]}},
+        "then": {"required": ["password"], **_NAMED},
+    }
 
     example: ClassVar[Mapping[str, object] | None] = {
         "username": "alice",
@@ -59,17 +90,10 @@ class ChallengeBody(DeviceBody, frozen=True, kw_only=True):
 
     username: Username | None = None
     email: Text | None = None
-    password: Opaque
+    password: Opaque | None = None
     otp: Opaque | None = None
+    passkey: AssertionBody | None = None
     purpose: Literal["login", "force", "takeover", "pair-issue", "renew"] = "login"
-
-
-class SealedAnswer(Struct, frozen=True):
-    """A challenge that only its device can read: base64 of the encapsulation, and of nonce and ciphertext."""
-
-    kem: str
-    ciphertext: str
-    box: str
 
 
 class ChallengeAnswer(Answer, frozen=True, kw_only=True):
@@ -77,77 +101,96 @@ class ChallengeAnswer(Answer, frozen=True, kw_only=True):
 
     challenge_id: str
     challenge: str | UnsetType = UNSET
-    sealed: SealedAnswer | UnsetType = UNSET
-    expires_in: int
-    issuer: str
-    device_id: str
+    sealed: SealedChallenge | UnsetType = UNSET
+    expires_in: Seconds
+    issuer: Url
+    device_id: Uuid
 
 
-class LoginAnswer(WelcomeAnswer, frozen=True, kw_only=True):
-    """A login that succeeded. `device_token` makes a device without a certificate the same one next time."""
+class LoginAnswer(NewSessionAnswer, frozen=True, kw_only=True):
+    """A login that succeeded. `device_token` makes a device without a certificate the same one next time.
+
+    `recovery_codes_void`: the operator has voided the user's recovery codes, and new ones should be made.
+    """
 
     message: str
     device_token: str | UnsetType = UNSET
+    recovery_codes_void: bool | UnsetType = UNSET
 
 
-def login_form(call: Call, proof: DeviceProof, *, force: bool) -> LoginForm:
+def login_form(request: RequestData, proof: DeviceProof, *, force: bool) -> LoginForm:
     """Return a login as the use case takes it. Raises Refusal(MISSING_FIELDS), Refusal(INVALID_REQUEST)."""
-    body: LoginBody = call.body
+    body: LoginBody = request.body
     return LoginForm(
-        name=_name(body),
+        name=_name(body.username, body.email),
         by_email=body.username is None,
         password=body.password,
-        fingerprint=body.fingerprint(proof, call.held),
+        fingerprint=body.fingerprint(proof, request.tls_certificate),
         device_token=body.device_token,
-        device_name=call.device_name,
+        device_name=request.device_name,
         force=force or body.force,
-        origin=call.origin,
+        client=request.client,
         proof=proof_of(body.proof),
-        held=call.held,
+        tls_certificate=request.tls_certificate,
         otp=body.otp,
     )
 
 
-def challenge_form(call: Call) -> ChallengeForm:
+def challenge_form(request: RequestData) -> LoginForm:
     """Return a request for a challenge as the use case takes it. Raises Refusal(MISSING_FIELDS), INVALID_REQUEST."""
-    body: ChallengeBody = call.body
-    return ChallengeForm(
-        name=_name(body),
-        by_email=body.username is None,
-        password=body.password,
-        fingerprint=body.fingerprint(DeviceProof.SIGNATURE, call.held) or "",
-        purpose=Purpose(body.purpose),
-        origin=call.origin,
+    body: ChallengeBody = request.body
+    return LoginForm(
+        **named_user(body),
+        fingerprint=body.fingerprint(DeviceProof.SIGNATURE, request.tls_certificate) or "",
+        device_token=None,
+        device_name="",
+        force=False,
+        client=request.client,
         otp=body.otp,
+        passkey=None if body.passkey is None else body.passkey.assertion(),
     )
 
 
-def takeover_form(call: Call, proof: DeviceProof) -> TakeoverForm:
+def takeover_form(request: RequestData, proof: DeviceProof) -> TakeoverForm:
     """Return a consent as the use case takes it. Raises Refusal(MISSING_FIELDS), Refusal(INVALID_REQUEST)."""
-    body: TakeoverBody = call.body
-    fingerprint = body.fingerprint(proof, call.held)
-    return TakeoverForm(body.takeover_token, fingerprint, call.origin, proof_of(body.proof), call.held)
+    body: TakeoverBody = request.body
+    fingerprint = body.fingerprint(proof, request.tls_certificate)
+    return TakeoverForm(body.takeover_token, fingerprint, request.client, proof_of(body.proof), request.tls_certificate)
 
 
-def login_answer(logged_in: LoggedIn, language: Language) -> LoginAnswer:
+def login_answer(result: LoginResult, language: Language) -> LoginAnswer:
     """Return the answer to a login."""
     return LoginAnswer(
-        **welcome_fields(logged_in.welcome),
-        message=LOGGED_IN.in_language(language, {}),
-        device_token=logged_in.device_token or UNSET,
+        **new_session_fields(result),
+        message=(CODES_VOID if result.has_lost_codes else LOGGED_IN).in_language(language, {}),
+        device_token=result.device_token or UNSET,
+        recovery_codes_void=result.has_lost_codes or UNSET,
     )
 
 
-def challenge_answer(asked: Asked) -> ChallengeAnswer:
+def challenge_answer(asked: IssuedChallenge) -> ChallengeAnswer:
     """Return the answer to a request for a challenge."""
-    told: dict[str, Any] = {**asked.told(), "device_id": asked.device_id}
+    told: dict[str, Any] = {**asked.to_json(), "device_id": asked.device_id}
     if "sealed" in told:
-        told["sealed"] = SealedAnswer(**told["sealed"])
+        told["sealed"] = SealedChallenge(**told["sealed"])
     return ChallengeAnswer(**told)
 
 
-def _name(body: LoginBody | ChallengeBody) -> str:
-    name = body.username or body.email
+def named_user(body: PasswordOrPasskey) -> dict[str, Any]:
+    """Return the fields of a LoginForm that name a user and the password; empty where a passkey stands for both.
+
+    Raises Refusal(MISSING_FIELDS).
+    """
+    if body.password is not None:
+        name = _name(body.username, body.email)
+        return {"name": name, "by_email": body.username is None, "password": body.password}
+    if body.passkey is None:
+        raise Refusal(Code.MISSING_FIELDS, names="password", fields=["password"])
+    return {"name": "", "by_email": False, "password": ""}
+
+
+def _name(username: str | None, email: str | None) -> str:
+    name = username or email
     if name is None:
         raise Refusal(Code.MISSING_FIELDS, names="username", fields=["username"])
     return name

@@ -1,98 +1,131 @@
-"""The takeover: a login's second half, when the person was asked and has consented."""
+"""The takeover: a login's second half, when the user was asked and has consented."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from common.admission import LimitReached, Newcomer
-from common.book import Book, BoundDevice
-from common.bookkeeping import Change, NoSuchUser, Snapshot
-from common.challenge import Signed, reading
-from common.devices import HeldCertificate
+from common.account.admission import Admission, ConsentToEnd, LimitReached, LoginCandidate, LoginResult
+from common.account.book import Book, BoundDevice
+from common.account.devices import TlsClientCertificate
+from common.account.transactions import NoSuchUser, Snapshot, TransactionResult
 from common.errors import Code, Refusal
-from common.granting import Admitted
-from common.history import Origin
-from common.ids import new_id
-from common.possession import reading as reading_possession
-from common.possession import used_up
-from common.proofs import Proof, Purpose, token_digest
-from login_app.entry import check_unspent
-from login_app.login import Desk, LoggedIn, NoSuchDevice, device_with, has_proven, welcome
-from login_app.takeover_token import Asker
+from common.proof.challenge import SignedChallenge, challenge_keys
+from common.proof.dpop_service import DpopClient, spend_dpop_proof
+from common.proof.statements import Proof, Purpose, token_digest
+from login_app.admission import check_unexpired
+from login_app.device_login import LoginDependencies, finish_login, with_proofs
+from login_app.takeover_token import verify
 
 
 class TakeoverForm(Struct, frozen=True):
-    """A person's consent, sent by the device that asked. `fingerprint` as in `LoginForm`."""
+    """A user's consent, sent by the device that asked. `fingerprint` as in `LoginForm`."""
 
     takeover_token: str
     fingerprint: str | None
-    origin: Origin
+    client: DpopClient
     proof: Proof | None = None
-    held: HeldCertificate | None = None
+    tls_certificate: TlsClientCertificate | None = None
 
 
-def take_over(desk: Desk, form: TakeoverForm) -> LoggedIn:
+def take_over(dependencies: LoginDependencies, form: TakeoverForm) -> LoginResult:
     """Log in on a consent: end exactly the sessions that were shown, if nobody else is active now.
+
+    Where the answer was lost the device may send it again: see `LoginAdmission.repeated`. The session that a consent
+    opens has its id.
 
     Raises Refusal: TAKEOVER_INVALID, TAKEOVER_SPENT, DEVICE_MISMATCH, CERTIFICATE_EXPIRED, PROOF_REQUIRED,
     PROOF_INVALID, CHALLENGE_SPENT, INVALID_DPOP_PROOF, DEVICE_ACTIVE (the question anew, nobody was ended), BUSY;
     StoreUnavailable.
     """
-    takeover = desk.entry.read(form.takeover_token)
-    asker, consent, possession = takeover.asker, takeover.consent, form.origin.possession
-    if asker.thumbprint not in (None, form.origin.thumbprint):
+    consent = verify(dependencies.consents.tokens, form.takeover_token)
+    user, key = consent.candidate.user, consent.candidate.thumbprint
+    if key not in (None, form.client.thumbprint):
         raise Refusal(Code.DEVICE_MISMATCH, reason="another key")
-    session_id = new_id()
-
-    def returning(snapshot: Snapshot) -> BoundDevice | None:
-        check_unspent(snapshot.book, consent, snapshot.now)
-        device = None if asker.device_name else _same_device(snapshot.book, form.fingerprint, asker, snapshot.now)
-        if asker.certified and not desk.entry.binds(device, form.held):
-            raise Refusal(Code.DEVICE_MISMATCH, reason="without its certificate")
-        return device
-
-    def enter(snapshot: Snapshot, signed: Signed | None) -> Change[tuple[Admitted, str]]:
-        device = returning(snapshot)
-        spent = (*desk.challenges.spend(signed, device, snapshot, form.held), *used_up(possession, snapshot.items))
-        bound_to = (form.origin.thumbprint, desk.entry.binds(device, form.held))
-        shown = has_proven(signed, device, form.held)
-        newcomer = Newcomer(asker.subject, asker.auth_time, asker.device_name, *bound_to, proven=shown)
-        admitted = desk.entry.admit(snapshot.draft, newcomer, consent, session_id, snapshot.now)
-        return Change((admitted, device.fingerprint if device else asker.subject), admitted.draft, spent)
-
     try:
-        signed = None
-        if form.proof is not None:
-            desk.bookkeeper.preview(asker.user_uuid, lambda snapshot: Change(returning(snapshot)))
-            digest = token_digest(form.takeover_token)
-            signed = desk.challenges.check(form.proof, Purpose.TAKEOVER, user_uuid=asker.user_uuid, token_hash=digest)
-        admitted, mark = desk.bookkeeper.change(
-            asker.user_uuid,
-            lambda snapshot: enter(snapshot, signed),
-            reading=(*reading_possession(possession), *reading(signed)),
-            origin=form.origin,
-        )
+        signed = _signed(dependencies, form, consent)
+        admitted, device = _end_and_enter(dependencies, form, consent, signed)
     except NoSuchUser:
         raise Refusal(Code.TAKEOVER_SPENT, reason="no book") from None
     except LimitReached as reached:
-        raise desk.entry.question(asker, reached) from None
-    return welcome(desk, asker.user_uuid, asker.username, admitted, form.origin, mark)
+        raise dependencies.consents.question(consent.candidate, reached) from None
+    return finish_login(dependencies, user, admitted, device, form.client)
 
 
-def _same_device(book: Book, fingerprint: str | None, asker: Asker, now: datetime) -> BoundDevice:
-    """Return the device that asked, if it is the one that now answers."""
-    try:
-        device = device_with(fingerprint or _fingerprint_of(book, asker), book, now)
-    except NoSuchDevice:
-        raise Refusal(Code.DEVICE_MISMATCH, reason="no bound device") from None
-    if device.device_id != asker.subject:
+def _signed(dependencies: LoginDependencies, form: TakeoverForm, consent: ConsentToEnd) -> SignedChallenge | None:
+    """Return the signature that came with a consent, if any; it is judged once nothing speaks against the consent."""
+    if form.proof is None:
+        return None
+    user_uuid = consent.candidate.user.user_uuid
+
+    def judge(snapshot: Snapshot) -> TransactionResult[None]:
+        _, candidate = _returning(dependencies, form, consent, None, snapshot)
+        admission, proven = dependencies.admission, replace(candidate, key_proven=True)
+        if admission.repeated(snapshot.book, snapshot.policy, proven, consent, snapshot.now) is None:
+            admission.check_consent(snapshot.draft, snapshot.policy, candidate, consent, snapshot.now)
+        return TransactionResult(None)
+
+    dependencies.transactions.dry_run(user_uuid, judge)
+    return dependencies.challenges.verify(
+        form.proof, Purpose.TAKEOVER, user_uuid=user_uuid, token_hash=token_digest(form.takeover_token)
+    )
+
+
+def _end_and_enter(
+    dependencies: LoginDependencies, form: TakeoverForm, consent: ConsentToEnd, signed: SignedChallenge | None
+) -> tuple[Admission, BoundDevice | None]:
+    """Commit the takeover; that commit uses up the challenge and the DPoP proof, also where it is a repetition."""
+    admission, dpop_proof = dependencies.admission, form.client.dpop_proof
+
+    def enter(snapshot: Snapshot) -> TransactionResult[tuple[Admission, BoundDevice | None]]:
+        device, candidate = _returning(dependencies, form, consent, signed, snapshot)
+        made = admission.repeated(snapshot.book, snapshot.policy, candidate, consent, snapshot.now)
+        admitted = (  # what speaks against the consent is told before the proofs are judged
+            admission.admit(snapshot.draft, snapshot.policy, candidate, consent, consent.consent_id, snapshot.now)
+            if made is None
+            else Admission(snapshot.draft, made, ())
+        )
+        spent = (
+            *dependencies.challenges.spend(signed, device, snapshot, form.tls_certificate),
+            *spend_dpop_proof(dpop_proof, snapshot.book, candidate.device_id, snapshot.now),
+        )
+        changes = made is None or bool(spent)
+        return TransactionResult((admitted, device), admitted.draft if changes else None, spent)
+
+    return dependencies.transactions.run(
+        consent.candidate.user.user_uuid,
+        enter,
+        reading=challenge_keys(signed),
+        client=form.client,
+    )
+
+
+def _returning(
+    dependencies: LoginDependencies,
+    form: TakeoverForm,
+    consent: ConsentToEnd,
+    signed: SignedChallenge | None,
+    snapshot: Snapshot,
+) -> tuple[BoundDevice | None, LoginCandidate]:
+    """Return the candidate that was asked, with what it shows now, and its device. Raises Refusal."""
+    asked = consent.candidate
+    check_unexpired(snapshot.book, consent, snapshot.now)
+    device = None if asked.device_name else _same_device(snapshot.book, form.fingerprint, asked, snapshot.now)
+    candidate = with_proofs(dependencies, asked, device, signed, form.client, form.tls_certificate)
+    if asked.certified and not candidate.certified:
+        raise Refusal(Code.DEVICE_MISMATCH, reason="without its certificate")
+    return device, candidate
+
+
+def _same_device(book: Book, fingerprint: str | None, asked: LoginCandidate, now: datetime) -> BoundDevice:
+    """Return the device that was asked, if it is the one that now answers: a takeover may need the token alone."""
+    device = book.device_with(fingerprint) if fingerprint else book.active_device(asked.device_id)
+    if device is None:
+        raise Refusal(Code.DEVICE_MISMATCH, reason="no bound device")
+    if device.not_after <= now:
+        raise Refusal(Code.CERTIFICATE_EXPIRED)
+    if device.device_id != asked.device_id:
         raise Refusal(Code.DEVICE_MISMATCH, reason="another device")
     return device
-
-
-def _fingerprint_of(book: Book, asker: Asker) -> str:
-    """Return the asking device's fingerprint, for a takeover that needs the token alone."""
-    device = book.standing(asker.subject)
-    return "" if device is None else device.fingerprint

@@ -1,47 +1,28 @@
-"""Takeover tokens: a person's consent to end exactly the sessions they were shown, bound to the device that asked.
+"""Takeover tokens: a user's consent to end exactly the sessions they were shown, bound to the device that asked.
 
-A token is stateless: a MAC over everything it says. What makes it work once is its id in the book's spent consents.
+A token is stateless: a MAC over everything it says. What makes it work once is the number of admissions that it
+carries: its own admission raises the book's.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
-from msgspec import Struct
-
-from common.admission import Shown
+from common.account.admission import AuthenticatedUser, ConsentToEnd, LoginCandidate
 from common.clock import from_millis, to_millis
-from common.crypto.tokens import ForgedToken, MacTokens
+from common.crypto.tokens import ForgedToken, SignedTokens, VoidToken
 from common.errors import Code, Refusal
 
 LIFETIME = timedelta(seconds=120)
-"""How long a person may think about the question."""
+"""How long a user may think about the question."""
 
 LONGEST_AFTER_PASSWORD = timedelta(minutes=10)
 """No token is good for longer than this after the password check, not even one that inherits it from another."""
 
 
-class Asker(Struct, frozen=True):
-    """Who was asked: the user, and the device, or the pairing token by which a device wants to join (`subject`).
-
-    `device_name` only for a device that will exist with its session alone; `thumbprint`: of the key that asked,
-    `certified`: it asked with its certificate, and must answer with it.
-    """
-
-    user_uuid: str
-    username: str
-    subject: str
-    auth_time: datetime
-    device_name: str | None = None
-    thumbprint: str | None = None
-    certified: bool = False
-
-
-class Takeover(Struct, frozen=True):
-    """What a takeover token says."""
-
-    asker: Asker
-    consent: Shown
+_FIELDS_BEFORE, _BEFORE_ANY = 11, -1
+"""What a token of release 0.1.0 has, and the number of admissions that stands for the one it lacks: no book's."""
 
 
 def expiry(auth_time: datetime, now: datetime) -> datetime:
@@ -49,32 +30,47 @@ def expiry(auth_time: datetime, now: datetime) -> datetime:
     return min(now + LIFETIME, auth_time + LONGEST_AFTER_PASSWORD)
 
 
-def seal(tokens: MacTokens, takeover: Takeover) -> str:
-    """Return the token."""
-    asker, consent = takeover.asker, takeover.consent
-    return tokens.seal(
+def sign(tokens: SignedTokens, consent: ConsentToEnd) -> str:
+    """Return the token of a consent, whose candidate has shown nothing of its key yet."""
+    candidate, user = consent.candidate, consent.candidate.user
+    return tokens.sign(
         [
-            asker.user_uuid,
-            asker.username,
-            asker.subject,
-            to_millis(asker.auth_time),
-            asker.device_name,
+            user.user_uuid,
+            user.username,
+            candidate.device_id,
+            to_millis(user.auth_time),
+            candidate.device_name,
             sorted(consent.session_ids),
             consent.consent_id,
             to_millis(consent.expires_at),
-            consent.epoch,
-            asker.thumbprint,
-            asker.certified,
+            user.credential_version,
+            candidate.thumbprint,
+            candidate.certified,
+            consent.admissions,
         ]
     )
 
 
-def unseal(tokens: MacTokens, token: str) -> Takeover:
-    """Return what a token says, expired or not. Raises Refusal(TAKEOVER_INVALID) for what is no token of ours."""
+def verify(tokens: SignedTokens, token: str) -> ConsentToEnd:
+    """Return the consent of a token, expired or not.
+
+    Raises Refusal: TAKEOVER_INVALID for what is no token of ours, TAKEOVER_SPENT for one of an earlier generation.
+    """
     try:
-        *asked_by, shown, consent_id, expires_at, epoch, thumbprint, certified = tokens.open(token)
-        user_uuid, username, subject, auth_time, device_name = asked_by
+        *asked_by, shown, consent_id, expires_at, credential_version, thumbprint, certified, admissions = _fields(
+            tokens, token
+        )
+        user_uuid, username, device_id, auth_time, device_name = asked_by
+    except VoidToken as error:
+        raise Refusal(Code.TAKEOVER_SPENT, reason=str(error)) from None
     except (ForgedToken, ValueError) as error:
         raise Refusal(Code.TAKEOVER_INVALID, reason=str(error)) from None
-    asker = Asker(user_uuid, username, subject, from_millis(auth_time), device_name, thumbprint, certified)
-    return Takeover(asker, Shown(frozenset(shown), consent_id, from_millis(expires_at), epoch))
+    user = AuthenticatedUser(user_uuid, username, credential_version, from_millis(auth_time))
+    candidate = LoginCandidate(user, device_id, device_name, thumbprint, certified)
+    return ConsentToEnd(candidate, frozenset(shown), consent_id, from_millis(expires_at), admissions)
+
+
+def _fields(tokens: SignedTokens, token: str) -> list[Any]:
+    """Return what was sealed, whichever release sealed it."""
+    fields = tokens.verify(token)
+    return fields if len(fields) > _FIELDS_BEFORE else [*fields, _BEFORE_ANY]

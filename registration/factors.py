@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import hmac
 import logging
+from collections.abc import Callable
 
-from common.bookkeeping import Bookkeeper, Change, Snapshot
+from msgspec.structs import replace
+
+from common.account.history import ClientInfo, Event, EventKind
+from common.account.policy import Policy
+from common.account.transactions import AccountTransactions, NoSuchUser, Snapshot, TransactionResult
 from common.clock import Clock
 from common.crypto.otp import FactorKeys, UnreadableSecret, is_recovery_code, matching_step, normal_code
+from common.crypto.passkeys import PasskeyAssertion
 from common.errors import Code, Refusal
-from common.history import Event, Kind, Origin
-from common.patience import Patience
-from common.storage.port import Conflict, Equals, Item, Key, Put, Store
-from common.storage.resolving import commit_known
+from common.storage.port import Item, Key, Put, Store
 from common.storage.tables import FACTORS
 from registration.factor_model import Factor
+from registration.passkeys import PasskeyChallenges
 
 _log = logging.getLogger(__name__)
 
@@ -22,57 +25,100 @@ _log = logging.getLogger(__name__)
 class Factors:
     """Finds second factors and takes their codes. Every method raises StoreUnavailable."""
 
-    def __init__(self, store: Store, clock: Clock, bookkeeper: Bookkeeper, keys: FactorKeys) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        transactions: AccountTransactions,
+        keys: FactorKeys,
+        passkeys: PasskeyChallenges,
+    ) -> None:
         self._store = store
         self._clock = clock
-        self._bookkeeper = bookkeeper
+        self._transactions = transactions
         self._keys = keys
+        self._passkeys = passkeys
 
     def find(self, user_uuid: str) -> Factor | None:
-        """Return an account's second factor."""
-        return _read(self._store.get(factor_key(user_uuid)))
+        """Return an account's second factor, as it stands in the store's generation."""
+        return _read(self._store.get(factor_key(user_uuid)), self._transactions.policy())
 
-    def take(self, user_uuid: str, code: str, origin: Origin) -> None:
+    def has_lost_codes(self, user_uuid: str) -> bool:
+        """Say whether an account had recovery codes and has none left in this generation of the store."""
+        factor = self.find(user_uuid)
+        return factor is not None and not factor.recovery_code_hashes
+
+    def holds(self, user_uuid: str, code: str) -> bool:
+        """Say whether a recovery code is one of an account, known or not; it is not used up."""
+        factor = self.find(user_uuid)
+        (wanted,) = self._keys.hashes_of([code], user_uuid)
+        return factor is not None and factor.holds(wanted, self._clock())
+
+    def use_code(self, user_uuid: str, code: str, client: ClientInfo) -> None:
         """Take a code of the app, or a recovery code, of an account that has a factor: nobody can use it again.
 
         Raises Refusal: OTP_INVALID (wrong, too old, or used), BUSY.
         """
         normal = normal_code(code)
         if is_recovery_code(normal):
-            self._take_recovery_code(user_uuid, normal, origin)
+            self._use_recovery_code(user_uuid, normal, client)
         else:
-            self._take_step(user_uuid, normal)
+            self._use_app_code(user_uuid, normal)
 
-    def _take_step(self, user_uuid: str, code: str) -> None:
-        patience = Patience()
-        for _ in patience:
-            factor = self._require(self.find(user_uuid))
-            step = matching_step(self._secret(factor, user_uuid), code, self._clock(), factor.last_step)
+    def use_passkey(self, user_uuid: str, assertion: PasskeyAssertion, *, alone: bool) -> None:
+        """Take a passkey's signature for an account, known or not: nobody can use it again.
+
+        `alone`: no password came with it. Raises Refusal: PASSKEY_INVALID, TOO_MANY_ATTEMPTS, NOT_SUPPORTED, BUSY.
+        """
+        asked = self._passkeys.asked_for(assertion)
+
+        def use(snapshot: Snapshot) -> TransactionResult[None]:
+            factor = factor_in(snapshot)
+            if factor is None:
+                raise Refusal(Code.PASSKEY_INVALID, reason="the account has none")
+            used = self._passkeys.used(factor, assertion, asked, alone=alone)
+            return TransactionResult(None, snapshot.draft, (factor_put(used),))
+
+        try:
+            self._transactions.run(user_uuid, use, reading=(factor_key(user_uuid),))
+        except NoSuchUser:
+            raise Refusal(Code.PASSKEY_INVALID, reason="no such account") from None
+
+    def _use_app_code(self, user_uuid: str, code: str) -> None:
+        """Write its time step into the book; where another code was taken meanwhile it is judged anew."""
+
+        def use(snapshot: Snapshot) -> TransactionResult[None]:
+            factor = self._require(factor_in(snapshot))
+            taken = max(factor.last_step, snapshot.book.code_step)
+            step = matching_step(self._secret(factor, user_uuid), code, snapshot.now, taken)
             if step is None:
                 raise Refusal(Code.OTP_INVALID)
-            try:
-                return commit_known(self._store, [_changed(factor, factor.after(step))], patience)
-            except Conflict:
-                continue  # somebody took a code meanwhile: perhaps this one
-        raise Refusal(Code.BUSY, reason="codes of one account", retry_after=1)
+            return TransactionResult(None, snapshot.draft.with_book(replace(snapshot.book, code_step=step)))
 
-    def _take_recovery_code(self, user_uuid: str, code: str, origin: Origin) -> None:
+        self._run(user_uuid, use, ClientInfo())
+
+    def _run(self, user_uuid: str, use: Callable[[Snapshot], TransactionResult[None]], client: ClientInfo) -> None:
+        try:
+            self._transactions.run(user_uuid, use, reading=(factor_key(user_uuid),), client=client)
+        except NoSuchUser:
+            raise Refusal(Code.OTP_INVALID, reason="no book") from None
+
+    def _use_recovery_code(self, user_uuid: str, code: str, client: ClientInfo) -> None:
         """Take it out of the row and write down that it was used, in one commit."""
-        (wanted,) = self._keys.marks_of([code], user_uuid)
+        (wanted,) = self._keys.hashes_of([code], user_uuid)
 
-        def use(snapshot: Snapshot) -> Change[None]:
-            factor = self._require(_read(snapshot.items[0]))
-            mark = next((one for one in factor.marks if hmac.compare_digest(one, wanted)), None)
-            if mark is None:
+        def use(snapshot: Snapshot) -> TransactionResult[None]:
+            factor = self._require(factor_in(snapshot))
+            if not factor.holds(wanted, snapshot.now):
                 raise Refusal(Code.OTP_INVALID)
-            draft = snapshot.draft.with_book(snapshot.book, Event(Kind.RECOVERY_CODE_USED, snapshot.now))
-            return Change(None, draft, (_changed(factor, factor.without(mark)),))
+            draft = snapshot.draft.with_book(snapshot.book, Event(EventKind.RECOVERY_CODE_USED, snapshot.now))
+            return TransactionResult(None, draft, (factor_put(factor.without(wanted)),))
 
-        self._bookkeeper.change(user_uuid, use, reading=(factor_key(user_uuid),), origin=origin)
+        self._run(user_uuid, use, client)
 
     def _secret(self, factor: Factor, user_uuid: str) -> bytes:
         try:
-            return self._keys.unseal(factor.sealed, user_uuid)
+            return self._keys.decrypt(factor.encrypted_secret, user_uuid)
         except UnreadableSecret:
             _log.error("the second factor of %s is sealed for another user or under other keys", user_uuid)
             raise Refusal(Code.OTP_INVALID, reason="its secret does not open") from None
@@ -89,13 +135,24 @@ def factor_key(user_uuid: str) -> Key:
 
 
 def factor_put(factor: Factor) -> Put:
-    """Return the write of a new factor. It needs no condition: it goes with a book whose version is one."""
+    """Return the write of a factor's new state, which follows from its account's book."""
     return Put(FACTORS, factor.to_item())
 
 
-def _changed(before: Factor, after: Factor) -> Put:
-    return Put(FACTORS, after.to_item(), Equals("version", before.version))
+def without_passkeys(snapshot: Snapshot) -> tuple[Put, ...]:
+    """Return the write that voids all passkeys of an account whose factor was read; none where it has none."""
+    factor = factor_in(snapshot)
+    if factor is None or not factor.passkeys:
+        return ()
+    return (factor_put(factor.without_passkeys()),)
 
 
-def _read(item: Item | None) -> Factor | None:
-    return None if item is None else Factor.from_item(item)
+def factor_in(snapshot: Snapshot) -> Factor | None:
+    """Return the second factor that was read with the book, as it stands in the store's generation."""
+    return _read(snapshot.at(factor_key(snapshot.book.user_uuid)), snapshot.policy)
+
+
+def _read(item: Item | None, policy: Policy) -> Factor | None:
+    if item is None:
+        return None
+    return Factor.from_item(item).in_generation(policy.generation, policy.generation_since)

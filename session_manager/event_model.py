@@ -8,9 +8,11 @@ from typing import Any
 import orjson
 from msgspec import Struct
 
+from common.account.approval import Asked
 from common.clock import to_rfc3339
 
 REVOKED = "session-revoked"
+APPROVAL = "approval-requested"
 
 OPENING = b"retry: 2000\n: open\n\n"
 """The first bytes of a stream: the client knows that it is on, and reconnects two seconds after it breaks."""
@@ -32,16 +34,21 @@ class StreamLimits(Struct, frozen=True):
 
 
 class Notice(Struct, frozen=True):
-    """That a session has ended: why, when, and the name of the device that brought it about, where one did."""
+    """That a session has ended: why, when, and the name of the device that brought it about, where one did.
+
+    `act`: what an operator did that ended it.
+    """
 
     reason: str
     at: datetime
     by_device: str | None = None
+    act: str | None = None
 
     @property
     def fields(self) -> dict[str, Any]:
         """What the client is told."""
-        return {"reason": self.reason, "event_timestamp": to_rfc3339(self.at), "by_device": self.by_device}
+        told = {"reason": self.reason, "event_timestamp": to_rfc3339(self.at), "by_device": self.by_device}
+        return told if self.act is None else {**told, "act": self.act}
 
     def as_event(self) -> bytes:
         """Write it as a Server-Sent Event (HTML Living Standard, section 9.2)."""
@@ -50,6 +57,11 @@ class Notice(Struct, frozen=True):
     def as_message(self) -> str:
         """Write it as a WebSocket message."""
         return message(REVOKED, self.fields)
+
+
+def asked_event(asked: Asked) -> bytes:
+    """Write what a user is asked as a Server-Sent Event."""
+    return b"event: %s\ndata: %s\n\n" % (APPROVAL.encode(), orjson.dumps(asked.to_json()))
 
 
 def message(event: str, data: object = None) -> str:

@@ -1,4 +1,4 @@
-"""`GET /session/events`, as Server-Sent Events and as a WebSocket: two doors to the same streams.
+"""`GET /session/events`, as Server-Sent Events and as a WebSocket: two transports of the same streams.
 
 An ASGI app of its own, because a stream would hold a thread of a WSGI server for as long as it is open. Beside the
 streams it answers `/health` and `/ready`, and nothing else.
@@ -21,10 +21,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
-from common.web.asgi import SafeHeaders, presented_by, problem_handlers, source_of
-from common.web.clients import CertificateHeader, Network
+from common.web.asgi import SafeHeaders, credentials_of, problem_handlers, source_of
+from common.web.client_info import CertificateHeader, Network
 from session_manager.event_hub import Stream
-from session_manager.event_model import CLOSING, HEARTBEAT, OPENING
+from session_manager.event_model import CLOSING, HEARTBEAT, OPENING, asked_event
 from session_manager.event_socket import Socket
 from session_manager.event_watch import Watch
 
@@ -34,8 +34,8 @@ _PATH = "/session/events"
 _HEADERS = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
-class EventEdge(Struct, frozen=True):
-    """What the edge needs: the base of problems, its own URL, who may call from a browser, whose headers count."""
+class EventHttpContext(Struct, frozen=True):
+    """What requests are checked with: the base of problem types, the own URL, allowed origins, trusted proxies."""
 
     base_url: str
     url: str
@@ -46,21 +46,21 @@ class EventEdge(Struct, frozen=True):
     certificates: CertificateHeader = field(default_factory=CertificateHeader)
 
 
-def event_app(watch: Watch, edge: EventEdge) -> Starlette:
+def event_app(watch: Watch, context: EventHttpContext) -> Starlette:
     """Return the app; its lifespan runs the watch."""
 
     async def events(request: Request) -> Response | EventStream:
-        bearing = presented_by(request, edge.url, edge.certificates)
-        source = source_of(request, edge.trusted_proxies)
+        credentials = credentials_of(request, context.url, context.certificates)
+        source = source_of(request, context.trusted_proxies)
         if request.method == "HEAD":
             return Response(headers=_HEADERS)
-        return EventStream(await watch.listen(bearing, source), watch, edge.heartbeat)
+        return EventStream(await watch.subscribe(credentials, source), watch, context.heartbeat)
 
     async def health(_request: Request) -> Response:
         return JSONResponse({"success": True, "status": "up"})
 
     async def ready(_request: Request) -> Response:
-        await run_in_threadpool(edge.is_ready)
+        await run_in_threadpool(context.is_ready)
         return JSONResponse({"success": True, "status": "ready"})
 
     @asynccontextmanager
@@ -73,7 +73,13 @@ def event_app(watch: Watch, edge: EventEdge) -> Starlette:
             await task
 
     socket = Socket(
-        watch, edge.origins, edge.trusted_proxies, edge.base_url, edge.url, edge.heartbeat, edge.certificates
+        watch,
+        context.origins,
+        context.trusted_proxies,
+        context.base_url,
+        context.url,
+        context.heartbeat,
+        context.certificates,
     )
     paths = (_PATH, _PATH + "/")
     return Starlette(
@@ -83,8 +89,8 @@ def event_app(watch: Watch, edge: EventEdge) -> Starlette:
             Route("/health", health, methods=["GET"]),
             Route("/ready", ready, methods=["GET"]),
         ],
-        middleware=[Middleware(SafeHeaders), _cors(edge.origins)],
-        exception_handlers=problem_handlers(edge.base_url),
+        middleware=[Middleware(SafeHeaders), _cors(context.origins)],
+        exception_handlers=problem_handlers(context.base_url),
         lifespan=lifespan,
     )
 
@@ -101,7 +107,7 @@ def _cors(origins: Sequence[str]) -> Middleware:
 
 
 class EventStream:
-    """An open stream as an answer: a heartbeat now and then, at most one event, and the end."""
+    """An open stream as an answer: a heartbeat now and then, what its user is asked, and the end with its reason."""
 
     def __init__(self, stream: Stream, watch: Watch, heartbeat: float) -> None:
         self._stream = stream
@@ -114,15 +120,18 @@ class EventStream:
         try:
             await send({"type": "http.response.start", "status": 200, "headers": Headers(_HEADERS).raw})
             await send({"type": "http.response.body", "body": OPENING, "more_body": True})
-            while not (await asyncio.wait((self._stream.ended,), timeout=self._heartbeat))[0]:
-                await send({"type": "http.response.body", "body": HEARTBEAT, "more_body": True})
+            while not self._stream.ended.done():
+                asked = await self._stream.wait(self._heartbeat)
+                if not self._stream.ended.done():
+                    said = HEARTBEAT if asked is None else asked_event(asked)
+                    await send({"type": "http.response.body", "body": said, "more_body": True})
             notice = self._stream.ended.result()
             await send({"type": "http.response.body", "body": CLOSING if notice is None else notice.as_event()})
         finally:
             leaving.cancel()
-            self._watch.leave(self._stream)
+            self._watch.unsubscribe(self._stream)
 
     async def _await_leave(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
-        self._watch.leave(self._stream)
+        self._watch.unsubscribe(self._stream)

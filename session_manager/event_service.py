@@ -1,80 +1,104 @@
-"""What event streams ask of the suite: may this token listen, what ended lately, is this session still live?
+"""What event streams ask of the suite: may this token listen, what ended lately, is this session live, is it asked?
 
 Everything here reads and nothing writes: a stream is no activity, and no stream keeps a session alive or ends one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
 from msgspec import Struct
 
-from common.feed import Ending
-from common.granting import Caller
-from common.history import Reason
-from common.liveness import SessionGone, deadline, require_live
-from common.patience import REQUEST_SECONDS, at_most
-from common.possession import Presented
+from common.account.admission import Caller
+from common.account.approval import Asked
+from common.account.history import Reason
+from common.account.liveness import SessionGone, require_live, session_expiry
+from common.proof.dpop_service import RequestCredentials
+from common.retry import REQUEST_SECONDS, deadline
 from common.storage.port import StoreUnavailable
 from session_manager.event_model import Notice
-from session_manager.session_service import Desk, authenticate, author_of, explain
+from session_manager.session_service import (
+    SessionDependencies,
+    authenticate,
+    author_of,
+    explain,
+    rules_for,
+    unrecorded,
+)
 
 
 class EventService(Struct, frozen=True):
-    """The use cases of streams over the session room's desk. Every method may be called by any thread."""
+    """The use cases of streams over the session manager's dependencies. Every method may be called by any thread.
 
-    desk: Desk
+    `asking(user_uuid, session_id)`: what that session's user is asked before a takeover.
+    """
 
-    def listener(self, presented: Presented) -> Caller:
+    dependencies: SessionDependencies
+    asking: Callable[[str, str], Sequence[Asked]]
+
+    def subscriber(self, credentials: RequestCredentials) -> Caller:
         """Return who may listen, for the end of the token's own session.
 
         Raises Refusal as every signed-in route does, SESSION_ENDED with its reason included; StoreUnavailable.
         """
-        with at_most(REQUEST_SECONDS):
+        with deadline(REQUEST_SECONDS):
             try:
-                return authenticate(self.desk, presented)
+                return authenticate(self.dependencies, credentials)
             except SessionGone as gone:
-                raise explain(self.desk, gone) from None
+                raise explain(self.dependencies, gone) from None
 
-    def ended_lately(self) -> Iterable[Ending]:
-        """Return what ended within the feed's reach: one read for all streams. Raises StoreUnavailable."""
-        with at_most(REQUEST_SECONDS):
-            return tuple(self.desk.sessions.endings(self.desk.clock()))
+    def hints(self) -> Collection[str]:
+        """Return hints of the sessions that ended lately (`feed.hint_of`): one read for all streams.
 
-    def notice_of(self, ending: Ending) -> Notice:
-        """Return what a listener is told of an ending; without the device's name if that cannot be read now."""
-        return Notice(str(ending.reason), ending.at, author_of(self.desk, ending))
+        For one thread at a time. Raises StoreUnavailable.
+        """
+        with deadline(REQUEST_SECONDS):
+            return self.dependencies.sessions.hints(self.dependencies.clock())
 
-    def look(self, user_uuid: str, session_id: str) -> Notice | datetime | None:
+    def poll(self, user_uuid: str, session_id: str) -> Notice | datetime | None:
         """Return the notice if the session has ended; else its deadline as of now; None while nobody can say."""
         try:
-            with at_most(REQUEST_SECONDS):
-                return self._look(user_uuid, session_id)
+            with deadline(REQUEST_SECONDS):
+                return self._poll(user_uuid, session_id)
         except StoreUnavailable:
             return None
 
-    def deadline_of(self, caller: Caller) -> datetime:
+    def asked(self, user_uuid: str, session_id: str) -> Sequence[Asked]:
+        """Return what a session's user is asked by a device that wants its place; nothing while nobody can say."""
+        try:
+            with deadline(REQUEST_SECONDS):
+                if not self.dependencies.policies.current().asks_active:
+                    return ()
+                return self.asking(user_uuid, session_id)
+        except StoreUnavailable:
+            return ()
+
+    def expiry_of(self, caller: Caller) -> datetime:
         """Return when the caller's session expires if nothing more happens."""
-        return deadline(caller.session, self.desk.settings.rules)
+        return session_expiry(caller.session, self.dependencies.policies.current().rules)
 
     def seconds_until(self, moment: datetime) -> float:
         """Return how long it is until then, by the suite's clock."""
-        return (moment - self.desk.clock()).total_seconds()
+        return (moment - self.dependencies.clock()).total_seconds()
 
-    def _look(self, user_uuid: str, session_id: str) -> Notice | datetime:
-        book, rules, now = self.desk.bookkeeper.read(user_uuid), self.desk.settings.rules, self.desk.clock()
+    def _poll(self, user_uuid: str, session_id: str) -> Notice | datetime:
+        book, now = self.dependencies.transactions.get_book(user_uuid), self.dependencies.clock()
+        rules = rules_for(self.dependencies, book)
         if book is None:
             return Notice(str(Reason.REVOKED), now)
         try:
-            return deadline(require_live(book, session_id, rules, now), rules)
+            return session_expiry(require_live(book, session_id, rules, now), rules)
         except SessionGone as gone:
             session = book.sessions.get(session_id)
             if session is None:
                 return self._recorded(gone, now)
-            at = deadline(session, rules) if gone.reason is Reason.EXPIRED else now
+            at = session_expiry(session, rules) if gone.reason is Reason.EXPIRED else now
             return Notice(str(gone.reason), at)
 
     def _recorded(self, gone: SessionGone, now: datetime) -> Notice:
-        ending = self.desk.sessions.ending_of(gone)
-        return Notice(str(Reason.ENDED), now) if ending is None else self.notice_of(ending)
+        ending = self.dependencies.sessions.ending_of(gone)
+        if ending is None:
+            return Notice(str(unrecorded(self.dependencies)), now)
+        act = None if ending.act is None else str(ending.act)
+        return Notice(str(ending.reason), ending.at, author_of(self.dependencies, ending), act)

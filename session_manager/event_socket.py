@@ -1,4 +1,4 @@
-"""The streams' second door: a WebSocket (RFC 6455). What is said is the same; how one is let in differs.
+"""The second transport of event streams: a WebSocket (RFC 6455). What is said is the same; how one is let in differs.
 
 A browser can put no header on a WebSocket, and a token must not stand in a URL. So the token is the first message,
 `{"access_token": "…"}`, with `"proof"` where it is bound to a key (a DPoP proof as for a GET), and must come within
@@ -15,13 +15,13 @@ import orjson
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from common.errors import Code, Refusal
-from common.possession import Presented
+from common.proof.dpop_service import RequestCredentials
 from common.storage.port import StoreUnavailable
 from common.web.asgi import certificate_of, problem_for, source_of
-from common.web.clients import CertificateHeader, Network
+from common.web.client_info import CertificateHeader, Network
 from common.web.problems import language_of
 from session_manager.event_hub import Stream
-from session_manager.event_model import message
+from session_manager.event_model import APPROVAL, message
 from session_manager.event_watch import Watch
 
 FIRST_MESSAGE_SECONDS = 5.0
@@ -73,8 +73,8 @@ class Socket:
             await self._stream(socket, stream)
 
     def _may_connect(self, socket: WebSocket, source: str) -> bool:
-        origin = socket.headers.get("Origin")
-        if origin is not None and origin not in self._origins:
+        client = socket.headers.get("Origin")
+        if client is not None and client not in self._origins:
             return False
         return len(self._waiting) < _MOST_WAITING and self._waiting.count(source) < _WAITING_OF_SOURCE
 
@@ -87,7 +87,7 @@ class Socket:
         finally:
             self._waiting.remove(source)
         certificate = certificate_of(socket, self._certificates)
-        return await self._watch.listen(_presented(first, self._url, certificate), source)
+        return await self._watch.subscribe(_presented(first, self._url, certificate), source)
 
     async def _refuse(self, socket: WebSocket, error: Exception) -> None:
         made = problem_for(error, language_of(socket.headers.get("Accept-Language", "")), self._base_url)
@@ -98,23 +98,26 @@ class Socket:
         leaving = asyncio.create_task(self._await_leave(socket, stream))
         try:
             await socket.send_text(message("open"))
-            while not (await asyncio.wait((stream.ended,), timeout=self._heartbeat))[0]:
-                await socket.send_text(message("heartbeat"))
+            while not stream.ended.done():
+                asked = await stream.wait(self._heartbeat)
+                if not stream.ended.done():
+                    said = message("heartbeat") if asked is None else message(APPROVAL, asked.to_json())
+                    await socket.send_text(said)
             notice = stream.ended.result()
             if notice is not None:
                 await socket.send_text(notice.as_message())
-            await _cancelled(leaving)  # granian does not close while somebody waits for a message
+            await _cancelled(leaving)  # granian does not close while a task waits for a message
             await socket.close(SERVER_ENDS if notice is None else DONE)
         finally:
             leaving.cancel()
-            self._watch.leave(stream)
+            self._watch.unsubscribe(stream)
 
     async def _await_leave(self, socket: WebSocket, stream: Stream) -> None:
         """Pass over what the client says, until it leaves."""
         with suppress(WebSocketDisconnect, RuntimeError, Refusal):
             while True:
                 await _text(socket)
-        self._watch.leave(stream)
+        self._watch.unsubscribe(stream)
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:
@@ -134,7 +137,7 @@ async def _text(socket: WebSocket) -> str:
     return text
 
 
-def _presented(text: str, url: str, certificate: str | None) -> Presented:
+def _presented(text: str, url: str, certificate: str | None) -> RequestCredentials:
     """Return what the first message presents. Raises Refusal."""
     try:
         said = orjson.loads(text)
@@ -143,4 +146,4 @@ def _presented(text: str, url: str, certificate: str | None) -> Presented:
         raise Refusal(Code.TOKEN_MISSING, reason="the first message") from None
     if not isinstance(token, str) or not token or not isinstance(proof, str | None):
         raise Refusal(Code.TOKEN_MISSING, reason="the first message")
-    return Presented(token, proof is not None, proof, "GET", url, certificate)
+    return RequestCredentials(token, proof is not None, proof, "GET", url, certificate)

@@ -16,9 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, TypeVar
 
-from common.feed import Ending
-from common.granting import Caller
-from common.possession import Presented
+from common.account.admission import Caller
+from common.proof.dpop_service import RequestCredentials
 from common.storage.port import StoreUnavailable
 from session_manager.event_hub import Hub, Stream
 from session_manager.event_model import Notice
@@ -27,7 +26,7 @@ from session_manager.event_service import EventService
 R = TypeVar("R")
 
 FEED_SECONDS = 1.0
-LOOK_SECONDS = 60.0
+POLL_SECONDS = 60.0
 
 _TICK_SECONDS = 0.5
 _TOGETHER = 100
@@ -42,28 +41,28 @@ class Watch:
     """Opens streams and ends them. The store is asked in threads of its own; the event loop never waits for it."""
 
     def __init__(
-        self, service: EventService, hub: Hub, *, feed: float = FEED_SECONDS, look: float = LOOK_SECONDS
+        self, service: EventService, hub: Hub, *, feed: float = FEED_SECONDS, poll: float = POLL_SECONDS
     ) -> None:
         self._service = service
         self._hub = hub
         self._feed = feed
-        self._look = look
+        self._poll = poll
         self._due: list[tuple[float, int, Stream]] = []
         self._numbers, self._spread = itertools.count(), itertools.count(1)
         self._callers = ThreadPoolExecutor(_THREADS, "stream-callers")
         self._reader = ThreadPoolExecutor(1, "feed")
-        self._looker = ThreadPoolExecutor(1, "stream-looks")
+        self._poller = ThreadPoolExecutor(1, "stream-looks")
 
-    async def listen(self, presented: Presented, source: str) -> Stream:
-        """Return a new stream for whoever bears the token. Raises Refusal, StoreUnavailable."""
-        self._hub.require_room(source)
-        caller: Caller = await _in(self._callers, lambda: self._service.listener(presented))
+    async def subscribe(self, credentials: RequestCredentials, source: str) -> Stream:
+        """Return a new stream for the bearer of the token. Raises Refusal, StoreUnavailable."""
+        self._hub.require_capacity(source)
+        caller: Caller = await _in(self._callers, lambda: self._service.subscriber(credentials))
         stream = self._hub.open(caller, source)
-        first_look = next(self._spread) * _GOLDEN % 1 * self._look
-        self._look_at(stream, min(first_look, self._service.seconds_until(self._service.deadline_of(caller))))
+        first_poll = next(self._spread) * _GOLDEN % 1 * self._poll
+        self._schedule_poll(stream, min(first_poll, self._service.seconds_until(self._service.expiry_of(caller))))
         return stream
 
-    def leave(self, stream: Stream) -> None:
+    def unsubscribe(self, stream: Stream) -> None:
         """Close a stream."""
         self._hub.close(stream)
 
@@ -76,47 +75,48 @@ class Watch:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_every(self._feed, self._read_feed))
-                tasks.create_task(_every(min(_TICK_SECONDS, self._look), self._look_again))
+                tasks.create_task(_every(min(_TICK_SECONDS, self._poll), self._poll_due))
         finally:
-            for pool in (self._callers, self._reader, self._looker):
+            for pool in (self._callers, self._reader, self._poller):
                 pool.shutdown(wait=False, cancel_futures=True)
 
     async def _read_feed(self) -> None:
-        """Tell of what ended lately; whoever was told is gone by the next time."""
+        """Report what ended lately; a stream that was told is closed by the next time."""
         if len(self._hub) == 0:
             return
-        endings = await _in(self._reader, self._heard)
-        await asyncio.gather(*(self._tell(ending) for ending in endings))
+        hinted = self._hub.hinted(await _in(self._reader, self._service.hints))
+        await asyncio.gather(*(self._notify(user_uuid, session_id) for user_uuid, session_id in hinted))
 
-    def _heard(self) -> Sequence[Ending]:
-        return [ending for ending in self._service.ended_lately() if self._hub.of(ending.session_id)]
+    async def _notify(self, user_uuid: str, session_id: str) -> None:
+        """Ask the book what became of a session, and tell its streams if it has ended; else what its user is asked."""
+        found = await _in(self._callers, lambda: self._service.poll(user_uuid, session_id))
+        if isinstance(found, Notice):
+            self._hub.notify(session_id, found)
+        elif found is not None:
+            self._hub.ask(session_id, await _in(self._callers, lambda: self._service.asked(user_uuid, session_id)))
 
-    async def _tell(self, ending: Ending) -> None:
-        notice = await _in(self._callers, lambda: self._service.notice_of(ending))
-        self._hub.tell(ending.session_id, notice)
-
-    def _look_at(self, stream: Stream, seconds: float) -> None:
+    def _schedule_poll(self, stream: Stream, seconds: float) -> None:
         moment = asyncio.get_running_loop().time() + seconds
         heapq.heappush(self._due, (moment, next(self._numbers), stream))
 
-    async def _look_again(self) -> None:
+    async def _poll_due(self) -> None:
         now = asyncio.get_running_loop().time()
         while self._due and self._due[0][0] <= now:
             streams: list[Stream] = []
             while self._due and self._due[0][0] <= now and len(streams) < _TOGETHER:
                 streams.append(heapq.heappop(self._due)[2])
-            await self._look_at_all([stream for stream in streams if not stream.ended.done()])
+            await self._poll_all([stream for stream in streams if not stream.ended.done()])
 
-    async def _look_at_all(self, streams: Sequence[Stream]) -> None:
-        def look() -> list[Notice | datetime | None]:
-            return [self._service.look(stream.user_uuid, stream.session_id) for stream in streams]
+    async def _poll_all(self, streams: Sequence[Stream]) -> None:
+        def poll() -> list[Notice | datetime | None]:
+            return [self._service.poll(stream.user_uuid, stream.session_id) for stream in streams]
 
-        for stream, found in zip(streams, await _in(self._looker, look), strict=True):
+        for stream, found in zip(streams, await _in(self._poller, poll), strict=True):
             if isinstance(found, Notice):
-                self._hub.tell(stream.session_id, found)
+                self._hub.notify(stream.session_id, found)
                 continue
-            left = self._look if found is None else self._service.seconds_until(found)
-            self._look_at(stream, max(0.0, min(self._look, left)))
+            left = self._poll if found is None else self._service.seconds_until(found)
+            self._schedule_poll(stream, max(0.0, min(self._poll, left)))
 
 
 async def _every(seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -131,7 +131,7 @@ async def _every(seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) 
             if not away:
                 _log.warning("event streams: the store is unavailable: %s", error)
             away = True
-        except Exception:  # noqa: BLE001 - a fault of one turn must not end the watch for everybody
+        except Exception:  # noqa: BLE001 - a fault of one turn must not end the watch for all streams
             _log.exception("event streams: an unforeseen fault")
         await asyncio.sleep(max(0.05, seconds - (loop.time() - begun)))
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from common.feed import Ending, ending_among, read_endings
-from common.history import Entry, FailedLogin, read_entries, read_failures
-from common.liveness import SessionGone
+from common.account.feed import Ending, FeedReader, ending_among
+from common.account.history import FailedLogin, HistoryRecord, read_failures, read_laid_down
+from common.account.liveness import SessionGone
+from common.account.outbox import read_records
 from common.storage.port import Store
 
 _SEARCHED = 200
@@ -19,19 +20,23 @@ class SessionDb:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._feed = FeedReader(store)
 
     def ending_of(self, gone: SessionGone) -> Ending | None:
         """Return the recorded end of a session that is no longer in the book, if it is not too long ago."""
-        entries = self.entries(gone.user_uuid, before=None, limit=_SEARCHED)
-        return ending_among(gone.user_uuid, entries, gone.session_id)
+        user, session = gone.user_uuid, gone.session_id
+        pending = ending_among(user, gone.outbox, session)
+        if pending is not None:
+            return pending
+        return ending_among(user, read_laid_down(self._store, user, before=None, limit=_SEARCHED), session)
 
-    def endings(self, now: datetime) -> Iterable[Ending]:
-        """Return what the feed tells of at `now`: whatever ended lately, of all users."""
-        return read_endings(self._store, now)
+    def hints(self, now: datetime) -> Collection[str]:
+        """Return the feed's hints of what ended lately, of all users; for one thread at a time."""
+        return self._feed.look(now)
 
-    def entries(self, user_uuid: str, *, before: int | None, limit: int) -> Sequence[Entry]:
+    def records(self, user_uuid: str, *, before: int | None, limit: int) -> Sequence[HistoryRecord]:
         """Return entries of the history, newest first."""
-        return read_entries(self._store, user_uuid, before=before, limit=limit)
+        return read_records(self._store, user_uuid, before=before, limit=limit)
 
     def failures(self, user_uuid: str, limit: int, now: datetime) -> Sequence[FailedLogin]:
         """Return the newest failed logins."""

@@ -8,36 +8,34 @@ from typing import TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from common.admission import Newcomer
-from common.book import Session
-from common.draft import Draft
-from common.history import Event, Kind, Reason
+from common.account.admission import LoginCandidate
+from common.account.book import Session
+from common.account.draft import Draft
+from common.account.history import Event, EventKind, Reason
+from common.account.liveness import SessionRules
 
 REFRESH_GRACE = timedelta(seconds=10)
 """How long the previous refresh token still answers with the same successor: a lost answer must not end a session."""
 
-TOUCH_EVERY = timedelta(minutes=1)
-"""How often activity is written down at most."""
 
-
-def opened(draft: Draft, newcomer: Newcomer, session_id: str, now: datetime, lifetime: timedelta) -> Draft:
-    """Return the draft with a new session of the newcomer, recorded; the device's own earlier one is replaced by it."""
-    earlier = draft.book.session_of(newcomer.device_id)
+def opened(draft: Draft, candidate: LoginCandidate, session_id: str, now: datetime, lifetime: timedelta) -> Draft:
+    """Return the draft with a candidate's new session, recorded; the device's own earlier one is replaced by it."""
+    earlier = draft.book.session_of(candidate.device_id)
     if earlier is not None:
-        draft = draft.ended(earlier, Reason.REPLACED, now, by=newcomer.device_id)
+        draft = draft.ended(earlier, Reason.REPLACED, now, by=candidate.device_id)
     session = Session(
         session_id=session_id,
-        device_id=newcomer.device_id,
+        device_id=candidate.device_id,
         seq=draft.book.version + 1,
         login_at=now,
-        auth_time=newcomer.auth_time,
+        auth_time=candidate.user.auth_time,
         last_seen_at=now,
         ends_at=now + lifetime,
-        device_name=newcomer.device_name,
-        thumbprint=newcomer.thumbprint,
-        certified=newcomer.certified,
+        device_name=candidate.device_name,
+        thumbprint=candidate.thumbprint,
+        certified=candidate.certified,
     )
-    login = Event(Kind.LOGIN, now, session.device_id, session_id, device_name=session.device_name)
+    login = Event(EventKind.LOGIN, now, session.device_id, session_id, device_name=session.device_name)
     return draft.with_book(draft.book.opened(session), login)
 
 
@@ -53,15 +51,21 @@ class Repeated(Struct, frozen=True):
     session: Session
 
 
+class Voided(Struct, frozen=True):
+    """The refresh token was given before the password was changed: good for nothing, and no sign of a theft."""
+
+
 class Reused(Struct, frozen=True):
-    """The refresh token was used up long ago: somebody else has it."""
+    """The refresh token was used up long ago: it was copied."""
 
 
 Rotation: TypeAlias = Rotated | Repeated | Reused
 
 
-def rotate(session: Session, generation: int, now: datetime) -> Rotation:
+def rotate(session: Session, generation: int, now: datetime) -> Rotation | Voided:
     """Judge a refresh token of some generation of a live session (RFC 9700, section 4.14.2)."""
+    if session.void_below and generation < session.void_below:
+        return Voided()
     if generation == session.generation:
         return Rotated(replace(session, generation=generation + 1, rotated_at=now))
     in_grace = session.rotated_at is not None and now <= session.rotated_at + REFRESH_GRACE
@@ -70,6 +74,11 @@ def rotate(session: Session, generation: int, now: datetime) -> Rotation:
     return Reused()
 
 
-def is_worth_a_touch(session: Session, idle: timedelta, now: datetime) -> bool:
-    """Say whether activity at `now` should be written down: once a minute, oftener where the idle time is short."""
-    return now - session.last_seen_at >= min(TOUCH_EVERY, idle / 10)
+def is_touch_due(session: Session, rules: SessionRules, now: datetime) -> bool:
+    """Say whether activity at `now` should be written down: it is later than what is written by `seen_every`."""
+    return session.last_seen_at < now and touch_due_at(session, rules) <= now
+
+
+def touch_due_at(session: Session, rules: SessionRules) -> datetime:
+    """Return the moment before which activity is not written down: what is written is fresh enough."""
+    return session.last_seen_at + rules.seen_every

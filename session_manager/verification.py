@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from common.book import Book, Session
+from common.account.admission import Caller
+from common.account.book import Book, Session
+from common.account.history import Reason
+from common.account.liveness import SessionGone, SessionRules, require_live, session_expiry
 from common.crypto.tokens import Claims
 from common.errors import Code, Refusal
-from common.granting import Caller
-from common.history import Reason
-from common.liveness import SessionGone, SessionRules, deadline, require_live
 
 
 def verify(*, claims: Claims, book: Book | None, certificate: str | None, rules: SessionRules, now: datetime) -> Caller:
@@ -43,12 +43,12 @@ def good_until(caller: Caller, book: Book, rules: SessionRules) -> datetime:
     From it on it refuses: time is the only thing in it that changes by itself, and all that time does to a session and
     to a certificate is to end it.
     """
-    end = min(deadline(caller.session, rules), caller.expires_at)
+    end = min(session_expiry(caller.session, rules), caller.expires_at)
     return min(end, book.devices[caller.session.device_id].not_after) if caller.session.certified else end
 
 
 def require_holder(claims: Claims, book: Book, certificate: str | None) -> None:
-    """Let a token pass that is bound to no certificate, or comes with its own or with its device's present one.
+    """Check that a token is bound to no certificate, or comes with its own or with its device's present one.
 
     It is bound, too, when its session is since it was signed. Raises Refusal(INVALID_TOKEN).
     """
@@ -73,11 +73,11 @@ def require_certificate(book: Book, session: Session, certificate: str | None, n
 
 def shows_present(book: Book, device_id: str, certificate: str | None, now: datetime) -> bool:
     """Say whether a certificate is the one that a bound device has now, and still good."""
-    device = book.standing(device_id)
+    device = book.active_device(device_id)
     return device is not None and device.fingerprint == certificate and now < device.not_after
 
 
 def _require_present(book: Book, device_id: str, certificate: str | None) -> None:
-    device = book.standing(device_id)
+    device = book.active_device(device_id)
     if device is None or device.fingerprint != certificate:
         raise Refusal(Code.INVALID_TOKEN, variant="certificate", reason="without the certificate it is bound to")

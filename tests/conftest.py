@@ -11,14 +11,22 @@ from collections import Counter
 
 import pytest
 
+from common import request_context
+
 REQUIRE = "ICHIDAI_TEST_REQUIRE"
 EXCUSED = "only on "
 
 
+@pytest.fixture(autouse=True)
+def _one_request_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give every request of this process the same name, so that answers can be compared byte by byte."""
+    monkeypatch.setattr(request_context, "new_request_id", lambda: "5eed5eed-0000-4000-8000-000000000000")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers by which tests name rows of `requirements_rows.txt`; `rows.py` reads them."""
-    config.addinivalue_line("markers", "row(*ids): shows these rows of what was asked for")
-    config.addinivalue_line("markers", "pitfall(*ids): would have caught these mistakes of earlier attempts")
+    config.addinivalue_line("markers", "requirement(*ids): shows these rows of what was asked for")
+    config.addinivalue_line("markers", "regression(*ids): would have caught these mistakes of earlier attempts")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -1,4 +1,4 @@
-"""The units of measure: a Flask route that does nothing, and a WSGI callable that does nothing."""
+"""The units of measure: a Flask route that does nothing, and callables that do nothing, by WSGI and by RSGI."""
 
 from flask import Flask
 
@@ -17,3 +17,8 @@ def raw(_environ, start_response):
     """Answer."""
     start_response("200 OK", _HEADERS)
     return [_RAW]
+
+
+async def null(_scope, exchange):
+    """Answer."""
+    exchange.response_bytes(200, _HEADERS, _RAW)

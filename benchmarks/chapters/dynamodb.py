@@ -24,16 +24,16 @@ from benchmarks.bench import Bench
 from benchmarks.chart import Bar, Chart
 from benchmarks.measuring import Sample, interleaved
 from benchmarks.report import Finding
-from common.book import Book, BoundDevice, Session
-from common.bookkeeping import Bookkeeper
+from common.account.book import Book, BoundDevice, Session
+from common.account.transactions import AccountTransactions
 from common.clock import system_clock
 from common.ids import new_id
-from common.storage.dynamodb import make_client
-from common.storage.opening import _place
-from common.storage.port import Put, Store
+from common.storage.dynamodb.client import make_client
+from common.storage.opening import _location
+from common.storage.port import Store
 from common.storage.tables import SESSIONS
-from tests import dynamodb_local
-from tests.engines import dynamodb_engine
+from tests.support import dynamodb_local
+from tests.support.engines import dynamodb_engine
 
 _CALLS = 200
 _TARGET = "DynamoDB_20120810.GetItem"
@@ -55,8 +55,8 @@ def measure(bench: Bench) -> Finding:
     os.environ.update(dynamodb_local.ENVIRONMENT)
     engine = dynamodb_engine(Path())
     store, book = engine.open(), _book()
-    store.commit([Put(SESSIONS, book.to_item())], new_id())
-    place = _place(engine.url, engine.region)
+    store.put(SESSIONS, book.to_item())
+    place = _location(engine.url, engine.region)
     plain = boto3.client("dynamodb", region_name=place.region, endpoint_url=place.endpoint)
     tuned = make_client(place)
     request: Any = {
@@ -108,8 +108,8 @@ def measure(bench: Bench) -> Finding:
 
 
 def _reading(store: Store, book: Book) -> Callable[[], object]:
-    bookkeeper = Bookkeeper(store, system_clock)
-    return lambda: bookkeeper.read(book.user_uuid)
+    transactions = AccountTransactions(store, system_clock)
+    return lambda: transactions.get_book(book.user_uuid)
 
 
 def _round(calls: Mapping[str, Callable[[], object]], name: str, taken: dict[str, Sample]) -> Sample:
@@ -183,7 +183,7 @@ class _Bare:
 
 
 def _book() -> Book:
-    """Return the book of somebody with two devices, one of them logged in."""
+    """Return the book of a user with two devices, one of them logged in."""
     now, book = system_clock(), Book(new_id(), version=3, change_no=3)
     for _ in range(2):
         book = book.bound(BoundDevice(new_id(), new_id().replace("-", "") * 2, now + timedelta(days=365)))

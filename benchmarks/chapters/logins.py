@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache, partial
+from pathlib import Path
 
 from benchmarks import bare, peers, population, suite
 from benchmarks.bench import Bench
@@ -23,33 +26,36 @@ from benchmarks.probe import waits
 from benchmarks.report import Finding
 from benchmarks.servers import Server, ServerFailed
 from common.crypto.certificates import KeyKind
+from common.crypto.device_keys import new_signing_key
 from common.crypto.kem import KemKeyPair, new_kem_key_pair
 from common.crypto.passwords import CHEAP_FOR_TESTS
-from common.crypto.signatures import new_signing_key
 from ichidai.client.keys import DeviceKeys
+from tests.proof.hostile import HALF_SENT, IDLE, TOGETHER
 
 ACCOUNTS = 20_000
 _CONNECTIONS, _CROWD = 8, 16
 _REFRESHED, _REGISTERED = 2_500, 120
 """Of each second of load: refresh tokens and bodies of registrations that are made for it, more than it can use."""
+_ROOT = Path(__file__).parents[2]
 _ISSUER = "https://accounts.example.com"
 _TAKEOVERS = 200
 _LEAD_SECONDS = 3
-"""A crowd is a flood after two (`registration/hashing.py`)."""
+"""Many clients are a flood after two seconds (`registration/hashing_pool.py`)."""
 _HASH, _WRITE, _THEIR_REFRESH, _IDLE = (
     "Argon2id alone, on all cores",
     "SQLite alone, a durable conditional write",
     "Flask-JWT-Extended, refresh (writes nothing)",
     "Ichidai, verify, while nobody logs in",
 )
-_ROWS = "SQLite alone, the four rows of a takeover"
+_ROWS = "SQLite alone, the three rows of a takeover"
 _FULL = f"Ichidai, verify, while {_CROWD} connections log in without pause"
+_HELD = f"Ichidai, verify, beside {HALF_SENT:,} half-sent bodies and {IDLE:,} idle connections"
 _ABOUT = f"""\
 Logins and registrations beside the raw rate of Argon2id (19 MiB, t = 2, p = 1) on the same cores; a refresh, which
-writes, beside one that does not; the commit of a takeover (book, history, feed, request id) beside a bare durable
+writes, beside one that does not; the commit of a takeover (book, history, feed) beside a bare durable
 write of one row, and the same rows written bare. {_CONNECTIONS} connections, every server has two processes, ours has
 {ACCOUNTS:,} accounts. "In units" compares rates; the p50 of writes, each after some other request; the p99 of `verify`,
-what somebody waits who asks every 5 ms.
+the time that a request every 5 ms takes.
 "Busy" counts answers 503 with `Retry-After` for each good one. A device that brings no keys has them made by the
 server, which costs about as much as a hash."""
 
@@ -109,11 +115,12 @@ def _ours(bench: Bench, stack: ExitStack) -> dict[str, _Line]:
         "Ichidai, refresh": _Line(refreshed, _THEIR_REFRESH),
         _IDLE: _Line(verify, _IDLE, by="p99"),
         _FULL: _Line(lambda: _crowded(server, logins, bench.seconds, verify), _IDLE, by="p99"),
+        _HELD: _Line(lambda: _beside_hostile(server, verify), _IDLE, by="p99"),
     }
 
 
 class _Slices:
-    """Deals out people, everybody once before anybody twice: a refresh token is used once."""
+    """Deals out users, each once before any twice: a refresh token is used once."""
 
     def __init__(self, people: Sequence[Person]) -> None:
         self._people, self._at = people, 0
@@ -136,15 +143,27 @@ def _crowded(server: Server, asks: Sequence[Ask], seconds: int, measured: Case) 
         except LoadFailed as error:
             failed.append(error)
 
-    crowd = threading.Thread(target=send)
-    crowd.start()
+    sender = threading.Thread(target=send)
+    sender.start()
     time.sleep(_LEAD_SECONDS)
     try:
         return measured()
     finally:
-        crowd.join()
+        sender.join()
         if failed:
             raise failed[0]
+
+
+def _beside_hostile(server: Server, measured: Case) -> Sample:
+    """Measure while hostile clients hold connections open."""
+    command, pipe = [sys.executable, "-m", "tests.proof.hostile", str(server.port), TOGETHER], subprocess.PIPE
+    with subprocess.Popen(command, cwd=_ROOT, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL) as hostile:
+        if hostile.stdout is None or hostile.stdin is None or hostile.stdout.readline() != b"ready\n":
+            raise LoadFailed("the hostile clients did not get ready")
+        try:
+            return measured()
+        finally:
+            hostile.stdin.close()
 
 
 def _peer(bench: Bench, stack: ExitStack, absent: list[str]) -> dict[str, _Line]:
@@ -227,7 +246,7 @@ def _kem() -> KemKeyPair:
 
 
 def _registration(number: int, kind: KeyKind | None) -> Ask:
-    name = f"newcomer-{number:09d}"
+    name = f"candidate-{number:09d}"
     own: Mapping[str, object] = {}
     if kind is KeyKind.POST_QUANTUM:
         own = DeviceKeys(new_signing_key(), _kem()).enrolment(_ISSUER, name, None)

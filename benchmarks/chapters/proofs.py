@@ -21,23 +21,23 @@ from benchmarks.measuring import Sample, interleaved
 from benchmarks.report import Finding
 from common.clock import system_clock
 from common.crypto.certificates import CertificateAuthority, KeyKind, new_authority
-from common.crypto.dpop import read_proof
-from common.crypto.kem import new_kem_key_pair
+from common.crypto.crl import RevocationReason, Revoked, revocation_list
+from common.crypto.csr import read_request
+from common.crypto.device_keys import DevicePrivateKey, is_signed, public_key_text, read_public_key, signature_of
+from common.crypto.jws import Algorithm, new_signing_key
+from common.crypto.kem import decrypt_challenge, encrypt_challenge, new_kem_key_pair
 from common.crypto.passwords import OWASP_MINIMUM, new_password_hash
-from common.crypto.revocation_lists import RevocationReason, Revoked, revocation_list
-from common.crypto.sealing import seal, unseal
-from common.crypto.signatures import DevicePrivateKey, is_signed, public_key_text, read_public_key, signature_of
-from common.crypto.signing import Algorithm, new_signing_key
-from common.crypto.signing_requests import read_request
-from common.crypto.tokens import AccessTokens, Claims, OneKey
+from common.crypto.tokens import AccessTokens, Claims, SingleKey
 from common.ids import new_id
-from common.proofs import Purpose, statement
+from common.proof.dpop import read_proof
+from common.proof.statements import Purpose, statement
 from ichidai.apps import app_for
+from ichidai.client.addresses import AppAddresses
+from ichidai.client.dpop_prover import DpopProver
 from ichidai.client.keys import DeviceKeys
-from ichidai.client.prover import Prover
 from ichidai.settings import read_settings
-from ichidai.topology import Part
-from ichidai.wiring import build
+from ichidai.topology import App
+from ichidai.wiring.build import build
 
 _SHARE_SECONDS = 0.05
 _REVOKED = 1_000
@@ -54,7 +54,7 @@ runs for {_SHARE_SECONDS * 1000:.0f} ms a round."""
 
 @dataclass(frozen=True, slots=True)
 class _Operation:
-    """Something to be timed, and the size of what it makes, where that is anybody's business."""
+    """Something to be timed, and the size of what it makes, where that matters."""
 
     run: Callable[[], object]
     size: int | None = None
@@ -136,11 +136,13 @@ def _check(der: bytes, authority: CertificateAuthority) -> None:
 
 def _sealing() -> dict[str, _Operation]:
     pair = new_kem_key_pair()
-    sealed = seal(pair.public, "an id", "a challenge" * 4)
+    sealed = encrypt_challenge(pair.public, "an id", "a challenge" * 4)
     size = _decoded(sealed.ciphertext) + _decoded(sealed.box)
     return {
-        "sntrup761: challenge sealed": _Operation(lambda: seal(pair.public, "an id", "a challenge" * 4), size),
-        "sntrup761: challenge opened": _Operation(lambda: unseal(pair.private, "an id", sealed)),
+        "sntrup761: challenge sealed": _Operation(
+            lambda: encrypt_challenge(pair.public, "an id", "a challenge" * 4), size
+        ),
+        "sntrup761: challenge opened": _Operation(lambda: decrypt_challenge(pair.private, "an id", sealed)),
     }
 
 
@@ -149,13 +151,13 @@ def _tokens() -> dict[str, _Operation]:
     claims = Claims(new_id(), new_id(), new_id(), "alice", new_id(), now, now + timedelta(minutes=10))
     operations = {}
     for algorithm in (Algorithm.ES256, Algorithm.ML_DSA_44, Algorithm.ML_DSA_87):
-        key = OneKey(new_signing_key(algorithm))
+        key = SingleKey(new_signing_key(algorithm))
         tokens = AccessTokens(key, _ISSUER, _ISSUER)
         token = tokens.sign(claims)
         operations[f"access token, {algorithm}: signed"] = _Operation(partial(tokens.sign, claims), len(token))
         operations[f"access token, {algorithm}: checked"] = _Operation(partial(_read_anew, key, token))
-        operations[f"access token, {algorithm}: checked again"] = _Operation(partial(tokens.read, token))
-    prover = Prover(ec.generate_private_key(ec.SECP256R1()), _ISSUER, _ISSUER)
+        operations[f"access token, {algorithm}: checked again"] = _Operation(partial(tokens.verify, token))
+    prover = DpopProver(ec.generate_private_key(ec.SECP256R1()), lambda: AppAddresses(_ISSUER), _ISSUER)
     request = requests.Request("GET", f"{_ISSUER}/session/verify", auth=prover.auth("a token"))
     proof = request.prepare().headers["DPoP"]
     operations["DPoP proof, P-256: made, with its request"] = _Operation(request.prepare, len(proof))
@@ -163,14 +165,14 @@ def _tokens() -> dict[str, _Operation]:
     return operations
 
 
-def _read_anew(key: OneKey, token: str) -> None:
+def _read_anew(key: SingleKey, token: str) -> None:
     """Check a token where nothing is remembered of it."""
-    AccessTokens(key, _ISSUER, _ISSUER).read(token)
+    AccessTokens(key, _ISSUER, _ISSUER).verify(token)
 
 
 def _handed_out(folder: Path) -> Mapping[str, int]:
     """Return how long the other tokens are that a suite hands out."""
-    client = app_for(Part.ALL, build(read_settings(suite.settings_in(folder)), Part.ALL, 8000)).test_client()
+    client = app_for(App.ALL, build(read_settings(suite.settings_in(folder)), App.ALL, 8000)).test_client()
     person = {"username": "alice", "password": _PASSWORD}
 
     def answered(path: str, **more: str) -> Mapping[str, object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
+from itertools import islice
 
 import requests
 
@@ -16,27 +16,54 @@ from benchmarks.environments import CannotInstall
 from benchmarks.load import CONNECTIONS, Ask, load
 from benchmarks.measuring import Measured, Sample, interleaved
 from benchmarks.report import Finding
-from benchmarks.servers import Server, ServerFailed
+from benchmarks.servers import Server, ServerFailed, free_port
 
 ACCOUNTS = 100_000
 _FRESH = 10_000
 _UNIT, _RAW = "empty Flask route", "WSGI callable that does nothing"
+_NULL = "RSGI callable that does nothing, the interface that ours has"
+_FLOOR = "RSGI callable that reads one row of SQLite and sends what is prepared"
+_TOKEN_LENGTH = 580
+"""What an access token of ours has, about."""
 _ABOUT = f"""\
 Server CPU for one verification, an empty Flask route being 1. Ours has {ACCOUNTS:,} accounts, the peers a few
 dozen; {CONNECTIONS} connections, another session at each; every server has two processes. Each peer is set up as its
 documentation says for a revocation that holds at once; the last column is what a verification answered right after a
-logout. With {_FRESH:,} tokens in turn most requests are the first of a token or of a minute: the signature is checked
-in full, or "last seen" is written."""
-_OURS, _OURS_FRESH = "Ichidai", f"Ichidai, {_FRESH:,} tokens in turn"
+logout. The callable that reads one row is sent our requests and answers our headers: over this server and this engine
+no verification can cost less. {_FRESH:,} sessions in turn are warm: each was verified, and its activity written, just
+before. In a day's mix each 60th request is the first of its token and each 60th that of a session not seen for a while,
+whose activity is then written in the background."""
+_OURS, _OURS_FRESH, _OURS_MIX = "Ichidai", f"Ichidai, {_FRESH:,} sessions in turn", "Ichidai, a day's mix"
+_OURS_SEEN = "Ichidai, showing metrics"
+_WARMING = 6
+"""How many rounds' time of load beforehand, so that both processes have met every session."""
+_EACH, _OFTEN = 60, 600
+"""In the mix one request of so many is of another kind; the sessions that make the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """Something that is loaded: `revoked` says what a verification right after a logout answered."""
+    """Something that is loaded: `revoked` says what a verification right after a logout answered.
+
+    `anew`: it asks for something else in each round. `before`: what is asked before each round, unmeasured.
+    """
 
     server: Server
     asks: Callable[[], Sequence[Ask]]
     revoked: str = ""
+    anew: bool = False
+    before: Sequence[Ask] = ()
+
+    def run(self, seconds: int) -> Callable[[], Sample]:
+        """Return what loads it."""
+        asks = self.asks() if not self.anew else ()
+
+        def run() -> Sample:
+            if self.before:
+                load(self.server, self.before, seconds)
+            return load(self.server, asks or self.asks(), seconds)
+
+        return run
 
 
 def measure(bench: Bench) -> Finding:
@@ -44,21 +71,26 @@ def measure(bench: Bench) -> Finding:
     absent: list[str] = []
     with ExitStack() as stack:
         cases = _bare(bench, stack) | _ours(bench, stack) | _peers(bench, stack, absent)
-        asks = {name: case.asks() for name, case in cases.items()}
-        runs: dict[str, Callable[[], Sample]] = {
-            name: partial(load, case.server, asks[name], bench.seconds) for name, case in cases.items()
-        }
+        runs: dict[str, Callable[[], Sample]] = {name: case.run(bench.seconds) for name, case in cases.items()}
         bench.begin("verification", len(runs) * (bench.rounds + 1))
         measured = interleaved(runs, bench.rounds, bench.step)
     return _finding(measured, {name: case.revoked for name, case in cases.items()}, absent)
 
 
 def _bare(bench: Bench, stack: ExitStack) -> dict[str, _Case]:
-    flask, raw = peers.empty(bench.folder / "flask"), peers.empty(bench.folder / "raw", "empty:raw")
-    stack.callback(flask.stop)
-    stack.callback(raw.stop)
-    ask = [Ask("/empty")]
-    return {_UNIT: _Case(flask, lambda: ask), _RAW: _Case(raw, lambda: ask)}
+    empty, verify = Ask("/empty"), Ask("/session/verify", headers=suite.bearer("x" * _TOKEN_LENGTH))
+
+    def case(name: str, target: str, interface: str, ask: Ask = empty) -> _Case:
+        server = peers.empty(bench.folder / name, target, interface=interface)
+        stack.callback(server.stop)
+        return _Case(server, lambda: [ask])
+
+    return {
+        _UNIT: case("flask", "empty:app", "wsgi"),
+        _RAW: case("raw", "empty:raw", "wsgi"),
+        _NULL: case("null", "empty:null", "rsgi"),
+        _FLOOR: case("floor", "floor:floor", "rsgi", verify),
+    }
 
 
 def _ours(bench: Bench, stack: ExitStack) -> dict[str, _Case]:
@@ -67,13 +99,41 @@ def _ours(bench: Bench, stack: ExitStack) -> dict[str, _Case]:
     people = population.load(suite.settings_in(folder), ACCOUNTS)
     server = suite.started(people.settings, folder)
     stack.callback(server.stop)
+    seen = suite.started({**people.settings, "ICHIDAI_METRICS_PORT": str(free_port())}, folder / "seen")
+    stack.callback(seen.stop)
     revoked = _ask_after_logout(server, people.tokens(_FRESH + 1)[-1])
 
-    def asks(count: int) -> list[Ask]:
-        return [Ask("/session/verify", headers=suite.bearer(token)) for token in people.tokens(count)]
+    many = _asks(people.tokens(_FRESH))
+    load(server, many, _WARMING * bench.seconds)
+    mix = _Mix(people, many[:_OFTEN], _FRESH + 1)
+    return {
+        _OURS: _Case(server, lambda: many[:CONNECTIONS], revoked),
+        _OURS_SEEN: _Case(seen, lambda: many[:CONNECTIONS], revoked),
+        _OURS_FRESH: _Case(server, lambda: many, revoked, before=many),
+        _OURS_MIX: _Case(server, mix.asks, revoked, anew=True, before=many[:_OFTEN]),
+    }
 
-    few, many = partial(asks, CONNECTIONS), partial(asks, _FRESH)
-    return {_OURS: _Case(server, few, revoked), _OURS_FRESH: _Case(server, many, revoked)}
+
+def _asks(tokens: Sequence[str]) -> list[Ask]:
+    return [Ask("/session/verify", headers=suite.bearer(token)) for token in tokens]
+
+
+class _Mix:
+    """A day's mix: sessions that ask often, and among them new tokens and sessions that nobody saw for a while."""
+
+    def __init__(self, people: population.Population, often: Sequence[Ask], used: int) -> None:
+        self._people, self._often = people, often
+        self._unseen = iter(people.people[used:])
+
+    def asks(self, rounds: int = 900) -> list[Ask]:
+        """Return what is asked in one round of load; new tokens and other sessions each time."""
+        new = _asks([pair.access_token for pair in self._people.granted(self._people.people[:rounds])])
+        unseen = _asks([pair.access_token for pair in self._people.granted(list(islice(self._unseen, rounds)))])
+        asked = []
+        for place in range(rounds):
+            often = [self._often[(place + each) % len(self._often)] for each in range(_EACH - 2)]
+            asked += [new[place], *often[: _EACH // 2], unseen[place], *often[_EACH // 2 :]]
+        return asked
 
 
 def _ask_after_logout(server: Server, token: str) -> str:
@@ -113,12 +173,13 @@ def _told(*, alive_before: bool, alive_after: bool) -> str:
 
 
 def _finding(measured: Measured, revoked: dict[str, str], absent: Sequence[str]) -> Finding:
-    unit = measured[_UNIT]["cpu"].median
+    unit, null = measured[_UNIT]["cpu"].median, measured[_NULL]["cpu"].median
     rate = measured[_UNIT]["rate"].median
     rows = [
         (
             name,
             numbers["cpu"].over(unit).written(".2f"),
+            f"{numbers['cpu'].median / null:.1f}",
             numbers["cpu"].written(),
             f"{numbers['rate'].median / rate:.2f}",
             numbers["rate"].written(),
@@ -132,7 +193,17 @@ def _finding(measured: Measured, revoked: dict[str, str], absent: Sequence[str])
     return Finding(
         title="A verified request",
         about=_ABOUT,
-        head=("what", "CPU, in empty routes", "CPU, µs", "rate", "requests/s", "p50, ms", "p99, ms", "after logout"),
+        head=(
+            "what",
+            "CPU, in empty routes",
+            "in null callables",
+            "CPU, µs",
+            "rate",
+            "requests/s",
+            "p50, ms",
+            "p99, ms",
+            "after logout",
+        ),
         rows=rows,
         remarks=absent,
         charts=[

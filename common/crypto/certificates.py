@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA87PrivateKey, M
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from msgspec import Struct
 
-from common.crypto.encoding import decode_base64
-from common.crypto.signatures import DevicePrivateKey, DevicePublicKey, fit_key
+from common.crypto.device_keys import DevicePrivateKey, DevicePublicKey, fit_key
+from common.encoding import decode_base64
 
 AUTHORITY_LIFETIME = timedelta(days=3650)
 CERTIFICATE_LIFETIME = timedelta(days=365)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import base64
+import secrets
 
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from msgspec import Struct
 from pqcrypto.kem import sntrup_761
 
-from common.crypto.encoding import decode_base64
-from common.crypto.signatures import UnfitKey
+from common.crypto.device_keys import UnfitKey
+from common.encoding import decode_base64
 
 PUBLIC_BYTES = 1158
 
@@ -39,3 +44,38 @@ def read_kem_key(text: str) -> str:
 
 def _text(raw: bytes) -> str:
     return base64.b64encode(raw).decode()
+
+
+KEM = "sntrup761"
+_INFO = b"ichidai-seal-v1"
+_KEY_BYTES, _NONCE_BYTES = 32, 12
+
+
+class EncryptedChallenge(Struct, frozen=True):
+    """A sealed challenge: base64 of the encapsulation, and of nonce ‖ ciphertext with its tag."""
+
+    ciphertext: str
+    box: str
+
+
+def encrypt_challenge(kem_public_key: str, challenge_id: str, challenge: str) -> EncryptedChallenge:
+    """Seal a challenge's text to a public key (base64, raw). Raises ValueError for what is no such key."""
+    ciphertext, shared = sntrup_761.encaps(decode_base64(kem_public_key))
+    nonce = secrets.token_bytes(_NONCE_BYTES)
+    box = nonce + AESGCM(_key(bytes(shared))).encrypt(nonce, challenge.encode(), challenge_id.encode())
+    return EncryptedChallenge(base64.b64encode(bytes(ciphertext)).decode(), base64.b64encode(box).decode())
+
+
+def decrypt_challenge(kem_private_key: str, challenge_id: str, sealed: EncryptedChallenge) -> str:
+    """Return the challenge's text, as its device reads it. Raises ValueError for another key, id or box."""
+    box = decode_base64(sealed.box)
+    shared = sntrup_761.decaps(decode_base64(kem_private_key), decode_base64(sealed.ciphertext))
+    try:
+        text = AESGCM(_key(bytes(shared))).decrypt(box[:_NONCE_BYTES], box[_NONCE_BYTES:], challenge_id.encode())
+    except InvalidTag:
+        raise ValueError("the box does not open") from None
+    return text.decode()
+
+
+def _key(shared_secret: bytes) -> bytes:
+    return HKDF(algorithm=hashes.SHA256(), length=_KEY_BYTES, salt=None, info=_INFO).derive(shared_secret)

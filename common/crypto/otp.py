@@ -103,12 +103,12 @@ class FactorKeys:
         self._box = AESGCM(_derived(key, b"ichidai-otp-secret-v1"))
         self._mac = _derived(key, b"ichidai-otp-recovery-v1")
 
-    def seal(self, secret: bytes, user_uuid: str) -> str:
+    def encrypt(self, secret: bytes, user_uuid: str) -> str:
         """Return base64 of nonce ‖ AES-256-GCM of a user's secret."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
         return base64.b64encode(nonce + self._box.encrypt(nonce, secret, user_uuid.encode())).decode()
 
-    def unseal(self, sealed: str, user_uuid: str) -> bytes:
+    def decrypt(self, sealed: str, user_uuid: str) -> bytes:
         """Return a user's secret. Raises UnreadableSecret."""
         try:
             box = base64.b64decode(sealed, validate=True)
@@ -116,11 +116,11 @@ class FactorKeys:
         except (ValueError, InvalidTag) as error:
             raise UnreadableSecret from error
 
-    def marks_of(self, codes: Iterable[str], user_uuid: str) -> tuple[str, ...]:
+    def hashes_of(self, codes: Iterable[str], user_uuid: str) -> tuple[str, ...]:
         """Return what is kept of recovery codes: a MAC (hex) of each that is good for this user alone."""
-        return tuple(self._mark(code, user_uuid) for code in codes)
+        return tuple(self._hash(code, user_uuid) for code in codes)
 
-    def _mark(self, code: str, user_uuid: str) -> str:
+    def _hash(self, code: str, user_uuid: str) -> str:
         normal = normal_code(code).translate(_LOOKS_LIKE)
         return hmac.digest(self._mac, f"{user_uuid}\n{normal}".encode(), "sha256").hex()
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from msgspec import Struct
-
-from common.storage.port import Item
 
 HASH_BYTES = 32
 SALT_BYTES = 16
@@ -31,25 +30,38 @@ CHEAP_FOR_TESTS = Argon2Cost(memory=8, iterations=1, lanes=1)
 
 
 class PasswordHash(Struct, frozen=True):
-    """A hash as it is kept: parameters, `salt` (bytes here, hex at rest), and the digest in hex."""
+    """A hash as it is kept: parameters, `salt` (bytes here, hex at rest), and the digest in hex.
+
+    `more`: what a later release wrote.
+    """
 
     cost: Argon2Cost
     salt: bytes
     digest: str
+    more: Mapping[str, Any] = {}
 
     def matches(self, password: str) -> bool:
         """Say in constant time whether this is the hash of `password`."""
         return hmac.compare_digest(hash_password(password, self.salt, self.cost), self.digest)
 
-    def to_item(self) -> Item:
+    def to_item(self) -> dict[str, Any]:
         """Write the hash as attributes of an item."""
         cost = {"memory": self.cost.memory, "iterations": self.cost.iterations, "lanes": self.cost.lanes}
-        return {"algorithm": "argon2id", "cost": cost, "salt": self.salt.hex(), "digest": self.digest}
+        return {**self.more, "algorithm": _ALGORITHM, "cost": cost, "salt": self.salt.hex(), "digest": self.digest}
 
     @staticmethod
     def from_item(item: Any) -> PasswordHash:
-        """Read what `to_item` wrote."""
-        return PasswordHash(Argon2Cost(**item["cost"]), bytes.fromhex(item["salt"]), item["digest"])
+        """Read what `to_item` wrote. Raises ValueError for an algorithm that only a later release knows."""
+        if item["algorithm"] != _ALGORITHM:
+            msg = f"a password is hashed by {item['algorithm']}"
+            raise ValueError(msg)
+        more = {name: value for name, value in item.items() if name not in _KNOWN}
+        cost = Argon2Cost(item["cost"]["memory"], item["cost"]["iterations"], item["cost"]["lanes"])
+        return PasswordHash(cost, bytes.fromhex(item["salt"]), item["digest"], more)
+
+
+_ALGORITHM = "argon2id"
+_KNOWN = frozenset(("algorithm", "cost", "salt", "digest"))
 
 
 def hash_password(password: str, salt_bytes: bytes, cost: Argon2Cost = OWASP_MINIMUM) -> str:

@@ -13,16 +13,9 @@ import orjson
 from itsdangerous import BadSignature, URLSafeSerializer
 from msgspec import Struct
 
+from common.bounded_cache import BoundedCache
 from common.clock import from_millis, to_millis
-from common.crypto.signing import (
-    BadSignatureOrKey,
-    SigningKey,
-    VerifyingKey,
-    from_base64url,
-    is_canonical,
-    to_base64url,
-)
-from common.memo import Memo
+from common.crypto.jws import BadSignatureOrKey, SigningKey, VerifyingKey, from_base64url, is_canonical, to_base64url
 from common.storage.port import StoreUnavailable
 
 TOKEN_TYPE = "at+jwt"  # noqa: S105 - the media type of RFC 9068
@@ -34,10 +27,16 @@ _LONGEST = 8192
 _LONGEST_MAC = 4096
 _REMEMBERED = 16_384
 """Tokens whose signature is known to be good, for each process: at most 15 MB."""
+_MOST_HEADERS = 64
+"""Parsed headers of good tokens: one for each key."""
 
 
 class ForgedToken(Exception):
     """The text is no token of ours. The message never quotes it."""
+
+
+class VoidToken(ForgedToken):
+    """The text is a token of ours, of before the store's generation: it is good for nothing any more."""
 
 
 class AccessKeys(Protocol):
@@ -53,7 +52,7 @@ class AccessKeys(Protocol):
         """Return all keys that verify or soon will, needing no store."""
 
 
-class OneKey(Struct, frozen=True):
+class SingleKey(Struct, frozen=True):
     """The keys of access tokens where there is only one, and for ever."""
 
     key: SigningKey
@@ -99,7 +98,8 @@ class AccessTokens:
         self._keys = keys
         self._issuer = issuer
         self._audience = audience
-        self._good: Memo[bytes, tuple[str, Claims]] = Memo(_REMEMBERED)
+        self._good: BoundedCache[bytes, tuple[str, Claims]] = BoundedCache(_REMEMBERED)
+        self._headers: BoundedCache[str, Mapping[str, Any]] = BoundedCache(_MOST_HEADERS)
 
     def sign(self, claims: Claims) -> str:
         """Return the signed token. Raises StoreUnavailable when it cannot be known which key signs."""
@@ -120,26 +120,37 @@ class AccessTokens:
         key = self._keys.signer()
         return key.sign(orjson.dumps(payload), {"typ": TOKEN_TYPE, "kid": key.kid})
 
-    def read(self, token: str) -> Claims:
+    def verify(self, token: str) -> Claims:
         """Check everything about a token but its expiry, and return its claims. Raises ForgedToken, StoreUnavailable.
 
         Expiry is left to the caller: an expired token of ours may still log its session out, and a forged one may not.
         """
+        return self.read(token)[1]
+
+    def read(self, token: str) -> tuple[str, Claims]:
+        """Return the same, with the name of the key that signed the token. Raises as `verify`."""
         if len(token) > _LONGEST or not token.isascii():
             raise ForgedToken("its form")
         digest = hashlib.sha256(token.encode()).digest()
         known = self._good.get(digest)
         if known is not None and self._keys.verifier(known[0]) is not None:
-            return known[1]
-        return self._good.put(digest, self._check(token))[1]
+            return known
+        return self._good.put(digest, self._check(token))
+
+    def is_published(self, kid: str) -> bool:
+        """Say whether tokens that a key of this name signed are good still. Raises StoreUnavailable."""
+        return self._keys.verifier(kid) is not None
 
     def _check(self, token: str) -> tuple[str, Claims]:
         """Return the name of the key that signed a token, and its claims. Raises ForgedToken, StoreUnavailable."""
         if not is_canonical(token):
             raise ForgedToken("its form")
         try:
-            key = self._key_of(jwt.get_unverified_header(token))
+            written = token.partition(".")[0]
+            header = self._headers.get(written) or jwt.get_unverified_header(token)
+            key = self._key_of(header)
             _, payload = key.verify(token)
+            self._headers.put(written, header)
             return key.kid, self._claims(orjson.loads(payload))
         except (
             jwt.InvalidTokenError,
@@ -187,23 +198,38 @@ class MacKeys(Struct, frozen=True):
     all_here: bool = True
 
 
-class MacTokens:
+class SignedTokens:
     """Values sealed under a MAC (HMAC-SHA-256): anyone may read them, nobody but we can make them.
 
-    `keys` is one key for ever, or what returns the keys as they are now.
+    `keys` is one key for ever, or what returns the keys as they are now. `generation` returns the store's, never one
+    before that which a token tells; where it is given, a token of an earlier one is void.
     """
 
-    def __init__(self, keys: bytes | Callable[[], MacKeys], purpose: str) -> None:
+    def __init__(
+        self, keys: bytes | Callable[[], MacKeys], purpose: str, generation: Callable[[int], int] | None = None
+    ) -> None:
         fixed = MacKeys((keys,)) if isinstance(keys, bytes) else None
         self._keys: Callable[[], MacKeys] = (lambda: fixed) if fixed else keys  # type: ignore[assignment]
         self._salt = f"ichidai.{purpose}.v1"
+        self._generation = generation
 
-    def seal(self, value: Sequence[Any]) -> str:
+    def sign(self, value: Sequence[Any]) -> str:
         """Return the token that holds a JSON value. Raises StoreUnavailable when it cannot be known which key seals."""
-        return str(_serializer(self._keys().keys, self._salt).dumps(value))
+        number = 0 if self._generation is None else self._generation(0)
+        signed = {"generation": number, "value": value} if number else value
+        return str(_serializer(self._keys().keys, self._salt).dumps(signed))
 
-    def open(self, token: str) -> Any:
-        """Return the value of a token. Raises ForgedToken, StoreUnavailable."""
+    def verify(self, token: str) -> Any:
+        """Return the value of a token. Raises ForgedToken, VoidToken among them; StoreUnavailable."""
+        signed, number = self._verified(token), 0
+        if isinstance(signed, dict):
+            signed, number = signed["value"], signed["generation"]
+        if self._generation is not None and number < self._generation(number):
+            raise VoidToken("of before the store's generation")
+        return signed
+
+    def _verified(self, token: str) -> Any:
+        """Return what a token's MAC covers."""
         parts = token.removeprefix(".").split(".")  # a dot in front: what is sealed is compressed
         if len(parts) != 2 or len(token) > _LONGEST_MAC or not token.isascii() or not is_canonical(token):  # noqa: PLR2004 - the value and its seal
             raise ForgedToken("its form")

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from common.clock import Clock
+from common.storage.enumeration import EnumerableStore
 from common.storage.port import Store
 from common.storage.tables import ALL
 
 if TYPE_CHECKING:
-    from common.storage.dynamodb import Place
-    from common.storage.dynamodb_tables import DynamoTables
+    from common.storage.dynamodb.admin import DynamoTables
+    from common.storage.dynamodb.client import TableLocation
+
+_PATIENCE_SECONDS = 30.0
 
 _FORMS = "use sqlite:///relative/path, sqlite:////absolute/path or dynamodb://[prefix][?region=…&endpoint=http://…]"
 
@@ -33,13 +36,51 @@ def open_store(url: str, clock: Clock, region: str | None = None) -> Store:
 
     Raises StoreUrlError, and StoreUnavailable when SQLite's file cannot be opened; DynamoDB is asked at the first use.
     """
+    return open_for_maintenance(url, clock, region)
+
+
+def open_for_maintenance(
+    url: str, clock: Clock, region: str | None = None, *, patient: bool = False
+) -> EnumerableStore:
+    """Return the same, whose tables can be enumerated: for operators' commands alone.
+
+    `patient`: each call waits half a minute for the engine, where a request of a user gives up after seconds.
+    """
     if _scheme(url) == "sqlite":
-        from common.storage.sqlite import SqliteStore
+        from common.storage.sqlite.store import SqliteStore
 
-        return SqliteStore(_sqlite_path(url), ALL, clock)
-    from common.storage.dynamodb import DynamoStore
+        return SqliteStore(_sqlite_path(url), ALL, clock, **({"wait": _PATIENCE_SECONDS} if patient else {}))
+    from common.storage.dynamodb.client import DEFAULT_LIMITS, Limits
+    from common.storage.dynamodb.store import DynamoStore
 
-    return DynamoStore(_place(url, region))
+    patience = Limits(connect=5.0, answer=10.0, wait=_PATIENCE_SECONDS, cooldown=0.0)
+    return DynamoStore(_location(url, region), patience if patient else DEFAULT_LIMITS)
+
+
+def canonical_url(url: str, region: str | None = None) -> str:
+    """Return the URL by which a store is the same from any folder and environment. Raises StoreUrlError."""
+    if _scheme(url) == "sqlite":
+        return f"sqlite:///{_sqlite_path(url).resolve().as_posix()}"
+    location = _location(url, region)
+    endpoint = "" if location.endpoint is None else f"&endpoint={location.endpoint.rstrip('/')}"
+    return f"dynamodb://{location.prefix}?region={location.region}{endpoint}"
+
+
+def is_there(url: str) -> bool:
+    """Say whether a store can be there: SQLite's file, which opening would make; of DynamoDB it is not known here."""
+    return _scheme(url) != "sqlite" or _sqlite_path(url).exists()
+
+
+def is_open_elsewhere(url: str) -> bool | None:
+    """Say whether another process has the store open; None where that cannot be known (DynamoDB).
+
+    Raises StoreUrlError, StoreUnavailable.
+    """
+    if _scheme(url) != "sqlite":
+        return None
+    from common.storage.sqlite.store import is_open_elsewhere as is_file_open
+
+    return is_file_open(_sqlite_path(url))
 
 
 def open_tables(url: str, region: str | None = None) -> DynamoTables | None:
@@ -50,12 +91,12 @@ def open_tables(url: str, region: str | None = None) -> DynamoTables | None:
     if _scheme(url) == "sqlite":
         _sqlite_path(url)
         return None
-    from common.storage.dynamodb import as_unavailable, make_client
-    from common.storage.dynamodb_tables import DynamoTables
+    from common.storage.dynamodb.admin import DynamoTables
+    from common.storage.dynamodb.client import as_unavailable, make_client
 
-    place = _place(url, region)
+    location = _location(url, region)
     with as_unavailable():
-        return DynamoTables(make_client(place, tries=5), ALL, place.prefix, time.sleep)
+        return DynamoTables(make_client(location, tries=5), ALL, location.prefix, time.sleep)
 
 
 def _scheme(url: str) -> str:
@@ -72,8 +113,8 @@ def _sqlite_path(url: str) -> Path:
     return Path(path[1:])
 
 
-def _place(url: str, region: str | None) -> Place:
-    from common.storage.dynamodb import Place
+def _location(url: str, region: str | None) -> TableLocation:
+    from common.storage.dynamodb.client import TableLocation
 
     parts = _split(url)
     if not re.fullmatch(r"[A-Za-z0-9_.-]{0,200}", parts.netloc):
@@ -84,7 +125,7 @@ def _place(url: str, region: str | None) -> Place:
     named = given.get("region") or region
     if not named or not re.fullmatch(r"[a-z0-9-]+", named):
         raise StoreUrlError("dynamodb:// needs a region: set AWS_REGION (such as ap-northeast-1) or add ?region=…")
-    return Place(named, parts.netloc, _endpoint(given))
+    return TableLocation(named, parts.netloc, _endpoint(given))
 
 
 def _split(url: str) -> SplitResult:

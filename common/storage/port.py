@@ -1,8 +1,9 @@
 """The storage port: what an engine must do, and nothing that DynamoDB could not do.
 
-Three verbs: `get` (strongly consistent), `query` (one partition, ordered, paged), `commit` (1 to 10 conditional puts
-and deletes, all or nothing). There is no scan, no index and no join. What every engine can hold stands in `bounds.py`:
-keys of 1 to 1,024 bytes, whole numbers of 64 bits, no floats; a read at an impossible key finds nothing.
+Four verbs: `get` (strongly consistent), `query` (one partition, ordered, paged), `put` and `delete` (one item,
+conditional). There is no index and no join; to enumerate a table is for maintenance alone (`enumeration.py`). What
+every engine can hold stands in `engine_rules.py`: keys of 1 to 1,024 bytes, whole numbers of 64 bits, no floats; a read
+at an impossible key finds nothing. There is no transaction: what must be true together is one item.
 `tests/contract/` holds every engine to this page.
 """
 
@@ -20,13 +21,11 @@ Value: TypeAlias = bool | int | str | Sequence["Value"] | Mapping[str, "Value"] 
 Item: TypeAlias = Mapping[str, Value]
 Sort: TypeAlias = str | int
 
-MOST_WRITES = 10
-"""The most writes of one commit: DynamoDB Local's bound on TransactWriteItems that we have seen."""
-
 
 class Table(Struct, frozen=True):
     """A table: its DynamoDB name, its key attributes, and whether `expires_at` (ms since 1970) lets items be purged.
 
+    `largest`: how many bytes an item has at most, as `engine_rules.size_of` counts; no engine takes a larger one.
     Purging is housekeeping: an engine may do it late or never, so readers compare expiry themselves.
     """
 
@@ -35,6 +34,7 @@ class Table(Struct, frozen=True):
     sort: str | None = None
     sort_is_number: bool = False
     expires: bool = False
+    largest: int = 64 * 1024
 
     def key(self, partition: str, sort: Sort | None = None) -> Key:
         """Return the key of one item of this table."""
@@ -102,26 +102,30 @@ class Page(Struct, frozen=True):
 
 
 class Conflict(Exception):
-    """A condition did not hold and nothing was written. `failed` holds the positions of the writes that failed."""
-
-    def __init__(self, failed: tuple[int, ...]) -> None:
-        super().__init__(f"conditions of writes {failed} did not hold")
-        self.failed = failed
+    """The condition did not hold and nothing was written."""
 
 
 class StoreUnavailable(Exception):
-    """The store did not answer, or refused for now. Nothing was read; for a commit: nothing was written."""
+    """The store did not answer, or refused for now. Nothing was read; for a write: nothing was written."""
+
+
+class StoreReplaced(StoreUnavailable):
+    """The store is older than this process has seen it, or another one: it was restored from a backup."""
+
+
+class WritesRefused(StoreUnavailable):
+    """Nothing may be written for now, while reads go on: the store is being moved. Nothing was written."""
 
 
 class OutcomeUnknown(StoreUnavailable):
-    """A commit's answer was lost: it may have happened. Only the same commit with the same request id may follow."""
+    """A write's answer was lost: it may have happened, or may happen still. `idempotent_commit.py` finds out."""
 
 
 class Store(Protocol):
     """A storage engine. It may be called by any thread and by several processes at once."""
 
     def get(self, key: Key) -> Item | None:
-        """Return the item as of now, with every commit that was answered before; None when there is none.
+        """Return the item as of now, with every write that was answered before; None when there is none.
 
         Raises StoreUnavailable.
         """
@@ -131,26 +135,17 @@ class Store(Protocol):
     ) -> Page:
         """Return up to `limit` items of a partition by sort key, beginning beyond `after`. Raises StoreUnavailable."""
 
-    def commit(self, writes: Sequence[Write], request_id: str) -> None:
-        """Do all writes or none, durably once this returns.
+    def put(self, table: Table, item: Item, when: Condition = None) -> None:
+        """Write a whole item, durably once this returns, replacing what lay there, if `when` holds (None: always).
 
-        `request_id` (1 to 36 characters) names this content: repeating the same commit with it within 10 minutes
-        succeeds without doing it twice; a Conflict does not use it up. Raises Conflict, StoreUnavailable,
-        OutcomeUnknown; ValueError for 0 or more than 10 writes, one item twice, or an id that named other content.
+        Raises Conflict: the condition did not hold; StoreUnavailable: nothing was written; OutcomeUnknown.
+        """
+
+    def delete(self, key: Key, when: Condition = None) -> None:
+        """Remove the item at a key, durably, if `when` holds (None: always; removing nothing is no fault).
+
+        Raises as `put`.
         """
 
     def close(self) -> None:
         """Let go of what this process holds; a later call may open it again."""
-
-
-def check_commit(writes: Sequence[Write], request_id: str) -> None:
-    """Raise ValueError unless the port's bounds on a commit hold; every engine calls this first."""
-    if not 1 <= len(writes) <= MOST_WRITES:
-        msg = f"a commit takes 1 to {MOST_WRITES} writes, not {len(writes)}"
-        raise ValueError(msg)
-    if len({write.key for write in writes}) != len(writes):
-        msg = "a commit may not touch one item twice"
-        raise ValueError(msg)
-    if not 1 <= len(request_id) <= 36:  # noqa: PLR2004 - the bound is DynamoDB's, for ClientRequestToken
-        msg = "a request id has 1 to 36 characters"
-        raise ValueError(msg)

@@ -13,22 +13,26 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, ExceptionHandler, Message, Receive, Scope, Send
 
 from common.errors import Code, Refusal
-from common.possession import Presented
+from common.proof.dpop_service import RequestCredentials
+from common.request_context import begin_request, end_request
 from common.storage.port import StoreUnavailable
-from common.web.certificates import fingerprint_in
-from common.web.clients import CertificateHeader, Network, address_of
-from common.web.factory import SAFE_HEADERS
+from common.web.app import SAFE_HEADERS
+from common.web.client_certificate import fingerprint_in
+from common.web.client_info import CertificateHeader, Network, address_of
+from common.web.credentials import HeaderOf, Target, read_credentials
 from common.web.messages import Language
-from common.web.presenting import HeaderOf, Target, presented
 from common.web.problems import Problem, code_of_status, language_of, problem_of
+from common.web.request_log import Collapsed, tell_outage
 
 _log = logging.getLogger(__name__)
+_request_log = logging.getLogger("ichidai.request")
+_outage = Collapsed()
 
 
-def presented_by(request: Request, url: str, certificates: CertificateHeader) -> Presented:
+def credentials_of(request: Request, url: str, certificates: CertificateHeader) -> RequestCredentials:
     """Return what a request presents; `url` is its own as clients know it. Raises Refusal(TOKEN_MISSING)."""
     certificate = certificate_of(request, certificates)
-    return presented(_headers_of(request), Target(request.method, url), certificate)
+    return read_credentials(_headers_of(request), Target(request.method, url), certificate)
 
 
 def certificate_of(connection: HTTPConnection, certificates: CertificateHeader) -> str | None:
@@ -44,7 +48,18 @@ def source_of(connection: HTTPConnection, trusted: Sequence[Network]) -> str:
 
 def problem_for(error: Exception, language: Language, base_url: str) -> Problem:
     """Return the problem document of whatever was raised."""
-    return problem_of(_refusal_of(error), language, base_url)
+    refusal, context = _refusal_of(error), begin_request()
+    try:
+        made = problem_of(refusal, language, base_url)
+    finally:
+        end_request()
+    facts = {"request_id": context.request_id, "status": made.status, "code": str(refusal.code)}
+    if refusal.code is Code.STORE_UNAVAILABLE:
+        tell_outage(_outage.add(), refusal.reason)
+    else:
+        _request_log.info("request", extra={**facts, **({"reason": refusal.reason} if refusal.reason else {})})
+    named = {"X-Request-Id": context.request_id, "traceparent": context.traceparent}
+    return Problem(made.status, {**made.headers, **named}, made.body)
 
 
 def problem_handlers(base_url: str) -> Mapping[Any, ExceptionHandler]:
@@ -90,12 +105,9 @@ def _headers_of(connection: HTTPConnection) -> HeaderOf:
 def _refusal_of(error: Exception) -> Refusal:
     match error:
         case Refusal():
-            if error.reason:
-                _log.info("refused %s: %s", error.code, error.reason)
             return error
         case StoreUnavailable():
-            _log.warning("the store is unavailable: %s", error)
-            return Refusal(Code.STORE_UNAVAILABLE, retry_after=2)
+            return Refusal(Code.STORE_UNAVAILABLE, reason=str(error), retry_after=2)
         case HTTPException():
             return Refusal(code_of_status(error.status_code), problem=error.detail)
         case _:

@@ -8,16 +8,15 @@ from typing import Any
 from flask import Response
 from msgspec import Struct
 
-from common.devices import HeldCertificate
+from common.account.admission import Caller
+from common.account.devices import TlsClientCertificate
 from common.errors import Code
-from common.granting import Caller
-from common.history import Origin
-from common.possession import Presented
-from common.web.bodies import Body, Query
-from common.web.certificates import fingerprint_in, held_certificate
-from common.web.clients import device_name_of
+from common.proof.dpop_service import DpopClient, RequestCredentials
+from common.web.client_certificate import fingerprint_in, tls_client_certificate
+from common.web.client_info import device_name_of
 from common.web.guards import Guard
 from common.web.messages import Language
+from common.web.request_body import Body, Query
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -27,31 +26,58 @@ class Answer(Struct, frozen=True, kw_only=True):
 
 
 class Reply(Struct, frozen=True):
-    """An answer with headers of its own."""
+    """An answer with headers, or a status, of its own."""
 
     answer: Answer
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = {}
+    status: int = 200
 
 
-class Call(Struct, frozen=True):
+class AdmittedOperator(Struct, frozen=True):
+    """Whose key was shown: its name, its role, and until when it is good (RFC 3339; None: for ever)."""
+
+    name: str
+    role: str
+    expires_at: str | None = None
+
+
+class RequestData(Struct, frozen=True):
     """A request as a use case needs it: `body` and `query` as declared, what it presents, the caller, its origin.
 
-    `client_cert` is what a listed proxy wrote into the header for client certificates.
+    `client_cert` is what a listed proxy wrote into the header for client certificates; `path` has the values of the
+    rule's variables.
     """
 
     body: Any
     query: Any
-    presented: Presented | None
+    credentials: RequestCredentials | None
     caller: Caller | None
-    origin: Origin
+    client: DpopClient
     language: Language
     idempotency_key: str | None = None
     client_cert: str | None = None
+    operator: AdmittedOperator | None = None
+    receiver: str | None = None
+    path: Mapping[str, str] = {}
 
     @property
-    def held(self) -> HeldCertificate | None:
+    def admitted(self) -> AdmittedOperator:
+        """The operator whose key a route demands."""
+        if self.operator is None:
+            raise AssertionError("the route does not demand an operator's key")
+        return self.operator
+
+    @property
+    def admitted_receiver(self) -> str:
+        """The name of the receiver of events whose key a route demands."""
+        if self.receiver is None:
+            raise AssertionError("the route does not demand a receiver's key")
+        return self.receiver
+
+    @property
+    def tls_certificate(self) -> TlsClientCertificate | None:
         """The client certificate whose key TLS has proven, as a listed proxy tells. Raises Refusal(INVALID_REQUEST)."""
-        return held_certificate(self.client_cert)
+        return tls_client_certificate(self.client_cert)
 
     @property
     def certificate(self) -> str | None:
@@ -66,22 +92,22 @@ class Call(Struct, frozen=True):
         return self.caller
 
     @property
-    def bearing(self) -> Presented:
+    def required_credentials(self) -> RequestCredentials:
         """What the caller of a route that demands a token presents."""
-        if self.presented is None:
+        if self.credentials is None:
             raise AssertionError("the route does not demand a token")
-        return self.presented
+        return self.credentials
 
     @property
     def device_name(self) -> str:
         """A name for the device at the other end, where it gives none itself."""
-        return device_name_of(self.origin.user_agent)
+        return device_name_of(self.client.user_agent)
 
 
-Handler = Callable[[Call], Answer | Reply | Response]
+Handler = Callable[[RequestData], Answer | Reply | Response]
 
 
-class Choice(Struct, frozen=True):
+class OneOfBody(Struct, frozen=True):
     """A body that has one schema or another: `with_field` when that field is there, `otherwise` when it is not."""
 
     field: str
@@ -94,19 +120,22 @@ class Choice(Struct, frozen=True):
 
 
 class Endpoint(Struct, frozen=True):
-    """One route. Its summary is the handler's docstring.
+    """One route. Its summary is the handler's docstring. `rule` may name variables: `/registration/passkeys/<id>`.
 
     `forms`: HTML forms are read too. `activity`: a call counts as activity of its session. `codes`: the refusals a
     client may expect, beside those of its guard. `server`: the base URL of the app that serves it, where not this one.
-    `forwarded`: a proxy asks here about a request of its own client.
+    `forwarded`: a proxy asks here about a request of its own client. `idempotency`: an `Idempotency-Key` is heeded.
+    `accepted`: what a 202 answers, where something is under way that is to be asked for again.
+    `answer` and `media` describe a success, and `answer_headers` its headers by name; a handler that returns a whole
+    response is not held to them. `role`: which an operator's key must have.
     """
 
     method: str
     rule: str
     handler: Handler
     guard: Guard
-    answer: type[Answer] | None = Answer
-    body: type[Body] | Choice | None = None
+    answer: type[Struct] | None = Answer
+    body: type[Body] | OneOfBody | None = None
     query: type[Query] | None = None
     forms: bool = False
     activity: bool = False
@@ -114,3 +143,7 @@ class Endpoint(Struct, frozen=True):
     media: str = "application/json"
     server: str = ""
     forwarded: bool = False
+    idempotency: bool = False
+    answer_headers: Mapping[str, str] = {}
+    role: str = ""
+    accepted: type[Struct] | None = None

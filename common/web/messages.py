@@ -1,4 +1,4 @@
-"""What people read: every text of the edge, in English and Japanese.
+"""What people read: every text of the web layer, in English and Japanese.
 
 Without an `Accept-Language` header the texts that the wire contract quotes stand exactly as quoted, whatever their
 language, and all others are English.
@@ -25,10 +25,10 @@ class Text(Struct, frozen=True):
     ja: str
     quoted: str = "en"
 
-    def in_language(self, language: Language, facts: Mapping[str, object]) -> str:
+    def in_language(self, language: Language, extensions: Mapping[str, object]) -> str:
         """Return the text with `{facts}` filled in."""
         chosen = language or self.quoted
-        return (self.ja if chosen == "ja" else self.en).format_map(facts)
+        return (self.ja if chosen == "ja" else self.en).format_map(extensions)
 
 
 class Texts(Struct, frozen=True):
@@ -55,6 +55,10 @@ REGISTERED = Text(
 )
 REGISTERED_OWN = Text("Registered, with the device's own key.", "登録しました。鍵はこの端末だけが持っています。")
 LOGGED_IN = Text("Logged in.", "ログインしました。")
+CODES_VOID = Text(
+    "Logged in. Your recovery codes are void: make new ones.",
+    "ログインしました。以前のリカバリーコードは無効になりました。新しいコードを作成してください。",
+)
 
 _ENDED = {
     "taken-over": Text("Another device logged in to this account and took this session's place.", "別の端末がこのアカウントにログインし、このセッションは終了しました。"),
@@ -80,7 +84,7 @@ _WEAK = {
 _CSR = {
     "unreadable": Text("The csr is not one signing request (PKCS #10) in PEM.", "csr がPEM形式の署名要求（PKCS #10）ではありません。"),
     "signature": Text("The csr is not signed by the key that it names.", "csr が、それに含まれる鍵で署名されていません。"),
-    "name": Text("The csr names somebody: its subject is empty or CN = username or device_name, and there is no SAN.", "csr の名前が使えません。subject は空か、CN = username または device_name にし、SAN は付けないでください。"),
+    "name": Text("The csr names something else: its subject must be empty or CN = username or device_name, without a SAN.", "csr の名前が使えません。subject は空か、CN = username または device_name にし、SAN は付けないでください。"),
     "authority": Text("The csr asks for the powers of an authority.", "csr が認証局の権限を求めています。"),
     "extension": Text("The csr asks for an extension that no device's certificate has.", "csr が端末証明書にない拡張を求めています。"),
 }  # fmt: skip
@@ -148,6 +152,14 @@ TEXTS: Mapping[Code, Texts] = {
     Code.OTP_INVALID: Texts(
         Text("Code not valid", "確認コードが正しくありません"),
         Text("The code is wrong, too old, or was used already; wait for the next one.", "確認コードが違うか、期限切れか、使用済みです。次のコードを入力してください。"),
+    ),
+    Code.RECOVERY_CODE_INVALID: Texts(
+        Text("Recovery code not valid", "リカバリーコードが正しくありません"),
+        Text("The recovery code is wrong or was used already.", "リカバリーコードが違うか、使用済みです。"),
+    ),
+    Code.PASSKEY_INVALID: Texts(
+        Text("Passkey not valid", "パスキーを確認できません"),
+        Text("The passkey is not one of this account, or its answer is too old or was used already; try again.", "このアカウントのパスキーではないか、応答が期限切れまたは使用済みです。もう一度お試しください。"),
     ),
     Code.CERTIFICATE_MISMATCH: Texts(
         Text("Unknown certificate", "クライアント証明書が一致しません"),
@@ -221,9 +233,25 @@ TEXTS: Mapping[Code, Texts] = {
         Text("Force is disabled", "強制ログインは無効です"),
         Text("Forced logins are switched off here; use the takeover.", "強制ログインは無効になっています。切り替えを使ってください。"),
     ),
+    Code.APPROVAL_REFUSED: Texts(
+        Text("Refused on the active device", "使用中の端末で拒否されました"),
+        Text("The active device refused this login. It can be asked again after ten minutes.", "使用中の端末でこのログインは拒否されました。10分後にもう一度確認できます。"),
+    ),
+    Code.DIGITS_WRONG: Texts(
+        Text("Other digits", "数字が違います"),
+        Text("The other device shows other digits. Tries left: {tries_left}.", "もう一方の端末に表示された数字と違います。残り{tries_left}回です。"),
+    ),
     Code.REAUTHENTICATE: Texts(
         Text("Password needed", "パスワードの再入力が必要です"),
         Text("The last password check is too old: send the password with the request.", "パスワードの確認から時間が経っています。パスワードを送ってください。"),
+    ),
+    Code.ACCOUNT_DISABLED: Texts(
+        Text("Account disabled", "アカウントは停止中です"),
+        Text("The password is right, but an operator has disabled this account.", "パスワードは確認できましたが、このアカウントは運営者により停止されています。"),
+    ),
+    Code.ACCOUNT_CLOSED: Texts(
+        Text("Account closed", "アカウントは閉鎖されています"),
+        Text("The password is right, but this account is closed. It can be reopened until {reopen_until}.", "パスワードは確認できましたが、このアカウントは閉鎖されています。{reopen_until}まで再開できます。"),
     ),
     Code.NOT_FOUND: Texts(
         Text("Not found", "見つかりません"),
@@ -249,6 +277,10 @@ TEXTS: Mapping[Code, Texts] = {
         Text("Too many devices", "端末数の上限です"),
         Text("An account can have at most {max_devices} devices; remove one first.", "登録できる端末は{max_devices}台までです。先に1台解除してください。"),
     ),
+    Code.TOO_MANY_PASSKEYS: Texts(
+        Text("Too many passkeys", "パスキー数の上限です"),
+        Text("The account has as many passkeys as it may have; remove one first.", "登録できるパスキーの上限に達しています。先に1つ削除してください。"),
+    ),
     Code.LAST_DEVICE: Texts(
         Text("Last device", "最後の端末です"),
         Text("The last device of an account cannot be removed.", "最後の端末は解除できません。"),
@@ -273,9 +305,35 @@ TEXTS: Mapping[Code, Texts] = {
         Text("Takeover token spent", "切り替えトークンは使えません"),
         Text("The takeover token was used, has expired, or the password was changed; log in again.", "切り替えトークンは使用済みか期限切れです。もう一度ログインしてください。"),
     ),
+    Code.APPROVAL_SPENT: Texts(
+        Text("Nothing waits here", "確認は終了しました"),
+        Text("The other device waits no longer, or this session is not asked.", "もう一方の端末は待っていないか、このセッションへの確認ではありません。"),
+    ),
     Code.ENROLMENT_SPENT: Texts(
         Text("Set-up spent", "設定をやり直してください"),
         Text("The set-up is not one of this account, has expired, or was overtaken; begin anew.", "設定がこのアカウントのものではないか、期限切れか、無効です。最初からやり直してください。"),
+    ),
+    Code.PASSWORD_RESET_REQUIRED: Texts(
+        Text("A new password is needed", "パスワードの再設定が必要です"),
+        Text(
+            "Changes of this account were taken back; it opens again once a new password is set.",
+            "アカウントへの変更が取り消されました。新しいパスワードを設定すると、ログインできます。",
+        ),
+    ),
+    Code.LINK_SPENT: Texts(
+        Text("Link no longer good", "リンクは無効です"),
+        Text("The link was used or has expired; ask for a new one.", "リンクは使用済みか、期限切れです。もう一度お手続きください。"),
+    ),
+    Code.INVITATION_SPENT: Texts(
+        Text("Invitation used or expired", "招待が無効です"),
+        Text("The invitation was used or has expired; ask for a new one.", "招待は使用済みか、期限切れです。新しい招待を受け取ってください。"),
+    ),
+    Code.REQUEST_TIMEOUT: Texts(
+        Text("The request took too long", "リクエストの受信に時間がかかりすぎました"),
+        Text(
+            "The whole body did not arrive in time; send the request again.",
+            "リクエスト本文が時間内に届きませんでした。もう一度送ってください。",
+        ),
     ),
     Code.BODY_TOO_LARGE: Texts(
         Text("Body too large", "本文が大きすぎます"),
@@ -285,13 +343,45 @@ TEXTS: Mapping[Code, Texts] = {
         Text("Unsupported media type", "対応していない形式です"),
         Text("Send the body as application/json.", "本文は application/json で送ってください。"),
     ),
+    Code.HEAD_TOO_LARGE: Texts(
+        Text("Headers too large", "ヘッダーが大きすぎます"),
+        Text(
+            "The request line and the headers together are longer than this server takes.",
+            "リクエスト行とヘッダーの合計が、このサーバーの上限を超えています。",
+        ),
+    ),
     Code.TOO_MANY_ATTEMPTS: Texts(
         Text("Too many attempts", "試行回数が多すぎます"),
         Text("Too many wrong passwords; try again in {retry_after} seconds.", "パスワードの誤りが多すぎます。{retry_after}秒後にやり直してください。"),
         {
             "otp": Text("Too many wrong codes; try again in {retry_after} seconds, or use a recovery code.", "確認コードの誤りが多すぎます。{retry_after}秒後にやり直すか、リカバリーコードを使ってください。"),
+            "admin-key": Text("Too many wrong admin keys; try again in {retry_after} seconds.", "管理キーの誤りが多すぎます。{retry_after}秒後にやり直してください。"),
             "renewal": Text("It was renewed too often; wait {retry_after} seconds.", "更新の回数が多すぎます。{retry_after}秒後にやり直してください。"),
         },
+    ),
+    Code.TOO_MANY_REGISTRATIONS: Texts(
+        Text("Too many registrations", "登録が多すぎます"),
+        Text("Too many accounts were registered; try again in {retry_after} seconds.", "アカウントの登録が多すぎます。{retry_after}秒後にやり直してください。"),
+    ),
+    Code.REGISTRATION_CLOSED: Texts(
+        Text("Registration closed", "新規登録は受け付けていません"),
+        Text("Accounts cannot be registered here.", "ここではアカウントを登録できません。"),
+    ),
+    Code.ADMIN_KEY_INVALID: Texts(
+        Text("Admin key not accepted", "管理キーが無効です"),
+        Text("There is no such admin key, or it has expired or was revoked.", "管理キーが正しくないか、期限切れ、または取り消されています。"),
+    ),
+    Code.ROLE_TOO_LOW: Texts(
+        Text("Not for this admin key", "この管理キーではできません"),
+        Text("This needs an admin key of another role.", "この操作には、別の権限の管理キーが必要です。"),
+    ),
+    Code.FOREIGN_REQUEST: Texts(
+        Text("Foreign request", "許可されていないアドレスです"),
+        Text("This app answers at its own address alone: see ICHIDAI_ADMIN_URL.", "このアプリは自身のアドレスでのみ応答します（ICHIDAI_ADMIN_URL）。"),
+    ),
+    Code.WORK_REQUIRED: Texts(
+        Text("Proof of work required", "計算による証明が必要です"),
+        Text("Many accounts were registered from here: solve the challenge and send the solution as work.", "同じ接続元からの登録が続いています。challenge を解き、結果を work として送ってください。"),
     ),
     Code.TOO_MANY_STREAMS: Texts(
         Text("Too many streams", "ストリームが多すぎます"),

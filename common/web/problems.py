@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.http import parse_accept_header
 
 from common.errors import Code, Refusal
+from common.request_context import current_request, note_problem
 from common.storage.port import StoreUnavailable
 from common.web.messages import LANGUAGES, QUESTION, TEXTS, Language
 
@@ -29,6 +30,8 @@ STATUSES: Mapping[Code, int] = {
     Code.BAD_CREDENTIALS: 401,
     Code.OTP_REQUIRED: 401,
     Code.OTP_INVALID: 401,
+    Code.RECOVERY_CODE_INVALID: 401,
+    Code.PASSKEY_INVALID: 401,
     Code.CERTIFICATE_MISMATCH: 401,
     Code.CERTIFICATE_EXPIRED: 401,
     Code.CERTIFICATE_REVOKED: 401,
@@ -41,29 +44,46 @@ STATUSES: Mapping[Code, int] = {
     Code.INVALID_DPOP_PROOF: 401,
     Code.USE_DPOP_NONCE: 401,
     Code.SESSION_ENDED: 401,
+    Code.ADMIN_KEY_INVALID: 401,
     Code.DEVICE_UNKNOWN: 403,
     Code.PAIRING_TOKEN_FOREIGN: 403,
     Code.DEVICE_MISMATCH: 403,
     Code.FORCE_DISABLED: 403,
+    Code.APPROVAL_REFUSED: 403,
+    Code.DIGITS_WRONG: 403,
     Code.REAUTHENTICATE: 403,
+    Code.ACCOUNT_DISABLED: 403,
+    Code.ACCOUNT_CLOSED: 403,
+    Code.PASSWORD_RESET_REQUIRED: 403,
+    Code.REGISTRATION_CLOSED: 403,
+    Code.WORK_REQUIRED: 403,
+    Code.ROLE_TOO_LOW: 403,
+    Code.FOREIGN_REQUEST: 403,
     Code.NOT_FOUND: 404,
     Code.METHOD_NOT_ALLOWED: 405,
     Code.USERNAME_TAKEN: 409,
     Code.EMAIL_TAKEN: 409,
     Code.KEY_IN_USE: 409,
     Code.TOO_MANY_DEVICES: 409,
+    Code.TOO_MANY_PASSKEYS: 409,
     Code.LAST_DEVICE: 409,
     Code.DEVICE_ACTIVE: 409,
     Code.OTP_ACTIVE: 409,
     Code.OTP_INACTIVE: 409,
     Code.PAIRING_TOKEN_SPENT: 410,
     Code.TAKEOVER_SPENT: 410,
+    Code.APPROVAL_SPENT: 410,
     Code.ENROLMENT_SPENT: 410,
+    Code.LINK_SPENT: 410,
+    Code.INVITATION_SPENT: 410,
+    Code.REQUEST_TIMEOUT: 408,
     Code.BODY_TOO_LARGE: 413,
     Code.UNSUPPORTED_MEDIA_TYPE: 415,
     Code.SERVED_ELSEWHERE: 421,
     Code.TOO_MANY_ATTEMPTS: 429,
     Code.TOO_MANY_STREAMS: 429,
+    Code.TOO_MANY_REGISTRATIONS: 429,
+    Code.HEAD_TOO_LARGE: 431,
     Code.INTERNAL_ERROR: 500,
     Code.STORE_UNAVAILABLE: 503,
     Code.BUSY: 503,
@@ -75,7 +95,10 @@ _OF_STATUS = {
     413: Code.BODY_TOO_LARGE,
     415: Code.UNSUPPORTED_MEDIA_TYPE,
 }
-_TOKEN_CODES = (Code.INVALID_TOKEN, Code.TOKEN_EXPIRED, Code.SESSION_ENDED)
+_ENDED_CODES = (Code.INVALID_TOKEN, Code.TOKEN_EXPIRED, Code.SESSION_ENDED)
+_TOKEN_CODES = (*_ENDED_CODES, Code.ADMIN_KEY_INVALID)
+_SESSION_CODES = (*_ENDED_CODES, Code.TOKEN_MISSING, Code.INVALID_DPOP_PROOF, Code.USE_DPOP_NONCE)
+"""What keeps a request from its session: a proxy is told why in a header, for it sees no body."""
 _DPOP_ERRORS = {
     Code.INVALID_DPOP_PROOF: "invalid_dpop_proof",
     Code.USE_DPOP_NONCE: "use_dpop_nonce",
@@ -114,7 +137,7 @@ def language_of_request() -> Language:
 def problem_of(refusal: Refusal, language: Language, base_url: str) -> Problem:
     """Return the problem document of a refusal, with the members that our older clients read as well."""
     code, texts = refusal.code, TEXTS[refusal.code]
-    detail = texts.detail_of(_variant(refusal)).in_language(language, refusal.facts)
+    detail = texts.detail_of(_variant(refusal)).in_language(language, refusal.extensions)
     document: dict[str, Any] = {
         "type": f"{base_url}/problems/{code}",
         "title": texts.title.in_language(language, {}),
@@ -123,10 +146,13 @@ def problem_of(refusal: Refusal, language: Language, base_url: str) -> Problem:
         "detail": detail,
         "success": False,
         "error": detail,
-        **{name: value for name, value in refusal.facts.items() if name not in _INTERNAL_FACTS},
+        **{name: value for name, value in refusal.extensions.items() if name not in _INTERNAL_FACTS},
     }
-    if "session_reason" in refusal.facts:
-        document["reason"] = refusal.facts["session_reason"]
+    context = current_request()
+    if context is not None:
+        document["request_id"] = context.request_id
+    if "session_reason" in refusal.extensions:
+        document["reason"] = refusal.extensions["session_reason"]
     if code is Code.DEVICE_ACTIVE:
         document["message"] = QUESTION.in_language(language, {})
     return Problem(STATUSES[code], _headers(refusal), orjson.dumps(document))
@@ -134,6 +160,8 @@ def problem_of(refusal: Refusal, language: Language, base_url: str) -> Problem:
 
 def problem(refusal: Refusal, language: Language, base_url: str) -> Response:
     """Return the problem document of a refusal as Flask's answer."""
+    if not note_problem(refusal.code, refusal.reason) and refusal.reason:
+        _log.info("refused %s: %s", refusal.code, refusal.reason)
     made = problem_of(refusal, language, base_url)
     return Response(made.body, made.status, made.headers)
 
@@ -148,14 +176,12 @@ def register_problem_handlers(app: Flask, base_url: str) -> None:
 
     @app.errorhandler(Refusal)
     def refused(refusal: Refusal) -> Response:
-        if refusal.reason:
-            _log.info("refused %s: %s", refusal.code, refusal.reason)
         return problem(refusal, language_of_request(), base_url)
 
     @app.errorhandler(StoreUnavailable)
     def away(error: StoreUnavailable) -> Response:
-        _log.warning("the store is unavailable: %s", error)
-        return problem(Refusal(Code.STORE_UNAVAILABLE, retry_after=2), language_of_request(), base_url)
+        refusal = Refusal(Code.STORE_UNAVAILABLE, reason=str(error), retry_after=2)
+        return problem(refusal, language_of_request(), base_url)
 
     @app.errorhandler(HTTPException)
     def of_flask(error: HTTPException) -> Response:
@@ -173,20 +199,22 @@ def register_problem_handlers(app: Flask, base_url: str) -> None:
 
 
 def _variant(refusal: Refusal) -> object:
-    facts = refusal.facts
-    return facts.get("variant") or facts.get("session_reason") or facts.get("fault")
+    extensions = refusal.extensions
+    return extensions.get("variant") or extensions.get("session_reason") or extensions.get("fault")
 
 
 def _headers(refusal: Refusal) -> dict[str, str]:
     headers = {"Content-Type": "application/problem+json", "Cache-Control": "no-store"}
-    if "retry_after" in refusal.facts:
-        headers["Retry-After"] = str(refusal.facts["retry_after"])
+    if "retry_after" in refusal.extensions:
+        headers["Retry-After"] = str(refusal.extensions["retry_after"])
     if STATUSES[refusal.code] == 401:  # noqa: PLR2004 - RFC 9110, section 15.5.2: it must carry the header
         error = ', error="invalid_token"' if refusal.code in _TOKEN_CODES else ""
         headers["WWW-Authenticate"] = f'Bearer realm="ichidai"{error}'
-    if "dpop_nonce" in refusal.facts:
-        headers["DPoP-Nonce"] = str(refusal.facts["dpop_nonce"])
-    if "dpop_algorithms" in refusal.facts:
-        error, algorithms = _DPOP_ERRORS[refusal.code], refusal.facts["dpop_algorithms"]
+    if refusal.code in _SESSION_CODES:
+        headers["X-Session-Reason"] = str(refusal.extensions.get("session_reason") or refusal.code)
+    if "dpop_nonce" in refusal.extensions:
+        headers["DPoP-Nonce"] = str(refusal.extensions["dpop_nonce"])
+    if "dpop_algorithms" in refusal.extensions:
+        error, algorithms = _DPOP_ERRORS[refusal.code], refusal.extensions["dpop_algorithms"]
         headers["WWW-Authenticate"] = f'DPoP realm="ichidai", error="{error}", algs="{algorithms}"'
     return headers

@@ -7,41 +7,89 @@ import importlib
 import io
 import signal
 import sys
+from functools import partial
 
 import click
 
-from ichidai.cli.tongue import Tongue
-from ichidai.cli.words import one_of, word
-from ichidai.topology import Part
+from ichidai.cli.language import Language
+from ichidai.cli.options import enum_argument, enum_option
+from ichidai.topology import App
 
 _GROUPS = {
     "accounts": "ichidai.cli.accounts",
+    "admin-keys": "ichidai.cli.admin_keys",
+    "audit": "ichidai.cli.audit",
+    "doctor": "ichidai.cli.doctor",
+    "event-key": "ichidai.cli.event_key",
     "keys": "ichidai.cli.keys",
+    "migrate": "ichidai.cli.migrate",
+    "move": "ichidai.cli.move",
+    "policy": "ichidai.cli.policy",
+    "restore": "ichidai.cli.restore",
+    "backup": "ichidai.cli.backup",
+    "check-store": "ichidai.cli.check_store",
     "tables": "ichidai.cli.tables",
+    "everybody-out": "ichidai.cli.generation",
     "ca": "ichidai.cli.authorities",
     "device": "ichidai.cli.device",
 }
 
 
+_SERVER_LIBRARIES = frozenset(
+    {
+        "altcha",
+        "boto3",
+        "botocore",
+        "confusable_homoglyphs",
+        "flask",
+        "flask_cors",
+        "granian",
+        "itsdangerous",
+        "PIL",
+        "precis_i18n",
+        "prometheus_client",
+        "starlette",
+        "structlog",
+        "uvloop",
+        "werkzeug",
+        "webauthn",
+        "zxingcpp",
+    }
+)
+"""What the extra `server` installs; `ichidai device` and the reference client need none of it."""
+
+
+def _tell_version(context: click.Context, _parameter: click.Parameter, asked: bool) -> None:  # noqa: FBT001 - click's
+    if asked:
+        from ichidai.version import installed_version  # noqa: PLC0415 - nothing else needs it here
+
+        click.echo(f"ichidai {installed_version()}")
+        context.exit()
+
+
 @click.group()
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_tell_version, help="Tell the version."
+)
 def app() -> None:
     """Ichidai: accounts with devices, and at most N of them active at once."""
 
 
 @app.command("serve")
-@one_of("part", Part, default=Part.ALL)
+@enum_argument("part", App, default=App.ALL)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", type=int, help="The port; by default PORT, else the part's dev port.")
+@click.option("--port", type=click.IntRange(1, 65535), help="The port; by default PORT, else the part's dev port.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="How many processes.")
 @click.option(
     "--events-port",
     type=click.IntRange(1, 65535),
     help="The event streams' port beside `all` and `session`; by default port + 100.",
 )
-def serve_command(part: Part, host: str, port: int | None, workers: int, events_port: int | None) -> None:
+def serve_command(part: App, host: str, port: int | None, workers: int, events_port: int | None) -> None:
     """Serve the suite, or one of its apps. Settings come from the environment."""
     gc.disable()  # there is no garbage in what is imported: not to look for it saves a twelfth
-    from ichidai.serving import CannotServe, serve  # noqa: PLC0415 - other commands need no server
+    from ichidai.server.checks import CannotServe  # noqa: PLC0415 - other commands need no server
+    from ichidai.server.serving import serve  # noqa: PLC0415
 
     gc.enable()
     try:
@@ -51,9 +99,19 @@ def serve_command(part: Part, host: str, port: int | None, workers: int, events_
         raise click.exceptions.Exit(2) from None
 
 
+def entrance_command(part: str, name: str) -> click.Command:
+    """Return the command that serves one app alone: `serve` with its part given."""
+    callback = serve_command.callback
+    if callback is None:
+        raise AssertionError("`serve` does something")
+    options = [option for option in serve_command.params if option.name != "part"]
+    text = f"Serve the {part} app. Settings come from the environment."
+    return click.Command(name, params=options, callback=partial(callback, App(part)), help=text)
+
+
 @app.command("demo")
-@word("--lang", kind=Tongue, default=Tongue.EN, help="The language of the telling.")
-def demo_command(lang: Tongue) -> None:
+@enum_option("--lang", kind=Language, default=Language.EN, help="The language of the telling.")
+def demo_command(lang: Language) -> None:
     """Tell the whole story in the terminal, over real HTTP, with a server of its own that is gone afterwards."""
     from rich.console import Console  # noqa: PLC0415 - nor does it need this
 
@@ -74,11 +132,30 @@ def demo_command(lang: Tongue) -> None:
 
 def main() -> None:
     """Run the command line. What only other commands need is not imported."""
-    asked = sys.argv[1] if sys.argv[1:2] and sys.argv[1] in (*app.commands, *_GROUPS) else None
-    for name, module in _GROUPS.items():
-        if asked in (name, None):
-            app.add_command(importlib.import_module(module).app)
-    app()
+    asked = sys.argv[1] if sys.argv[1:2] and sys.argv[1] in (*app.commands, *_GROUPS, "--version") else None
+    try:
+        for name in _GROUPS:
+            if asked in (name, None):
+                _add_group(name, needed=asked is not None)
+        app()
+    except ModuleNotFoundError as missing:
+        if not _is_of_server(missing):
+            raise
+        _complain(f"{missing.name} is not installed. All commands but `device` need: pip install 'ichidai[server]'")
+        sys.exit(2)
+
+
+def _add_group(name: str, *, needed: bool) -> None:
+    """Add a group of commands; one that nobody asked for is left out where the server's libraries are missing."""
+    try:
+        app.add_command(importlib.import_module(_GROUPS[name]).app)
+    except ModuleNotFoundError as missing:
+        if needed or not _is_of_server(missing):
+            raise
+
+
+def _is_of_server(missing: ModuleNotFoundError) -> bool:
+    return (missing.name or "").partition(".")[0] in _SERVER_LIBRARIES
 
 
 def _complain(text: str) -> None:

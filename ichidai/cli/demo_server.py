@@ -16,7 +16,7 @@ from uuid import uuid4
 import requests
 
 _HOST = "127.0.0.1"
-_PATIENCE_SECONDS = 60.0
+_TIMEOUT_SECONDS = 60.0
 _TRIES = 3
 _OURS = ("ICHIDAI_", "MAX_CONCURRENT_DEVICES", "PORT", "SNS_TOPIC_ARN", "S3_BUCKET", "AWS_REGION")
 
@@ -76,13 +76,13 @@ def _environment(folder: Path, issuer: str) -> dict[str, str]:
 
 
 def _wait(process: subprocess.Popen[bytes], base: str, issuer: str) -> None:
-    """Wait until the server answers, and until it is this one and no stranger on its port. Raises NoServer."""
-    end = time.monotonic() + _PATIENCE_SECONDS
+    """Wait until the server answers, and until it is this one and no other program on its port. Raises NoServer."""
+    end = time.monotonic() + _TIMEOUT_SECONDS
     while not _answers(base, issuer):
         if process.poll() is not None:
             raise NoServer("The server ended before it answered:")
         if time.monotonic() > end:
-            raise NoServer(f"The server did not answer within {_PATIENCE_SECONDS:.0f} seconds:")
+            raise NoServer(f"The server did not answer within {_TIMEOUT_SECONDS:.0f} seconds:")
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=0.05)
 

@@ -5,36 +5,67 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import NoReturn
 
 import click
 from rich.console import Console
 
-from common.clock import system_clock
 from common.config import SettingsError
-from common.crypto.keyring import KeyRingError
-from common.storage.opening import StoreUrlError, open_store
+from common.keys.key_registry import REGISTRY
+from common.keys.keyring import KeyRingError
+from common.keys.store_move import check_writable
+from common.keys.store_schema import check_schema
+from common.storage.enumeration import EnumerableStore
+from common.storage.opening import StoreUrlError, open_for_maintenance
 from common.storage.port import Store, StoreUnavailable
-from ichidai.settings import Settings, read_settings
+from common.storage.store_clock import measure_clock
+from common.storage.write_guard import RereadingGuard, guard_writes
+from ichidai.settings import Settings, read_settings, read_test_overrides
 
 out = Console(soft_wrap=True, highlight=False, markup=False)
 error = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, style="red")
 
 
 @contextmanager
-def opened() -> Iterator[tuple[Settings, Store]]:
+def opened() -> Iterator[tuple[Settings, EnumerableStore]]:
     """Open the store that the environment names; what goes wrong then ends the command with a sentence."""
+    settings, store = open_by_environment()
     try:
-        settings = read_settings(os.environ)
-        store = open_store(settings.store_url, system_clock, settings.registration.aws_region or None)
-    except (SettingsError, StoreUrlError, StoreUnavailable, OSError) as fault:
-        fail(str(fault))
-    try:
+        check_schema(store.get(REGISTRY))
+        guard_writes(store, RereadingGuard(store, REGISTRY, check_writable).check)
         yield settings, store
     except (KeyRingError, StoreUnavailable, OSError) as fault:
         fail(str(fault))
     finally:
         store.close()
+
+
+def time_of(store: Store) -> datetime:
+    """Return the store's time, which counts on all hosts. Raises StoreUnavailable."""
+    clock = read_test_overrides(os.environ).clock
+    measure_clock(clock, store)
+    return clock()
+
+
+def settings_by_environment() -> Settings:
+    """Return the settings, or end the command with a sentence."""
+    try:
+        return read_settings(os.environ)
+    except SettingsError as fault:
+        fail(str(fault))
+
+
+def open_by_environment() -> tuple[Settings, EnumerableStore]:
+    """Return the settings and the store that they name, whatever its schema is, or end the command with a sentence."""
+    try:
+        settings = read_settings(os.environ)
+        clock = read_test_overrides(os.environ).clock
+        store = open_for_maintenance(settings.store_url, clock, settings.registration.aws_region or None)
+        measure_clock(clock, store)
+    except (SettingsError, StoreUrlError, StoreUnavailable, OSError) as fault:
+        fail(str(fault))
+    return settings, store
 
 
 def fail(text: str) -> NoReturn:

@@ -14,7 +14,7 @@ from ichidai.cli.operating import error, fail, out
 from ichidai.settings import read_settings
 
 if TYPE_CHECKING:
-    from common.storage.dynamodb_tables import DynamoTables
+    from common.storage.dynamodb.admin import DynamoTables
 
 
 @click.group("tables")
@@ -26,7 +26,7 @@ def app() -> None:
 def create() -> None:
     """Make what is missing, with expiry and point-in-time recovery; what is there stays. May be run again."""
     try:
-        for line in _tables().create():
+        for line in tables_by_environment().create():
             out.print(line)
     except StoreUnavailable as fault:
         fail(str(fault))
@@ -36,7 +36,7 @@ def create() -> None:
 def check() -> None:
     """Say what is wrong with the tables; exit status 1 if anything is."""
     try:
-        faults = _tables().check()
+        faults = tables_by_environment().check()
     except StoreUnavailable as fault:
         fail(str(fault))
     for line in faults:
@@ -46,7 +46,7 @@ def check() -> None:
     out.print("All tables are as they should be.")
 
 
-def _tables() -> DynamoTables:
+def tables_by_environment() -> DynamoTables:
     """Return the tables of the store that the environment names, or end with a sentence."""
     try:
         settings = read_settings(os.environ)

@@ -1,4 +1,4 @@
-"""The reference client: how a Python program is a device of somebody's account. `docs/client.md` tells how to use it.
+"""The reference client: how a Python program is a device of a user's account. `docs/client.md` tells how to use it.
 
     with open_device("~/.config/product/device.json", "https://accounts.example.com") as device:
         device.register("alice", "alice@example.com", password, device_name="Laptop")
@@ -13,24 +13,24 @@ from __future__ import annotations
 from pathlib import Path
 
 from common.crypto.certificates import KeyKind
-from ichidai.client.device import Ask, Device, Entered
+from ichidai.client.device import Ask, Device, LoginResult
 from ichidai.client.device_file import DeviceFile
-from ichidai.client.enrolling import PairingCode, UnreadableCode
-from ichidai.client.failures import (
+from ichidai.client.enrolment import PairingCode, UnreadableCode
+from ichidai.client.errors import (
     ActiveDevice,
     ClientError,
     DeviceActive,
-    DeviceFileFault,
-    HasDevice,
+    DeviceExistsError,
+    DeviceFileError,
     NoDevice,
     NotLoggedIn,
     Problem,
+    ServerIdentityError,
     SessionEnded,
     Unreachable,
-    Untrustworthy,
 )
-from ichidai.client.state import Identity, Memory, State, Vault
-from ichidai.client.wire import PATIENCE_SECONDS, AskCode
+from ichidai.client.http_transport import MAX_WAIT_SECONDS, AskCode
+from ichidai.client.state import Identity, InMemoryState, State, StateStore
 
 __all__ = [
     "ActiveDevice",
@@ -39,23 +39,23 @@ __all__ = [
     "ClientError",
     "Device",
     "DeviceActive",
+    "DeviceExistsError",
     "DeviceFile",
-    "DeviceFileFault",
-    "Entered",
-    "HasDevice",
+    "DeviceFileError",
     "Identity",
+    "InMemoryState",
     "KeyKind",
-    "Memory",
+    "LoginResult",
     "NoDevice",
     "NotLoggedIn",
     "PairingCode",
     "Problem",
+    "ServerIdentityError",
     "SessionEnded",
     "State",
+    "StateStore",
     "Unreachable",
     "UnreadableCode",
-    "Untrustworthy",
-    "Vault",
     "open_device",
 ]
 
@@ -65,8 +65,8 @@ def open_device(
     url: str | None = None,
     *,
     language: str | None = None,
-    patience: float = PATIENCE_SECONDS,
+    max_wait: float = MAX_WAIT_SECONDS,
     otp: AskCode | None = None,
 ) -> Device:
-    """Return the device of a file (of one that is not there yet: a device to come). Raises DeviceFileFault."""
-    return Device(DeviceFile(path), url, language=language, patience=patience, otp=otp)
+    """Return the device of a file (of one that is not there yet: a device to come). Raises DeviceFileError."""
+    return Device(DeviceFile(path), url, language=language, max_wait=max_wait, otp=otp)

@@ -1,30 +1,37 @@
-"""A device of somebody's account, as a product's program uses it."""
+"""A device of a user's account, as a product's program uses it."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Self
 
 from common.crypto.certificates import KeyKind
-from common.proofs import Purpose
-from ichidai.client import enrolling
-from ichidai.client.enrolling import PairingCode, Person
-from ichidai.client.failures import Answer, DeviceActive, NoDevice, Untrustworthy
-from ichidai.client.prover import Prover, prover_for
+from common.proof.statements import Purpose
+from ichidai.client import enrolment
+from ichidai.client.dpop_prover import DpopProver, prover_for
+from ichidai.client.enrolment import PairingCode, Person
+from ichidai.client.errors import Answer, DeviceActive, NoDevice, ServerIdentityError
+from ichidai.client.http_transport import MAX_WAIT_SECONDS, AskCode, HttpTransport
 from ichidai.client.session import Session, state_of
-from ichidai.client.state import Identity, State, Vault
-from ichidai.client.wire import PATIENCE_SECONDS, AskCode, Wire
+from ichidai.client.state import Identity, State, StateStore
 
 Ask = Callable[[DeviceActive], bool]
-"""Shows the question to the person, and returns whether they consent."""
+"""Shows the question to the user, and returns whether they consent."""
+
+ShowDigits = Callable[[str], object]
+"""Shows the user what is to be typed on the active device."""
+
+LOOK_SECONDS = 1.0
+"""How often it is asked whether the active devices' users have answered."""
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 
 
 @dataclass(frozen=True, slots=True)
-class Entered:
+class LoginResult:
     """A login that succeeded: since when, and the names of the devices whose sessions it ended."""
 
     session_id: str
@@ -33,28 +40,30 @@ class Entered:
 
 
 class Device:
-    """A device whose keys, certificate and session lie in a vault. It proves itself by its key at every door.
+    """A device whose keys, certificate and session lie in a state store. It proves itself by its key on every endpoint.
 
-    A session of a device with a P-256 key is bound to it: its tokens are of no use to anybody else.
+    A session of a device with a P-256 key is bound to it: its tokens are useless without the key.
 
-    `url`: where the suite is, if not where the vault says. Every method raises Problem for a refusal, Unreachable when
-    no answer comes, and NoDevice before the device has registered or joined. `otp` asks the person for a code, where
+    `url`: where the suite is, if not as stored. Every method raises Problem for a refusal, Unreachable when
+    no answer comes, and NoDevice before the device has registered or joined. `otp` asks the user for a code, where
     the account has a second factor; without it that is Problem `otp-required`.
     """
 
     def __init__(
         self,
-        vault: Vault,
+        state_store: StateStore,
         url: str | None = None,
         *,
         language: str | None = None,
-        patience: float = PATIENCE_SECONDS,
+        max_wait: float = MAX_WAIT_SECONDS,
         otp: AskCode | None = None,
     ) -> None:
-        state = vault.read()
-        self._vault = vault
-        self._wire = Wire(url or (state.url if state else DEFAULT_URL), language=language, patience=patience, otp=otp)
-        self._session = Session(vault, self._wire)
+        state = state_store.read()
+        self._state_store = state_store
+        self._transport = HttpTransport(
+            url or (state.url if state else DEFAULT_URL), language=language, max_wait=max_wait, otp=otp
+        )
+        self._session = Session(state_store, self._transport)
 
     def __enter__(self) -> Self:
         return self
@@ -64,7 +73,7 @@ class Device:
 
     def close(self) -> None:
         """Close the connections. The session lives on."""
-        self._wire.close()
+        self._transport.close()
 
     @property
     def identity(self) -> Identity:
@@ -79,12 +88,17 @@ class Device:
         *,
         device_name: str | None = None,
         keys: KeyKind = KeyKind.POST_QUANTUM,
+        invitation: str | None = None,
     ) -> PairingCode:
         """Make an account with this device as its first; it is not logged in yet. Returns a code for the next device.
 
-        If the answer is lost, the same call once more gives the same device. Raises HasDevice, DeviceFileFault.
+        `invitation`: one that an operator handed out, or the link that ends with it.
+
+        If the answer is lost, the same call once more gives the same device. Raises DeviceExistsError, DeviceFileError.
         """
-        return enrolling.register(self._wire, self._vault, Person(username, password, device_name, email), keys)
+        return enrolment.register(
+            self._transport, self._state_store, Person(username, password, device_name, email), keys, invitation
+        )
 
     def join(
         self,
@@ -97,9 +111,9 @@ class Device:
     ) -> PairingCode:
         """Make this a further device of an account, by a code that one of its devices shows.
 
-        It is not logged in yet. Raises UnreadableCode, HasDevice, DeviceFileFault.
+        It is not logged in yet. Raises UnreadableCode, DeviceExistsError, DeviceFileError.
         """
-        return enrolling.join(self._wire, self._vault, code, Person(username, password, device_name), keys)
+        return enrolment.join(self._transport, self._state_store, code, Person(username, password, device_name), keys)
 
     def pairing_code(self, password: str) -> PairingCode:
         """Return a code for another device: good for ten minutes, and once."""
@@ -108,30 +122,50 @@ class Device:
         proof = self._proof(password, Purpose.PAIR_ISSUE)
         return PairingCode.of(self._post("/registration/request_pairing_token", {**form, "proof": proof}))
 
-    def log_in(self, password: str, *, ask: Ask | None = None) -> Entered:
+    def log_in(self, password: str, *, ask: Ask | None = None, show_digits: ShowDigits | None = None) -> LoginResult:
         """Log in by a signed challenge.
 
-        When the account is in use elsewhere, `ask` shows that to the person. On consent just the sessions shown are
-        ended; if somebody else has come meanwhile, it asks again. Raises DeviceActive when nobody can be asked, when
-        the person would rather not, and where the suite lets nobody switch: nothing has changed then.
+        When the account is in use elsewhere, `ask` shows that to the user. On consent just the sessions shown are
+        ended; if another device has logged in meanwhile, it asks again. Raises DeviceActive without `ask`, when the
+        user declines, and where the concurrency mode allows no takeover: nothing has changed then.
+        Where the active devices' users are asked first, `show_digits` is told what they have to type, and the call
+        waits for them; `ask` is asked before, and again if they are silent. One refusal is Problem `approval-refused`.
         """
         prover = self._prover()
-        attempt: Callable[[], Answer] = partial(self._prove_login, password, prover)
+        attempt: Callable[[], Answer] = partial(self._signed_login, password, prover)
         while True:
             try:
                 return self._enter(attempt(), prover)
             except DeviceActive as question:
-                if ask is None or question.takeover is None or not ask(question):
+                approvable = question.approval is not None and show_digits is not None
+                if ask is None or not (question.takeover or approvable) or not ask(question):
                     raise
-                attempt = partial(self._consent, question, password, prover)
+                if question.takeover is not None:
+                    attempt = partial(self._consent, question, password, prover)
+                elif show_digits is not None:
+                    attempt = partial(self._approved, question, show_digits, password, prover)
 
-    def take_over(self, question: DeviceActive, password: str) -> Entered:
-        """Log in instead of the sessions that a question showed; only after the person has consented.
+    def take_over(self, question: DeviceActive, password: str) -> LoginResult:
+        """Log in instead of the sessions that a question showed; only after the user has consented.
 
-        Raises DeviceActive anew when somebody was there who had not been shown.
+        Where no answer came it may be called again within the question's two minutes: it gives the same session.
+        Raises DeviceActive anew when a session was live that had not been shown.
         """
         prover = self._prover()
         return self._enter(self._consent(question, password, prover), prover)
+
+    def approvals(self) -> Sequence[Mapping[str, Any]]:
+        """Return the devices that want this one's place: its user may type their digits. `GET /login/approvals`."""
+        asked: Sequence[Mapping[str, Any]] = self.get("/login/approvals")["approvals"]
+        return asked
+
+    def approve(self, approval_id: str, digits: str) -> None:
+        """Let another device take this one's place, by the digits that it shows. Raises Problem `digits-wrong`."""
+        self.post("/login/approval/answer", {"approval_id": approval_id, "digits": digits})
+
+    def refuse(self, approval_id: str) -> None:
+        """Let another device not take this one's place; it may ask again after ten minutes."""
+        self.post("/login/approval/answer", {"approval_id": approval_id, "refuse": True})
 
     def verify(self) -> Answer:
         """Return whose session this is, as the suite sees it. It counts as activity."""
@@ -144,6 +178,10 @@ class Device:
     def post(self, path: str, body: Answer | None = None) -> Answer:
         """Call a signed-in route. Raises SessionEnded, NotLoggedIn."""
         return self._session.call("POST", path, body or {})
+
+    def delete(self, path: str, body: Answer | None = None) -> Answer:
+        """Call a signed-in route. Raises SessionEnded, NotLoggedIn."""
+        return self._session.call("DELETE", path, body or {})
 
     def refresh(self) -> None:
         """Get new tokens. The other calls do it by themselves when it is time. Raises SessionEnded, NotLoggedIn."""
@@ -166,27 +204,53 @@ class Device:
         state, me = self._enrolled()
         proof = self._proof(password, Purpose.RENEW)
         answer = self._post("/device/renew", {"client_cert_fp": me.fingerprint, "proof": proof})
-        pem, fingerprint = enrolling.certified(state, answer)
+        pem, fingerprint = enrolment.certified(state, answer)
         renewed = replace(me, certificate=pem, fingerprint=fingerprint)
-        self._vault.write(replace(self._enrolled()[0], identity=renewed))
+        self._state_store.write(replace(self._enrolled()[0], identity=renewed))
         return renewed
+
+    def close_account(self, password: str) -> str:
+        """Close the account: every session ends. Return until when it can be reopened (RFC 3339)."""
+        return str(self.post("/registration/close", {"password": password})["reopen_until"])
+
+    def reopen_account(self, password: str) -> None:
+        """Let the closed account be used again. Log in afterwards."""
+        self._post("/registration/reopen", {"username": self.identity.username, "password": password})
 
     def log_out(self) -> None:
         """End the session, here and there. Raises NotLoggedIn."""
         self._session.end()
 
-    def _prover(self) -> Prover | None:
-        return prover_for(self._enrolled()[0].keys.signing, self._wire)
+    def _prover(self) -> DpopProver | None:
+        return prover_for(self._enrolled()[0].keys.signing, self._transport)
 
-    def _prove_login(self, password: str, prover: Prover | None) -> Answer:
+    def _signed_login(self, password: str, prover: DpopProver | None) -> Answer:
         return self._post("/login/verify", self._proof(password, Purpose.LOGIN), prover)
 
-    def _consent(self, question: DeviceActive, password: str, prover: Prover | None) -> Answer:
+    def _consent(self, question: DeviceActive, password: str, prover: DpopProver | None) -> Answer:
         takeover = question.takeover
         if takeover is None:
             raise question
+        return self._take(takeover, question.spend_challenge(), password, prover)
+
+    def _approved(
+        self, question: DeviceActive, show_digits: ShowDigits, password: str, prover: DpopProver | None
+    ) -> Answer:
+        """Wait for the active devices' users, and take over. Raises DeviceActive where one is silent."""
+        body, is_shown = {"approval_token": (question.approval or {})["token"]}, False
+        while True:
+            answer = self._post("/login/approval", body, prover)
+            if "takeover" in answer:
+                takeover = answer["takeover"]
+                return self._take(takeover, takeover.get("challenge"), password, prover)
+            if not is_shown:
+                show_digits(str(answer["digits"]))
+                is_shown = True
+            time.sleep(LOOK_SECONDS)
+
+    def _take(self, takeover: Answer, challenge: Answer | None, password: str, prover: DpopProver | None) -> Answer:
         me, token = self.identity, str(takeover["token"])
-        challenge = question.challenge or self._challenge(password, Purpose.TAKEOVER)
+        challenge = challenge or self._challenge(password, Purpose.TAKEOVER)
         proof = self._signed(challenge, Purpose.TAKEOVER, token)
         body = {"takeover_token": token, "client_cert_fp": me.fingerprint, "proof": proof}
         return self._post("/login/takeover", body, prover)
@@ -203,20 +267,24 @@ class Device:
         """Sign a challenge, if it comes from whom this device has joined: a signature is good nowhere else."""
         state, me = self._enrolled()
         if challenge["issuer"] != me.issuer:
-            raise Untrustworthy(f"{self._wire.base} speaks for {challenge['issuer']}; this device joined {me.issuer}.")
-        return state.keys.prove(challenge, purpose, me.user_uuid, me.device_id, token)
+            raise ServerIdentityError(
+                f"{self._transport.base} speaks for {challenge['issuer']}; this device joined {me.issuer}."
+            )
+        return state.keys.sign_challenge(challenge, purpose, me.user_uuid, me.device_id, token)
 
-    def _enter(self, answer: Answer, prover: Prover | None) -> Entered:
-        self._vault.write(replace(state_of(self._vault), url=self._wire.base))  # it is reached there, as we see
+    def _enter(self, answer: Answer, prover: DpopProver | None) -> LoginResult:
+        self._state_store.write(
+            replace(state_of(self._state_store), url=self._transport.base)
+        )  # it is reached there, as we see
         self._session.begin(answer, prover)
         ended = [str(each.get("device_name") or "") for each in answer.get("evicted", ())]
-        return Entered(answer["session_id"], answer["login_at"], ended)
+        return LoginResult(answer["session_id"], answer["login_at"], ended)
 
-    def _post(self, path: str, body: Answer, prover: Prover | None = None) -> Answer:
-        return self._wire.call("POST", path, body, auth=prover.auth() if prover else None)
+    def _post(self, path: str, body: Answer, prover: DpopProver | None = None) -> Answer:
+        return self._transport.call("POST", path, body, auth=prover.auth() if prover else None)
 
     def _enrolled(self) -> tuple[State, Identity]:
-        state = state_of(self._vault)
+        state = state_of(self._state_store)
         if state.identity is None:
             raise NoDevice("This device has not joined an account yet: its registration did not come to an end.")
         return state, state.identity

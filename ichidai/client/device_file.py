@@ -1,6 +1,6 @@
 """A device's state in a file that nobody else may read: JSON, mode 0600, always whole.
 
-On Windows, which has no such modes, the file has the rights of its folder: keep it in the person's own.
+On Windows, which has no such modes, the file has the rights of its folder: keep it in the user's own.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from ichidai.client.failures import DeviceFileFault
+from ichidai.client.errors import DeviceFileError
 from ichidai.client.state import State
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class DeviceFile:
-    """A vault at a path; its folder is made when it is missing."""
+    """A state store at a path; its folder is made when it is missing."""
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path).expanduser()
 
     def read(self) -> State | None:
-        """Return the state; None where there is no file. Raises DeviceFileFault, also where others may read it."""
+        """Return the state; None where there is no file. Raises DeviceFileError, also where others may read it."""
         try:
             with self.path.open(encoding="ascii") as file:
                 self._check_private(file.fileno())
@@ -40,7 +40,7 @@ class DeviceFile:
             raise self._fault(f"is no device's file ({type(error).__name__}: {error})") from error
 
     def write(self, state: State | None) -> None:
-        """Replace the file by one with this state, at once and for good; None removes it. Raises DeviceFileFault."""
+        """Replace the file by one with this state, at once and for good; None removes it. Raises DeviceFileError."""
         place = self.path.resolve()  # a link stays a link
         try:
             if state is None:
@@ -53,7 +53,7 @@ class DeviceFile:
                 draft.replace(place)
             finally:
                 draft.unlink(missing_ok=True)
-            _settle(place.parent)
+            _sync_folder(place.parent)
         except OSError as error:
             raise self._fault(f"cannot be written ({error.strerror or type(error).__name__})") from error
 
@@ -63,8 +63,8 @@ class DeviceFile:
         if stat.S_IMODE(os.fstat(descriptor).st_mode) & _OTHERS:
             raise self._fault(f"may be read by others, and holds private keys. If it was not: chmod 600 '{self.path}'")
 
-    def _fault(self, what: str) -> DeviceFileFault:
-        return DeviceFileFault(f"The device's file {self.path} {what}.")
+    def _fault(self, what: str) -> DeviceFileError:
+        return DeviceFileError(f"The device's file {self.path} {what}.")
 
 
 def _write_privately(path: Path, text: str) -> None:
@@ -74,7 +74,7 @@ def _write_privately(path: Path, text: str) -> None:
         os.fsync(file.fileno())
 
 
-def _settle(folder: Path) -> None:
+def _sync_folder(folder: Path) -> None:
     """Let the replacement last a power cut, where folders can be synced."""
     if os.name == "nt":
         return

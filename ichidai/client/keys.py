@@ -9,9 +9,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from common.crypto.certificates import KeyKind
-from common.crypto.kem import KemKeyPair, new_kem_key_pair
-from common.crypto.sealing import Sealed, unseal
-from common.crypto.signatures import (
+from common.crypto.device_keys import (
     DevicePrivateKey,
     DevicePublicKey,
     new_signing_key,
@@ -20,8 +18,9 @@ from common.crypto.signatures import (
     read_private_key,
     signature_of,
 )
-from common.proofs import NOTHING, Purpose, enrol_statement, statement, token_digest
-from ichidai.client.failures import Answer, Untrustworthy
+from common.crypto.kem import EncryptedChallenge, KemKeyPair, decrypt_challenge, new_kem_key_pair
+from common.proof.statements import NOTHING, Purpose, enrol_statement, statement, token_digest
+from ichidai.client.errors import Answer, ServerIdentityError
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +48,10 @@ class DeviceKeys:
         message = enrol_statement(issuer, username, _digest(pairing_token))
         return {"public_keys": public, "proof": {"signature": signature_of(self.signing, message)}}
 
-    def prove(
+    def sign_challenge(
         self, asked: Answer, purpose: Purpose, user_uuid: str, device_id: str, token: str | None = None
     ) -> dict[str, str]:
-        """Answer a challenge; `token` is what is acted on. Raises Untrustworthy for one that is not sealed to us."""
+        """Answer a challenge; `token` is what is acted on. Raises ServerIdentityError for one sealed to another."""
         message = statement(
             purpose,
             issuer=asked["issuer"],
@@ -81,9 +80,11 @@ class DeviceKeys:
         try:
             if self.kem is None:
                 raise ValueError("no key to open it")
-            return unseal(self.kem.private, asked["challenge_id"], Sealed(sealed["ciphertext"], sealed["box"]))
+            return decrypt_challenge(
+                self.kem.private, asked["challenge_id"], EncryptedChallenge(sealed["ciphertext"], sealed["box"])
+            )
         except ValueError as error:
-            raise Untrustworthy(f"The server's challenge is not sealed to this device ({error}).") from None
+            raise ServerIdentityError(f"The server's challenge is not sealed to this device ({error}).") from None
 
 
 def _digest(token: str | None) -> str:

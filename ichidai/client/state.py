@@ -10,11 +10,11 @@ from ichidai.client.keys import DeviceKeys
 
 FORMAT = 1
 
-V = TypeVar("V", bound="Begun | Identity | Tokens")
+V = TypeVar("V", bound="PendingRegistration | Identity | Tokens")
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class PendingRegistration:
     """A registration that was sent, while its answer is not there: it is repeated under the same key."""
 
     username: str
@@ -51,7 +51,7 @@ class State:
 
     url: str
     keys: DeviceKeys = field(repr=False)
-    begun: Begun | None = None
+    begun: PendingRegistration | None = None
     identity: Identity | None = None
     session: Tokens | None = None
 
@@ -69,13 +69,13 @@ class State:
         return State(
             url=str(content["url"]),
             keys=DeviceKeys.from_json(content["keys"]),
-            begun=_part(Begun, content.get("begun")),
+            begun=_part(PendingRegistration, content.get("begun")),
             identity=_part(Identity, content.get("identity")),
             session=_part(Tokens, content.get("session")),
         )
 
 
-class Vault(Protocol):
+class StateStore(Protocol):
     """Where a device's state is kept: a file, or a product's own safe place."""
 
     def read(self) -> State | None:
@@ -85,8 +85,8 @@ class Vault(Protocol):
         """Keep this instead (None: nothing), whole or not at all."""
 
 
-class Memory:
-    """A vault that is gone with its process."""
+class InMemoryState:
+    """A state store that is gone with its process."""
 
     def __init__(self, state: State | None = None) -> None:
         self._state = state

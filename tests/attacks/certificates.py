@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, M
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from common.crypto.certificates import CertificateAuthority, KeyKind, new_authority
-from tests.usecases.house import DAY, T0
+from tests.usecases.in_process_suite import DAY, T0
 
 YEAR = 365 * DAY
 
@@ -105,7 +105,7 @@ def by_its_own_key(model: Model, key: Any, **changed: Any) -> bytes:
     return like(model, key=key, public=key.public_key(), pointing=key.public_key(), **changed).made()
 
 
-def by_another_house(model: Model, kind: KeyKind) -> bytes:
+def by_another_suite(model: Model, kind: KeyKind) -> bytes:
     """Return one of an authority that has the name of ours."""
     other = new_authority(T0, kind)
     return like(model, issuer=other.certificate.subject, key=other.key, pointing=other.key.public_key()).made()
@@ -137,8 +137,8 @@ FORGERIES: dict[str, Callable[[Model], bytes]] = {
     "self-signed, ML-DSA-87": lambda m: by_its_own_key(m, MLDSA87PrivateKey.generate()),
     "self-signed, P-256": lambda m: by_its_own_key(m, ec.generate_private_key(ec.SECP256R1())),
     "self-signed, named like our root": lambda m: by_its_own_key(m, MLDSA87PrivateKey.generate(), is_authority=True),
-    "an authority of our name, ML-DSA-87": lambda m: by_another_house(m, KeyKind.POST_QUANTUM),
-    "an authority of our name, P-256": lambda m: by_another_house(m, KeyKind.CLASSICAL),
+    "an authority of our name, ML-DSA-87": lambda m: by_another_suite(m, KeyKind.POST_QUANTUM),
+    "an authority of our name, P-256": lambda m: by_another_suite(m, KeyKind.CLASSICAL),
     "our root's key, over another key": lambda m: like(m).made(),
     "our root's key, over the same key": lambda m: like(m, public=m.genuine.public_key()).made(),
     "our root's key, the same serial": lambda m: like(m, serial=m.genuine.serial_number).made(),

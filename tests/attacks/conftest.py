@@ -1,4 +1,4 @@
-"""Two houses for all attacks of a module: people are made anew for each, keys and apps once."""
+"""Two suites for all attacks of a module: people are made anew for each, keys and apps once."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.usecases.house import HandClock, House
+from tests.usecases.in_process_suite import HandClock, InProcessSuite
 
-LOOSE = {"ICHIDAI_GUESSES_SOURCE": "1000000"}
+LOOSE = {"ICHIDAI_LOGIN_ATTEMPTS_SOURCE": "1000000", "ICHIDAI_REGISTRATIONS_SOURCE": "1000000"}
 """All attacks come from one address."""
 
 
@@ -21,15 +21,15 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, keys: Path) -> Iterator[House]:
-    """Return a house with the default settings."""
-    with closing(House(tmp_path_factory.mktemp("house"), keys, HandClock(), **LOOSE)) as built:
+def suite(tmp_path_factory: pytest.TempPathFactory, keys: Path) -> Iterator[InProcessSuite]:
+    """Return a suite with the default settings."""
+    with closing(InProcessSuite(tmp_path_factory.mktemp("suite"), keys, HandClock(), **LOOSE)) as built:
         yield built
 
 
 @pytest.fixture(scope="module")
-def proving_house(tmp_path_factory: pytest.TempPathFactory, keys: Path) -> Iterator[House]:
-    """Return a house where every device must prove itself."""
+def proving_suite(tmp_path_factory: pytest.TempPathFactory, keys: Path) -> Iterator[InProcessSuite]:
+    """Return a suite where every device must prove itself."""
     settings = {**LOOSE, "ICHIDAI_DEVICE_PROOF": "signature"}
-    with closing(House(tmp_path_factory.mktemp("proving"), keys, HandClock(), **settings)) as built:
+    with closing(InProcessSuite(tmp_path_factory.mktemp("proving"), keys, HandClock(), **settings)) as built:
         yield built

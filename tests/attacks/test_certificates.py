@@ -1,4 +1,4 @@
-"""Attacks by certificates, each a line: none opens a door, none is answered 5xx, and nothing changes by any of them.
+"""Attacks by certificates, each a line: none is accepted, none is answered 5xx, and nothing changes by any of them.
 
 Each is tried as the body's `client_cert`, and as what a proxy forwards: then even with TLS having proven its key.
 """
@@ -19,24 +19,24 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
-from common.crypto.authority_file import FILE_NAME as AUTHORITIES
-from common.crypto.authority_file import load_file
-from common.crypto.keyring import FILE_NAME as RING
-from common.crypto.keyring import load_ring
+from common.keys.authority_file import FILE_NAME as AUTHORITIES
+from common.keys.authority_file import load_file
+from common.keys.keyring import FILE_NAME as RING
+from common.keys.keyring import load_ring
 from tests.attacks.certificates import FORGERIES, Model, der_of
 from tests.attacks.conftest import LOOSE
-from tests.client import unique
-from tests.signing import given_keys, p256_keys, requesting
-from tests.usecases.house import PASSWORD, Device, HandClock, House, Person, code_of
+from tests.support.client import unique
+from tests.support.signing import given_keys, p256_keys, requesting
+from tests.usecases.in_process_suite import PASSWORD, Device, HandClock, InProcessSuite, Person, code_of
 
 SOME = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, keys: Path) -> Iterator[House]:
-    """Return a house behind a proxy, which is the tests' client."""
+def suite(tmp_path_factory: pytest.TempPathFactory, keys: Path) -> Iterator[InProcessSuite]:
+    """Return a suite behind a proxy, which is the tests' client."""
     trusting = {**LOOSE, "ICHIDAI_TRUSTED_PROXIES": "127.0.0.1", "ICHIDAI_CLIENT_CERT_HEADER": "Client-Cert"}
-    with closing(House(tmp_path_factory.mktemp("house"), keys, HandClock(), **trusting)) as built:
+    with closing(InProcessSuite(tmp_path_factory.mktemp("suite"), keys, HandClock(), **trusting)) as built:
         yield built
 
 
@@ -44,25 +44,25 @@ def house(tmp_path_factory: pytest.TempPathFactory, keys: Path) -> Iterator[Hous
 class Scene:
     """Anna with a phone and a laptop, and what a forger imitates."""
 
-    house: House
+    suite: InProcessSuite
     anna: Person
     laptop: Device
     model: Model
 
     def change(self) -> object:
         """Return all of hers that an attack could have changed."""
-        return self.house.book(self.anna), self.house.history(self.anna)
+        return self.suite.book(self.anna), self.suite.history(self.anna)
 
 
 @pytest.fixture(scope="module")
-def scene(house: House, keys: Path) -> Scene:
+def scene(suite: InProcessSuite, keys: Path) -> Scene:
     """Set the scene."""
-    anna = house.register(unique())
+    anna = suite.register(unique())
     (classical,) = load_file(keys / AUTHORITIES)
     genuine = x509.load_pem_x509_certificate(anna.first.answer["certificate"]["pem"].encode())
     root, key = load_ring(keys / RING).authority, given_keys(anna.first.answer).signing
     model = Model(genuine, anna.uuid, anna.first.device_id, root, classical, key)
-    return Scene(house, anna, house.pair(anna), model)
+    return Scene(suite, anna, suite.pair(anna), model)
 
 
 Way = Callable[[Scene, bytes], TestResponse]
@@ -75,7 +75,7 @@ def person(scene: Scene) -> dict[str, str]:
 
 def in_the_body(scene: Scene, der: bytes) -> TestResponse:
     """Log in with a certificate."""
-    return scene.house.post("/login", {**person(scene), "client_cert": base64.b64encode(der).decode()})
+    return scene.suite.post("/login", {**person(scene), "client_cert": base64.b64encode(der).decode()})
 
 
 def header(der: bytes) -> dict[str, str]:
@@ -85,17 +85,17 @@ def header(der: bytes) -> dict[str, str]:
 
 def forwarded(scene: Scene, der: bytes) -> TestResponse:
     """Log in behind the proxy."""
-    return scene.house.post("/login/force", person(scene), None, **header(der))
+    return scene.suite.post("/login/force", person(scene), None, **header(der))
 
 
 def forwarded_to_pair(scene: Scene, der: bytes) -> TestResponse:
     """Ask for a pairing token behind the proxy."""
-    return scene.house.post("/registration/request_pairing_token", person(scene), None, **header(der))
+    return scene.suite.post("/registration/request_pairing_token", person(scene), None, **header(der))
 
 
 def forwarded_to_renew(scene: Scene, der: bytes) -> TestResponse:
     """Renew behind the proxy: here the certificate itself says whose it is."""
-    return scene.house.post("/device/renew", {"please": True}, None, **header(der))
+    return scene.suite.post("/device/renew", {"please": True}, None, **header(der))
 
 
 WAYS: dict[str, tuple[Way, tuple[int, str]]] = {
@@ -128,25 +128,27 @@ class TestTakenAway:
     """A certificate that was good once, or is good for somebody else."""
 
     @pytest.fixture
-    def anna(self, house: House) -> Person:
+    def anna(self, suite: InProcessSuite) -> Person:
         """Return somebody for one test alone."""
-        return house.register(unique())
+        return suite.register(unique())
 
     @pytest.mark.parametrize("way", WAYS)
     @pytest.mark.parametrize("how", ["revoked", "unbound", "superseded", "another's"])
-    def test_it_opens_nothing_of_hers(self, scene: Scene, house: House, anna: Person, how: str, way: str) -> None:
+    def test_it_opens_nothing_of_hers(
+        self, scene: Scene, suite: InProcessSuite, anna: Person, how: str, way: str
+    ) -> None:
         """TLS still takes it, and the book does not."""
-        laptop = house.pair(anna)
-        own = Scene(house, anna, laptop, scene.model)
-        login = house.log_in(anna, force=True)
+        laptop = suite.pair(anna)
+        own = Scene(suite, anna, laptop, scene.model)
+        login = suite.log_in(anna, force=True)
         der = base64.b64decode(laptop.answer["client_cert"])
         if how in ("revoked", "unbound"):
             path = "/device/revoke_certificate" if how == "revoked" else "/device/unbind"
-            assert house.post(path, {"device_id": laptop.device_id}, login.access).status_code == 200
+            assert suite.post(path, {"device_id": laptop.device_id}, login.access).status_code == 200
         elif how == "superseded":
-            assert house.post("/device/renew", {"x": 1}, None, **header(der)).status_code == 200
+            assert suite.post("/device/renew", {"x": 1}, None, **header(der)).status_code == 200
         else:
-            der = base64.b64decode(house.register(unique()).first.answer["client_cert"])
+            der = base64.b64decode(suite.register(unique()).first.answer["client_cert"])
         before = own.change()
         answer = WAYS[way][0](own, der)
         if (how, way) in (("superseded", "renewal"), ("another's", "renewal")):
@@ -203,17 +205,17 @@ def test_what_is_no_certificate_is_a_bad_request(scene: Scene, kind: str) -> Non
     before = scene.change()
     for path in ("/login", "/login/takeover", "/login/challenge", "/registration/request_pairing_token"):
         body = {**person(scene), "takeover_token": "junk", "client_cert": text}
-        assert code_of(scene.house.post(path, body)) == (400, "invalid-request")
+        assert code_of(scene.suite.post(path, body)) == (400, "invalid-request")
     if isinstance(text, str) and text.isprintable():
         for sent in (text, f":{text}"):
-            answer = scene.house.post("/login", person(scene), None, Client_Cert=sent)
+            answer = scene.suite.post("/login", person(scene), None, Client_Cert=sent)
             assert code_of(answer) == (400, "invalid-request")
     assert scene.change() == before
 
 
 def test_a_megabyte_is_too_much(scene: Scene) -> None:
     """As of any body."""
-    answer = scene.house.post("/login", {**person(scene), "client_cert": "A" * 1_000_000})
+    answer = scene.suite.post("/login", {**person(scene), "client_cert": "A" * 1_000_000})
     assert code_of(answer) == (413, "body-too-large")
 
 
@@ -244,13 +246,13 @@ def test_a_part_of_it_is_none(scene: Scene, data: st.DataObject) -> None:
         assert send(scene, piece).status_code in (400, 401)
 
 
-def registering(house: House, der: bytes) -> TestResponse:
+def registering(suite: InProcessSuite, der: bytes) -> TestResponse:
     """Register somebody with a signing request."""
     body = base64.encodebytes(der).decode()
     csr = f"-----BEGIN CERTIFICATE REQUEST-----\n{body}-----END CERTIFICATE REQUEST-----\n"
     name = unique()
     form = {"username": name, "email": f"{name}@b.test", "password": PASSWORD, "csr": csr}
-    return house.post("/registration/", form)
+    return suite.post("/registration/", form)
 
 
 @pytest.fixture(scope="module")
@@ -262,23 +264,25 @@ def request_der() -> bytes:
 
 @SOME
 @given(place=st.integers(0, 2**16), bits=st.integers(1, 255))
-def test_a_turned_bit_of_a_signing_request_is_refused(house: House, request_der: bytes, place: int, bits: int) -> None:
+def test_a_turned_bit_of_a_signing_request_is_refused(
+    suite: InProcessSuite, request_der: bytes, place: int, bits: int
+) -> None:
     """Its signature is over all of it: nobody is registered by it, and it is never our fault."""
     der = bytearray(request_der)
     der[place % len(der)] ^= bits
-    assert registering(house, bytes(der)).status_code == 400
+    assert registering(suite, bytes(der)).status_code == 400
 
 
 @SOME
 @given(st.data())
-def test_a_part_of_a_signing_request_is_refused(house: House, request_der: bytes, data: st.DataObject) -> None:
+def test_a_part_of_a_signing_request_is_refused(suite: InProcessSuite, request_der: bytes, data: st.DataObject) -> None:
     """Cut, or with a piece left out."""
     start = data.draw(st.integers(0, len(request_der) - 1))
     end = data.draw(st.integers(start, len(request_der) - 1))
     piece = request_der[:start] + data.draw(st.sampled_from([b"", request_der[end + 1 :]]))
-    assert registering(house, piece).status_code == 400
+    assert registering(suite, piece).status_code == 400
 
 
-def test_the_request_itself_is_good(house: House, request_der: bytes) -> None:
+def test_the_request_itself_is_good(suite: InProcessSuite, request_der: bytes) -> None:
     """Otherwise the refusals above would show nothing."""
-    assert registering(house, request_der).status_code == 200
+    assert registering(suite, request_der).status_code == 200

@@ -18,22 +18,22 @@ from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
 from common.crypto import tokens as tokens_module
-from common.crypto.keyring import FILE_NAME, Purpose, load_ring
+from common.crypto.jws import Algorithm, SigningKey, VerifyingKey, from_base64url, new_signing_key
 from common.crypto.passwords import CHEAP_FOR_TESTS
-from common.crypto.rotation import retire, rotate
-from common.crypto.signing import Algorithm, SigningKey, VerifyingKey, from_base64url, new_signing_key
-from common.crypto.tokens import MacTokens
-from common.storage.sqlite import SqliteStore
+from common.crypto.tokens import SignedTokens
+from common.keys.keyring import FILE_NAME, KeyPurpose, load_ring
+from common.keys.rotation import retire, rotate
+from common.storage.sqlite.store import SqliteStore
 from common.storage.tables import ALL
 from common.web.guards import Guard
 from ichidai.apps import app_for
 from ichidai.settings import read_settings
-from ichidai.topology import DOMAINS, Part
-from ichidai.wiring import build
+from ichidai.topology import DOMAINS, App
+from ichidai.wiring.build import build
 from tests.attacks.forgeries import Bench, Maker, kinds
-from tests.dpop import DpopKey
-from tests.servers import GENEROUS, combined
-from tests.usecases.house import HandClock
+from tests.support.dpop import DpopKey
+from tests.support.servers import GENEROUS, combined
+from tests.usecases.in_process_suite import HandClock
 
 PASSWORD = "correct horse battery"
 BASE = "http://127.0.0.1:8000"
@@ -71,16 +71,16 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     folder, clock = tmp_path_factory.mktemp("scene"), HandClock()
     read = read_settings({"ICHIDAI_DATA_DIR": str(folder), **GENEROUS})
     store = SqliteStore(folder / "store.db", ALL, clock)
-    build(read, Part.ALL, 8000, clock=clock, cost=CHEAP_FOR_TESTS, store=store)
+    build(read, App.ALL, 8000, clock=clock, cost=CHEAP_FOR_TESTS, store=store)
     retired = signing_key(folder / "keys")
-    rotate(folder / "keys", store, Purpose.ACCESS, Algorithm.ES256, clock.now, timedelta(minutes=1))
+    rotate(folder / "keys", store, KeyPurpose.ACCESS, Algorithm.ES256, clock.now, timedelta(minutes=1))
     clock.move(timedelta(minutes=1))
     retire(folder / "keys", store, retired.kid, clock.now)
-    suite = build(read, Part.ALL, 8000, clock=clock, cost=CHEAP_FOR_TESTS, store=store)
+    suite = build(read, App.ALL, 8000, clock=clock, cost=CHEAP_FOR_TESTS, store=store)
     endpoints = [endpoint for domain in DOMAINS for endpoint in suite.endpoints(domain)]
     here = tuple((e.method, e.rule) for e in endpoints if e.guard is not Guard.OPEN and not e.server)
-    client = app_for(Part.ALL, suite).test_client()
-    good, others = victim(client, clock, MacTokens(mac_key(folder / "keys"), "device"))
+    client = app_for(App.ALL, suite).test_client()
+    good, others = victim(client, clock, SignedTokens(mac_key(folder / "keys"), "device"))
     key = signing_key(folder / "keys")
     yield Scene(client, here, Bench(good, key, retired, new_signing_key(Algorithm.ES256), others), folder / "keys")
     suite.close()
@@ -88,19 +88,19 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 
 def signing_key(folder: Path) -> SigningKey:
     """Return the newest signing key of a ring."""
-    secret = [key.secret for key in load_ring(folder / FILE_NAME).keys if key.purpose is Purpose.ACCESS][-1]
+    secret = [key.secret for key in load_ring(folder / FILE_NAME).keys if key.purpose is KeyPurpose.ACCESS][-1]
     assert isinstance(secret, SigningKey)
     return secret
 
 
 def mac_key(folder: Path) -> bytes:
     """Return the key of device tokens."""
-    secret = next(key.secret for key in load_ring(folder / FILE_NAME).keys if key.purpose is Purpose.DEVICE)
+    secret = next(key.secret for key in load_ring(folder / FILE_NAME).keys if key.purpose is KeyPurpose.DEVICE)
     assert isinstance(secret, bytes)
     return secret
 
 
-def victim(client: Any, clock: HandClock, devices: MacTokens) -> tuple[str, dict[str, str]]:
+def victim(client: Any, clock: HandClock, devices: SignedTokens) -> tuple[str, dict[str, str]]:
     """Register and log somebody in; return the access token, and every other text of ours that is no access token."""
     name = {"username": "anna", "password": PASSWORD}
 
@@ -121,7 +121,7 @@ def victim(client: Any, clock: HandClock, devices: MacTokens) -> tuple[str, dict
         "takeover": question["takeover"]["token"],
         "pairing": pairing["pairing_token"],
         "qr code": pairing["qr_code"],
-        "device": devices.seal(["phone"]),
+        "device": devices.sign(["phone"]),
         "nonce": refused.headers["DPoP-Nonce"],
         "proof": proof,
         "certificate": phone["client_cert"],
@@ -149,15 +149,16 @@ def told(token: str, text: str) -> list[str]:
     return [part[:16] for part in parts if part[:16] in text or part[-16:] in text]
 
 
-@pytest.mark.pitfall("X65", "X66")
+@pytest.mark.regression("X65", "X66")
 def test_forged_tokens_are_refused_at_every_route(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
     """At least 120 kinds, every route that needs a token; the log tells nothing of them, the victim stays logged in."""
     assert len(KINDS) >= 120
     assert len(scene.routes) >= 9
     caplog.set_level(logging.DEBUG)
     assert accepted(scene) == set()
-    assert "refused invalid-token" in caplog.text
-    assert [kind for kind, maker in KINDS.items() if told(maker(scene.bench), caplog.text)] == []
+    logged = "\n".join(f"{record.getMessage()} {vars(record)}" for record in caplog.records)
+    assert any(vars(record).get("code") == "invalid-token" for record in caplog.records)
+    assert [kind for kind, maker in KINDS.items() if told(maker(scene.bench), logged)] == []
     assert scene.is_well()
 
 
@@ -189,6 +190,10 @@ def test_a_hole_would_be_found(scene: Scene, monkeypatch: pytest.MonkeyPatch, ho
     assert (through, "/session/verify") in accepted(reading, {through: KINDS[through]})
 
 
+WITHOUT_A_TOKEN = ("/registration/objection",)
+"""Routes for which an access token is one way of several to say who asks."""
+
+
 def test_an_authorization_that_is_none_is_refused(scene: Scene) -> None:
     """Another scheme, no token, none at all; a good token presented as a bound one."""
     good = scene.bench.good
@@ -199,7 +204,8 @@ def test_an_authorization_that_is_none_is_refused(scene: Scene) -> None:
     for method, rule in scene.routes:
         assert scene.ask(method, rule, good, scheme="DPoP").get_json()["code"] == "invalid-token"
         answer = scene.client.open(f"{rule}?access_token={good}", method=method, json={"access_token": good})
-        assert answer.get_json()["code"] == "token-missing", "no token in a URL or a body"
+        nobody = "missing-fields" if rule in WITHOUT_A_TOKEN else "token-missing"
+        assert answer.get_json()["code"] == nobody, "no token in a URL or a body"
 
 
 PLACES = {
@@ -260,7 +266,7 @@ def test_a_changed_token_is_never_accepted_and_breaks_nothing(scene: Scene, chan
 
 def test_forged_tokens_over_http(tmp_path: Path) -> None:
     """The same kinds at a real server; its output tells nothing of them."""
-    suite = combined(tmp_path / "house", ICHIDAI_TEST_CHEAP_HASH="true")
+    suite = combined(tmp_path / "suite", ICHIDAI_TEST_CHEAP_HASH="true")
     client = suite.start()
     try:
         account = client.register()

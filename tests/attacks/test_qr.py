@@ -17,23 +17,24 @@ import pytest
 from msgspec.structs import replace
 from werkzeug.test import TestResponse
 
-from common.book import AccountState
-from tests.client import unique
-from tests.signing import enrolling, mldsa_keys, p256_keys
-from tests.usecases.house import MINUTE, Device, House, Login, Person, as_login, code_of
+from common.account.book import AccountState
+from tests.support.client import unique
+from tests.support.signing import enrolling, mldsa_keys, p256_keys
+from tests.usecases.in_process_suite import MINUTE, Device, InProcessSuite, Login, Person, as_login, code_of
 from tests.usecases.signers import Signer, content, first_of
 
-DOORS = ("/registration/", "/device/register")
+ENDPOINTS = ("/registration/", "/device/register")
 
 SPENT, INVALID, FOREIGN = (410, "pairing-token-spent"), (400, "qr-invalid"), (403, "pairing-token-foreign")
 REQUIRED, WRONG, NOBODY = (401, "proof-required"), (401, "proof-invalid"), (401, "bad-credentials")
+DISABLED = (403, "account-disabled")
 
 
 @dataclass
 class Scene:
     """Anna with a phone, logged in, that shows a code, and a tablet; Mallory has an account too."""
 
-    house: House
+    suite: InProcessSuite
     anna: Person
     tablet: Device
     phone: Login
@@ -58,14 +59,14 @@ def decoded(code: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def scene(house: House) -> Scene:
+def scene(suite: InProcessSuite) -> Scene:
     """Set the scene, with people of its own."""
-    anna, mallory = house.register(unique("anna")), house.register(unique("mallory"))
-    tablet = house.pair(anna, "Tablet")
-    phone = house.log_in(anna)
-    shown = decoded(house.qr_code(anna))
+    anna, mallory = suite.register(unique("anna")), suite.register(unique("mallory"))
+    tablet = suite.pair(anna, "Tablet")
+    phone = suite.log_in(anna)
+    shown = decoded(suite.qr_code(anna))
     named = {**shown, "fingerprint": anna.first.fingerprint, "not_after": anna.first.answer["certificate"]["not_after"]}
-    return Scene(house, anna, tablet, phone, mallory, shown, named)
+    return Scene(suite, anna, tablet, phone, mallory, shown, named)
 
 
 Altered = Callable[[Scene], str]
@@ -114,7 +115,8 @@ ALTERED: Mapping[str, tuple[Altered, Tried]] = {
     "cut by one": (_text(lambda code: code[:-1]), INVALID),
     "twice in a row": (_text(lambda code: code * 2), INVALID),
     "longer than any code": (_text(lambda code: code + "A" * 5000), INVALID),
-    "as a link": (_text(lambda code: "https://accounts.test/device/#" + code), INVALID),
+    "in the query of a link": (_text(lambda code: "https://accounts.test/registration/?join=" + code), INVALID),
+    "cut by one in a link": (_text(lambda code: "https://accounts.test/registration/#join=" + code[:-1]), INVALID),
     "an access token": (lambda scene: scene.phone.access, INVALID),
     "a refresh token": (lambda scene: scene.phone.refresh, INVALID),
     "no token": (lambda scene: coded({"uuid": scene.anna.uuid}), INVALID),
@@ -143,66 +145,66 @@ ALTERED: Mapping[str, tuple[Altered, Tried]] = {
 }
 
 
-@pytest.mark.row("R48", "R59", "R61", "D14")
-@pytest.mark.pitfall("X02")
-@pytest.mark.parametrize("path", DOORS)
+@pytest.mark.requirement("R48", "R59", "R61", "D14")
+@pytest.mark.regression("X02")
+@pytest.mark.parametrize("path", ENDPOINTS)
 @pytest.mark.parametrize("name", ALTERED)
 def test_an_altered_code_is_refused(scene: Scene, name: str, path: str) -> None:
     """And the real one is as good as before."""
     alter, expected = ALTERED[name]
-    before = content(scene.house)
-    assert code_of(scene.house.post(path, scene.body(alter(scene)))) == expected
-    assert content(scene.house) == before
+    before = content(scene.suite)
+    assert code_of(scene.suite.post(path, scene.body(alter(scene)))) == expected
+    assert content(scene.suite) == before
     force = {"force": True} if path == "/device/register" else {}
-    assert scene.house.post(path, {**scene.body(coded(scene.shown)), **force}).status_code == 200
+    assert scene.suite.post(path, {**scene.body(coded(scene.shown)), **force}).status_code == 200
 
 
 def _used_by(path: str) -> Callable[[Scene], None]:
     def use(scene: Scene) -> None:
         body = {**scene.body(coded(scene.shown)), "force": True}
-        assert scene.house.post(path, body).status_code == 200
+        assert scene.suite.post(path, body).status_code == 200
 
     return use
 
 
 def _expired(scene: Scene) -> None:
-    scene.house.clock.move(10 * MINUTE)
+    scene.suite.clock.move(10 * MINUTE)
 
 
 def _logged_out(scene: Scene) -> None:
-    assert scene.house.post("/session/logout", None, scene.phone.access).status_code == 200
+    assert scene.suite.post("/session/logout", None, scene.phone.access).status_code == 200
 
 
 def _taken_over(scene: Scene) -> None:
-    question = scene.house.login(scene.anna, scene.tablet)
-    as_login(scene.house.take_over(question, scene.tablet))
+    question = scene.suite.login(scene.anna, scene.tablet)
+    as_login(scene.suite.take_over(question, scene.tablet))
 
 
 def _forced_out(scene: Scene) -> None:
-    scene.house.log_in(scene.anna, scene.tablet, force=True)
+    scene.suite.log_in(scene.anna, scene.tablet, force=True)
 
 
 def _logged_in_again(scene: Scene) -> None:
-    scene.house.log_in(scene.anna)
+    scene.suite.log_in(scene.anna)
 
 
 def _unbound(scene: Scene) -> None:
-    tablet = scene.house.log_in(scene.anna, scene.tablet, force=True)
+    tablet = scene.suite.log_in(scene.anna, scene.tablet, force=True)
     body = {"device_id": scene.anna.first.device_id}
-    assert scene.house.post("/device/unbind", body, tablet.access).status_code == 200
+    assert scene.suite.post("/device/unbind", body, tablet.access).status_code == 200
 
 
 def _revoked(scene: Scene) -> None:
     body = {"session_id": scene.phone.session_id}
-    assert scene.house.post("/session/revoke", body, scene.phone.access).status_code == 200
+    assert scene.suite.post("/session/revoke", body, scene.phone.access).status_code == 200
 
 
 def _password_changed(scene: Scene) -> None:
-    scene.anna = scene.house.change_password(scene.anna, "another good phrase")
+    scene.anna = scene.suite.change_password(scene.anna, "another good phrase")
 
 
 def _disabled(scene: Scene) -> None:
-    scene.house.put_book(replace(scene.house.book(scene.anna), state=AccountState.DISABLED))
+    scene.suite.put_book(replace(scene.suite.book(scene.anna), state=AccountState.DISABLED))
 
 
 SINCE: Mapping[str, tuple[Callable[[Scene], None], Tried]] = {
@@ -216,29 +218,29 @@ SINCE: Mapping[str, tuple[Callable[[Scene], None], Tried]] = {
     "its device was unbound": (_unbound, SPENT),
     "its session was revoked": (_revoked, SPENT),
     "the password was changed": (_password_changed, SPENT),
-    "the account was disabled": (_disabled, NOBODY),
+    "the account was disabled": (_disabled, DISABLED),
 }
 
 
-@pytest.mark.row("R60", "R62")
-@pytest.mark.pitfall("X35")
-@pytest.mark.parametrize("path", DOORS)
+@pytest.mark.requirement("R60", "R62")
+@pytest.mark.regression("X35")
+@pytest.mark.parametrize("path", ENDPOINTS)
 @pytest.mark.parametrize("name", SINCE)
 def test_a_code_dies_with_what_it_was_issued_under(scene: Scene, name: str, path: str) -> None:
     """Whoever redeems it, and however right the password is."""
     happen, expected = SINCE[name]
     happen(scene)
-    before = content(scene.house)
-    assert code_of(scene.house.post(path, scene.body(coded(scene.shown)))) == expected
-    assert content(scene.house) == before
+    before = content(scene.suite)
+    assert code_of(scene.suite.post(path, scene.body(coded(scene.shown)))) == expected
+    assert content(scene.suite) == before
 
 
-@pytest.mark.row("R75", "R77")
-@pytest.mark.parametrize("path", DOORS)
+@pytest.mark.requirement("R75", "R77")
+@pytest.mark.parametrize("path", ENDPOINTS)
 def test_a_photograph_is_not_enough(scene: Scene, path: str) -> None:
     """Not without the password, and not with the photographer's own, under either name."""
     code, mallory = coded(scene.shown), scene.mallory
-    before = content(scene.house)
+    before = content(scene.suite)
     for body, expected in (
         ({**scene.body(code), "password": "a guess at random"}, NOBODY),
         ({"username": mallory.username, "password": mallory.password, "qr_code": code}, FOREIGN),
@@ -251,21 +253,21 @@ def test_a_photograph_is_not_enough(scene: Scene, path: str) -> None:
             FOREIGN,
         ),
     ):
-        assert code_of(scene.house.post(path, body)) == expected
-    assert content(scene.house) == before
+        assert code_of(scene.suite.post(path, body)) == expected
+    assert content(scene.suite) == before
 
 
 def test_the_issuing_device_sees_who_came_and_can_undo_it(scene: Scene) -> None:
     """In its list and its history; after unbinding the stranger's certificate opens nothing."""
-    came = scene.house.post("/registration/", scene.body(coded(scene.shown))).get_json()
-    listed = scene.house.get("/device/list", scene.phone.access).get_json()["devices"]
+    came = scene.suite.post("/registration/", scene.body(coded(scene.shown))).get_json()
+    listed = scene.suite.get("/device/list", scene.phone.access).get_json()["devices"]
     assert came["device_id"] in {device["device_id"] for device in listed}
-    newest = scene.house.get("/session/history", scene.phone.access).get_json()["events"][0]
+    newest = scene.suite.get("/session/history", scene.phone.access).get_json()["events"][0]
     assert (newest["kind"], newest["ip"]) == ("device-added", "127.0.0.1")
-    undone = scene.house.post("/device/unbind", {"device_id": came["device_id"]}, scene.phone.access)
+    undone = scene.suite.post("/device/unbind", {"device_id": came["device_id"]}, scene.phone.access)
     assert undone.status_code == 200
     stranger = Device(came["client_cert_fp"], came["device_id"], came)
-    assert code_of(scene.house.login(scene.anna, stranger)) == (401, "certificate-revoked")
+    assert code_of(scene.suite.login(scene.anna, stranger)) == (401, "certificate-revoked")
 
 
 # In signature mode: issuing and redeeming need proofs.
@@ -281,12 +283,12 @@ class Proving:
 
 
 @pytest.fixture(scope="module")
-def proving(proving_house: House) -> Proving:
+def proving(proving_suite: InProcessSuite) -> Proving:
     """Show one code: none of the attacks uses it up."""
-    signer = first_of(proving_house, unique("anna"))
+    signer = first_of(proving_suite, unique("anna"))
     body = {"username": signer.person.username, "password": signer.person.password}
     body |= {"client_cert_fp": signer.device.fingerprint, "proof": signer.prove("pair-issue")}
-    issued = proving_house.post("/registration/request_pairing_token", body).get_json()
+    issued = proving_suite.post("/registration/request_pairing_token", body).get_json()
     own = enrolling(mldsa_keys(), signer.person.username, issued["pairing_token"])
     sent = {"username": signer.person.username, "password": signer.person.password, "qr_code": issued["qr_code"], **own}
     return Proving(signer, issued["pairing_token"], sent)
@@ -325,14 +327,14 @@ REDEEMING: Mapping[str, tuple[Callable[[Proving], Mapping[str, Any]], Tried]] = 
 }
 
 
-@pytest.mark.parametrize("path", DOORS)
+@pytest.mark.parametrize("path", ENDPOINTS)
 @pytest.mark.parametrize("name", REDEEMING)
-def test_redeeming_needs_a_proof(proving_house: House, proving: Proving, name: str, path: str) -> None:
+def test_redeeming_needs_a_proof(proving_suite: InProcessSuite, proving: Proving, name: str, path: str) -> None:
     """By the key that joins, over this very code."""
     send, expected = REDEEMING[name]
-    before = content(proving_house)
-    assert code_of(proving_house.post(path, send(proving))) == expected
-    assert content(proving_house) == before
+    before = content(proving_suite)
+    assert code_of(proving_suite.post(path, send(proving))) == expected
+    assert content(proving_suite) == before
 
 
 def _stolen(purpose: str) -> Callable[[Signer], Any]:
@@ -354,25 +356,25 @@ ISSUING: Mapping[str, tuple[Callable[[Signer], Any], Tried]] = {
 }
 
 
-@pytest.mark.row("R73")
-@pytest.mark.pitfall("X34")
+@pytest.mark.requirement("R73")
+@pytest.mark.regression("X34")
 @pytest.mark.parametrize("name", ISSUING)
-def test_issuing_needs_a_proof(proving_house: House, proving: Proving, name: str) -> None:
+def test_issuing_needs_a_proof(proving_suite: InProcessSuite, proving: Proving, name: str) -> None:
     """By the device that shows the code."""
     make, expected = ISSUING[name]
     proof, person = make(proving.signer), proving.signer.person
-    body = {"username": person.username, "password": person.password, "proof": proof}
-    before = content(proving_house)
-    answer = proving_house.post(
+    body = {"username": person.username, "password": person.password, **({} if proof is None else {"proof": proof})}
+    before = content(proving_suite)
+    answer = proving_suite.post(
         "/registration/request_pairing_token", {**body, "client_cert_fp": proving.signer.device.fingerprint}
     )
     assert code_of(answer) == expected
-    assert content(proving_house) == before
+    assert content(proving_suite) == before
 
 
-def test_the_honest_device_joins_after_all_that(proving_house: House, proving: Proving) -> None:
+def test_the_honest_device_joins_after_all_that(proving_suite: InProcessSuite, proving: Proving) -> None:
     """None of the attacks has used its code up."""
-    answer: TestResponse = proving_house.post("/registration/", dict(proving.honest))
+    answer: TestResponse = proving_suite.post("/registration/", dict(proving.honest))
     assert answer.status_code == 200
 
 

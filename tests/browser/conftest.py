@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
-from tests import chromium
 from tests.browser.window import Window
-from tests.client import Client
-from tests.parts import MissingPart
-from tests.servers import Suite, combined, free_port
+from tests.support import chromium
+from tests.support.client import Client
+from tests.support.external_tools import MissingTool
+from tests.support.ports import free_port
+from tests.support.servers import Suite, combined
+
+expect.set_options(timeout=20_000)  # ms; a browser on a shared machine is slow
 
 CHEAP = {"ICHIDAI_TEST_CHEAP_HASH": "true"}
 
@@ -65,7 +68,7 @@ def browser() -> Iterator[Browser]:
     with ExitStack() as running:
         try:
             yield running.enter_context(chromium.launched())
-        except MissingPart as part:
+        except MissingTool as part:
             pytest.skip(f"missing part: {part}")
 
 

@@ -14,14 +14,16 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page
 
-from tests import chromium
-from tests.browser.walk import LOOKS, walk
+from tests.browser.looks import LOOKS
+from tests.browser.walk import walk
 from tests.browser.window import WIDE, Person, Window
-from tests.servers import ROOT, combined, free_port
+from tests.support import chromium
+from tests.support.ports import free_port
+from tests.support.servers import ROOT, combined
 
 FOLDER = ROOT / "docs" / "console"
 COLOURS = 256
-IN_JAPANESE = ("question", "home", "devices", "add", "ended", "factor", "code")
+IN_JAPANESE = ("question", "home", "devices", "security", "add", "ended", "factor", "code")
 GAP = 16
 GROUND = "#c4c7cc"
 HIGHEST = 800

@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.browser.window import Person, Window, somebody
-from tests.client import PASSWORD
-from tests.servers import until
+from tests.support.client import PASSWORD
+from tests.support.servers import until
 
 Windows = Callable[..., Window]
 
@@ -36,7 +36,7 @@ def told(person: Person, **more: str) -> dict[str, Any]:
     return {"username": person.username, "password": person.password, **more}
 
 
-@pytest.mark.row("B17", "B30", "B21")
+@pytest.mark.requirement("B17", "B30", "B21")
 @pytest.mark.parametrize("consents", [True, False])
 def test_a_front_end_of_somebody_else(open_window: Windows, *, consents: bool) -> None:
     """Register, pair, log in, be asked, be told: each is one call."""

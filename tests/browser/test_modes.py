@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
+import pytest
+from click.testing import CliRunner
 from playwright.sync_api import expect
 
+from ichidai.cli.accounts import app as accounts
 from tests.browser.window import Person, Window, somebody
-from tests.client import granted
-from tests.servers import Suite, four_entrances
+from tests.support.client import granted
+from tests.support.servers import Suite
 
 Windows = Callable[..., Window]
 
@@ -44,25 +46,49 @@ def test_where_no_device_is_demanded(open_window: Windows, pool: Callable[..., S
     other.send_login(person)
     other.button("Continue").click()
     other.is_inside(person)
-    expect(one.heading("Signed out elsewhere")).to_be_visible(timeout=10_000)
+    expect(one.heading("You've been signed out")).to_be_visible()
 
 
-def test_each_app_alone(open_window: Windows, started: Callable[[Suite], Suite], tmp_path: Path) -> None:
-    """The registration app registers, the login app says that one is logged in; each in a window of its own."""
-    apps = started(four_entrances(tmp_path / "four"))
-    person = somebody()
-    bases = {server.part: server.base for server in apps.servers}
-    registering = open_window(bases["registration"])
-    registering.register(person)
-    fingerprint = registering.page.evaluate("localStorage.getItem('currentlyLoggedinFingerprint')")
-    assert len(fingerprint) == 64
-    expect(registering.button("Log in")).to_be_hidden()
-    account = apps.client.register()
-    entering = open_window(bases["login"])
-    entering.page.goto("/login")
-    entering.page.get_by_text("Another certificate").click()
-    entering.fill({"Username": account.username, "Password": account.password})
-    entering.fill({"Certificate fingerprint": account.phone.fingerprint})
-    entering.button("Log in").click()
-    expect(entering.heading("You are logged in")).to_be_visible()
-    expect(entering.page.get_by_text(account.username)).to_be_visible()
+def test_where_work_is_asked_for_it_is_done_unseen(open_window: Windows, pool: Callable[..., Suite]) -> None:
+    """The fourth account from this address within an hour: the person sees nothing of it."""
+    suite = pool(ICHIDAI_REGISTRATION="work")
+    for _ in range(3):
+        suite.client.register()
+    person, window = somebody(), open_window(suite.servers[0].base)
+    with window.page.expect_response(lambda answer: answer.status == 403) as refused:
+        window.register(person)
+    assert refused.value.json()["code"] == "work-required"
+    window.log_in(person)
+
+
+def test_where_nobody_may_register(open_window: Windows, pool: Callable[..., Suite]) -> None:
+    """No form and no way to one; another device may join."""
+    window = open_window(pool(ICHIDAI_REGISTRATION="closed").servers[0].base)
+    page = window.page
+    for path in ("/", "/login", "/registration/#join"):
+        page.goto(path)
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        expect(page.locator("a[href$='/registration/']")).to_have_count(0)
+    page.goto("/registration/")
+    expect(page.get_by_text("Accounts cannot be registered here.")).to_be_visible()
+    expect(page.get_by_label("Email")).to_be_hidden()
+    window.button("Add this device by QR code").click()
+    expect(page.get_by_label("Password", exact=True)).to_be_visible()
+
+
+def test_an_invitation_opens_the_form_once(
+    open_window: Windows, pool: Callable[..., Suite], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The link's secret leaves the address at once; who registers is asked for nothing more."""
+    suite = pool(ICHIDAI_REGISTRATION="closed")
+    monkeypatch.setenv("ICHIDAI_DATA_DIR", str(suite.data))
+    link = CliRunner().invoke(accounts, ["invite", "--reason", "a new colleague"]).stdout.strip()
+    window, person = open_window(suite.servers[0].base), somebody()
+    window.page.goto(f"/registration/#{link.partition('#')[2]}")
+    expect(window.page.get_by_text("You were invited")).to_be_visible()
+    assert "#" not in window.page.url
+    window.page.get_by_label("Username").fill(person.username)
+    window.page.get_by_label("Email").fill(person.email)
+    window.page.get_by_label("Password", exact=True).fill(person.password)
+    window.button("Create account").click()
+    window.registered()

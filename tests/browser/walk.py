@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 
 from playwright.sync_api import Page, expect
 
-from tests.authenticator import Authenticator
-from tests.browser.window import SMALL, WIDE, Person, Window
-
-LOOKS: tuple[tuple[Any, str], ...] = ((WIDE, "light"), (WIDE, "dark"), (SMALL, "light"), (SMALL, "dark"))
-"""How each page is looked at: the size of the window, and what the person likes."""
+from tests.browser.window import Person, Window
+from tests.support.authenticator import Authenticator
 
 
 def walk(
@@ -24,21 +21,23 @@ def walk(
     `names` are those of the two devices.
     """
     page, (first, second) = phone.page, names
-    for name, path in {"landing": "/", "login": "/login", "join": "/registration/#join"}.items():
+    first_pages = {"unknown": "/no/such/page", "landing": "/", "login": "/login", "join": "/registration/#join"}
+    for name, path in first_pages.items():
         page.goto(path)
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         yield name, page
     page.goto("/registration/")
-    phone.button("Register").wait_for()
+    phone.button("Create account").wait_for()
     yield "register", page
     code = phone.register(person, first)
     yield "registered", page
     laptop.join(person, code, second)
     phone.log_in(person)
     yield "home", page
-    for name in ("Sessions", "History", "Devices"):
+    for name in ("Security", "History", "Devices"):
         page.get_by_role("navigation").get_by_role("link", name=phone.said(name)).click()
-        expect(page.get_by_role("listitem").first).to_be_visible()
+        filled = page.get_by_role("definition" if name == "Security" else "listitem")
+        expect(filled.first).to_contain_text(re.compile("."))
         yield name.lower(), page
     phone.button(f"Rename: {second}").click()
     yield "rename", page
@@ -52,7 +51,7 @@ def walk(
     expect(laptop.question).to_be_visible()
     yield "question", laptop.page
     laptop.button("Continue").click()
-    expect(phone.heading("Signed out elsewhere")).to_be_visible(timeout=10_000)
+    expect(phone.heading("You've been signed out")).to_be_visible()
     yield "ended", page
     yield from _second_factor(laptop, person)
 
@@ -60,7 +59,7 @@ def walk(
 def _second_factor(window: Window, person: Person) -> Iterator[tuple[str, Page]]:
     """Switch a second factor on where the person is logged in, and log in with it."""
     page = window.page
-    window.button("Switch on").click()
+    window.button("Turn on").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label(window.said("Password"), exact=True).fill(person.password)
     window.button("Next").click()
@@ -69,10 +68,14 @@ def _second_factor(window: Window, person: Person) -> Iterator[tuple[str, Page]]
     yield "factor", page
     secret = dialog.locator("code").inner_text().replace(" ", "")
     code.fill(Authenticator(base64.b32decode(secret), "", "").code(datetime.now(UTC)))
-    dialog.get_by_role("button", name=window.said("Switch on")).click()
+    dialog.get_by_role("button", name=window.said("Turn on")).click()
     expect(dialog.get_by_label(window.said("Recovery codes"))).to_be_visible()
     yield "recovery", page
     window.button("I have kept them").click()
+    window.button("New recovery codes").click()
+    expect(dialog.get_by_label(window.said("Password"), exact=True)).to_be_visible()
+    yield "renew", page
+    window.button("Cancel").click()
     window.button("Log out").click()
     expect(window.heading("Log in")).to_be_visible()
     window.send_login(person)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import requests
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, Response, expect
+from playwright.sync_api import Browser, ConsoleMessage, Error, Locator, Page, Request, Response, expect
 
 from ichidai.console.texts import TEXTS
-from tests.client import PASSWORD, unique
+from tests.support.client import PASSWORD, unique
 
 WIDE = {"width": 1280, "height": 800}
 SMALL = {"width": 320, "height": 640}
@@ -34,23 +35,33 @@ class Person:
     password: str = PASSWORD
 
 
+def _streams(base: str) -> list[str]:
+    known = requests.get(f"{base}/.well-known/ichidai.json", timeout=10)
+    return list(filter(None, [known.json().get("events_endpoint")]))
+
+
 def somebody() -> Person:
     """Return a person whom no other test knows."""
     return Person(unique("alice"), f"{unique('mail')}@b.test")
 
 
 class Window:
-    """A browser context of its own (so, another device) with one tab, or more."""
+    """A browser context of its own (so, another device) with one tab, or more.
 
-    def __init__(self, browser: Browser, base: str, **options: Any) -> None:
+    `hosts`: which addresses a page may ask beside its own; without them, where the streams are said to be, and the
+    pages are the combined app's, which by default are at `localhost`.
+    """
+
+    def __init__(self, browser: Browser, base: str, hosts: Sequence[str] | None = None, **options: Any) -> None:
+        base = base.replace("http://127.0.0.1:", "http://localhost:") if hosts is None else base
         self.base = base
         self._is_japanese = str(options.get("locale", "")).startswith("ja")
-        known = requests.get(f"{base}/.well-known/ichidai.json", timeout=10)
-        self._hosts = (f"{base}/", *filter(None, [known.json().get("events_endpoint")]))
+        self._hosts = (f"{base}/", *(_streams(base) if hosts is None else hosts))
         self.complaints: list[str] = []
         self.tokens: dict[str, str] = {}
         self.calls: list[str] = []
         self.streams = 0
+        self._registered = ""
         self.context = browser.new_context(**{"locale": "en-GB", "viewport": WIDE, "base_url": base} | options)
         self.context.add_init_script(_REPORT)
         self.context.on("console", self._note_console)
@@ -88,12 +99,21 @@ class Window:
         for label, value in fields.items():
             self.page.get_by_label(self.said(label), exact=True).fill(value)
 
+    def is_refused(self, label: str, words: str = "", within: Locator | None = None) -> None:
+        """Check that it is said at a field, by its label, what is wrong with it, and that the user is there."""
+        field = (within or self.page).get_by_label(self.said(label), exact=True)
+        expect(field).to_have_accessible_description(re.compile(re.escape(words) or "."))
+        expect(field).to_have_attribute("aria-invalid", "true")
+        expect(field).to_be_focused()
+
     def register(self, person: Person, device_name: str = "Phone") -> str:
         """Register a person with this browser as the first device; return the text of the QR code."""
         self.page.goto("/registration/")
         fields = {"Username": person.username, "Email": person.email, "Password": person.password}
         self.fill({**fields, "Device name": device_name})
-        self.button("Register").click()
+        self.button("Create account").click()
+        self._registered = person.username
+        expect(self.heading("You are logged in")).to_be_visible()
         return self.registered()
 
     def join(self, person: Person, qr_code: str, device_name: str = "Laptop") -> str:
@@ -101,7 +121,7 @@ class Window:
         self.page.goto("/registration/#join")
         self.fill({"QR code text": qr_code, "Username": person.username})
         self.fill({"Password": person.password, "Device name": device_name})
-        self.button("Join").click()
+        self.button("Add this device").click()
         return self.registered()
 
     def registered(self) -> str:
@@ -116,8 +136,12 @@ class Window:
         self.button("Log in").click()
 
     def log_in(self, person: Person) -> None:
-        """Log in where nobody is in the way."""
-        self.send_login(person)
+        """Log in where nobody is in the way; who has just registered is in."""
+        inside = self.page.get_by_role("link", name=self.said("Go to your account"))
+        if inside.is_visible() and self._registered == person.username:
+            inside.click()
+        else:
+            self.send_login(person)
         self.is_inside(person)
 
     def is_inside(self, person: Person) -> None:
@@ -146,5 +170,8 @@ class Window:
     def _note_response(self, response: Response) -> None:
         self.streams += response.status == 200 and response.url.endswith("/session/events")
         if response.request.method == "POST" and response.status == 200:
-            answer = response.json()
+            try:
+                answer = response.json()
+            except Error:  # the page has gone on to another document meanwhile
+                return
             self.tokens |= {name: answer[name] for name in ("access_token", "refresh_token") if name in answer}

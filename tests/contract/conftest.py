@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from common.storage.port import Store
-from tests.engines import ENGINES, Engine
+from tests.support.engines import ENGINES, Engine
 
 
 @pytest.fixture(scope="session", params=ENGINES)

@@ -11,15 +11,14 @@ import threading
 from pathlib import Path
 
 from common.clock import system_clock
-from common.ids import new_id
-from common.storage.port import Put, Store
-from common.storage.sqlite import SqliteStore
+from common.storage.port import Store
+from common.storage.sqlite.store import SqliteStore
 from common.storage.tables import ALL, USERS
 
 
 def put(store: Store, key: str) -> None:
     """Write an item and say so."""
-    store.commit([Put(USERS, {"uuid": key})], new_id())
+    store.put(USERS, {"uuid": key})
     os.write(1, f"{key}\n".encode())  # at one stroke: others write too
 
 

@@ -7,7 +7,7 @@ import sys
 
 from common.storage.tables import USERS
 from tests.contract.workers import add_one
-from tests.engines import Engine
+from tests.support.engines import Engine
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 from uuid import uuid4
 
@@ -11,13 +12,13 @@ import pytest
 from botocore.stub import Stubber
 from mypy_boto3_dynamodb import DynamoDBClient
 
-from common.storage.dynamodb import Place, make_client
-from common.storage.dynamodb_tables import DynamoTables
+from common.storage.dynamodb.admin import DynamoTables
+from common.storage.dynamodb.client import TableLocation, make_client
 from common.storage.opening import open_tables
 from common.storage.port import StoreUnavailable, Table
 from common.storage.tables import ALL
-from tests import dynamodb_local
-from tests.engines import Engine
+from tests.support import dynamodb_local
+from tests.support.engines import Engine
 
 EXPIRING = sum(table.expires for table in ALL)
 
@@ -64,7 +65,7 @@ def test_half_made_tables_are_completed(dynamodb: Engine, tables: DynamoTables) 
 
 def test_tables_of_another_make_are_left_alone(dynamodb: Engine) -> None:
     """A table of our name with other keys is a fault, and `create` does not go on as if it were ours."""
-    client = make_client(Place(dynamodb_local.REGION, endpoint=dynamodb_local.shared().endpoint))
+    client = make_client(TableLocation(dynamodb_local.REGION, endpoint=dynamodb_local.shared().endpoint))
     theirs = Table(f"t{uuid4().hex}", "id")
     ours = Table(theirs.name, "id", "number", sort_is_number=True)
     list(DynamoTables(client, [theirs], "", lambda _: None).create())
@@ -79,7 +80,7 @@ def test_an_engine_that_does_not_answer_is_unavailable(monkeypatch: pytest.Monke
     """The operator is told, not shown a traceback of boto3."""
     for name, value in dynamodb_local.ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-    client = make_client(Place("ap-northeast-1", endpoint="http://127.0.0.1:9"))
+    client = make_client(TableLocation("ap-northeast-1", endpoint="http://127.0.0.1:9"))
     tables = DynamoTables(client, ALL, "", lambda _: None)
     with pytest.raises(StoreUnavailable, match="Could not connect"):
         tables.check()
@@ -106,7 +107,7 @@ class TestAgainstErrors:
     @pytest.fixture
     def client(self) -> Iterator[DynamoDBClient]:
         """Return a client that speaks to nobody."""
-        client = make_client(Place("ap-northeast-1", endpoint="http://127.0.0.1:9"))
+        client = make_client(TableLocation("ap-northeast-1", endpoint="http://127.0.0.1:9"))
         yield client
         client.close()
 
@@ -128,7 +129,7 @@ class TestAgainstErrors:
         stubber.add_response("update_continuous_backups", self.RECOVERY)
         lines = list(DynamoTables(client, [self.ONE], "", pauses.append).create())
         assert lines == [
-            "OneTable: is being made by somebody else",
+            "OneTable: is being made by another process",
             "OneTable: point-in-time recovery is on from now on",
         ]
         assert len(pauses) == 2
@@ -167,7 +168,7 @@ class TestWithRecovery:
     def tables(self) -> Iterator[DynamoTables]:
         """Return the administration of tables at an engine that has point-in-time recovery."""
         with moto.mock_aws():
-            yield DynamoTables(make_client(Place("ap-northeast-1", "p_")), ALL, "p_", lambda _: None)
+            yield DynamoTables(make_client(TableLocation("ap-northeast-1", "p_")), ALL, "p_", lambda _: None)
 
     def test_it_is_switched_on_once(self, tables: DynamoTables) -> None:
         """Each table gets it, and keeps it."""
@@ -182,3 +183,22 @@ class TestWithRecovery:
             if "recovery" in line:
                 break
         assert sum("recovery is off" in fault for fault in tables.check()) == len(ALL) - 1
+
+    def test_the_past_is_restored_into_new_tables_that_expire_and_have_a_past_too(self, tables: DynamoTables) -> None:
+        """Only the shape: moto copies what is there now, whatever the time. Called again it makes nothing."""
+        for _ in tables.create():
+            pass
+        lines = list(tables.restore("q_", datetime(2026, 11, 22, tzinfo=UTC)))
+        assert sum(line.endswith("is being restored") for line in lines) == len(ALL)
+        assert DynamoTables(tables._client, ALL, "q_", lambda _: None).check() == []
+        assert tables.check() == []
+        again = list(tables.restore("q_", datetime(2026, 11, 22, tzinfo=UTC)))
+        assert not any(line.endswith("is being restored") for line in again)
+
+
+def test_an_engine_without_a_past_restores_nothing(tables: DynamoTables) -> None:
+    """DynamoDB Local knows no such call: it is a sentence, before anything is made."""
+    for _ in tables.create():
+        pass
+    with pytest.raises(StoreUnavailable, match="has no point-in-time recovery"):
+        list(tables.restore("q_", datetime(2026, 11, 22, tzinfo=UTC)))

@@ -1,4 +1,4 @@
-"""The feed on every engine: whatever was written within reach is read, all of it, and nothing older or later."""
+"""The feed on every engine: whatever was written within reach is hinted at, all of it, and nothing older or later."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from common import feed
-from common.feed import REACH, SHARDS, Ending, endings_in, feed_put, read_endings
-from common.history import Event, Kind, Reason
+from common.account.feed import OVERLAP, REACH, SHARDS, Ending, FeedReader, endings_in, feed_put, hint_of
+from common.account.history import Event, EventKind, Reason
 from common.ids import new_id
-from common.storage.port import Store
+from common.storage import paging
+from common.storage.port import Store, StoreUnavailable
 
-BY_NAME = "Laptop"
+SECOND = timedelta(seconds=1)
 
 
 def moment(own: str) -> datetime:
@@ -20,65 +20,91 @@ def moment(own: str) -> datetime:
     return datetime(2030, 1, 1, tzinfo=UTC) + timedelta(minutes=int(own[:7], 16), seconds=30)
 
 
-def ending(session_id: str, at: datetime, user_uuid: str | None = None) -> Ending:
-    """Return the end of a session of somebody."""
-    return Ending(user_uuid or new_id(), session_id, Reason.TAKEN_OVER, at, "device", BY_NAME)
+def written(store: Store, at: datetime) -> str:
+    """Write an ending at some time and return its hint."""
+    ending = Ending(new_id(), new_id(), Reason.TAKEN_OVER, at, "device")
+    put = feed_put([ending], 1, at)
+    store.put(put.table, put.item)
+    return hint_of(ending.session_id)
 
 
-def written(store: Store, own: str, at: datetime, change_no: int = 1) -> Ending:
-    """Write an ending at some time and return it."""
-    one = ending(own, at)
-    store.commit([feed_put([one], change_no, at)], new_id())
-    return one
-
-
-@pytest.mark.parametrize("shift", [-REACH + timedelta(seconds=1), timedelta(0), REACH - timedelta(seconds=1)])
-def test_what_was_written_within_reach_is_read(store: Store, own: str, shift: timedelta) -> None:
+@pytest.mark.parametrize("shift", [-REACH + SECOND, timedelta(0), REACH - SECOND])
+def test_a_first_look_finds_what_was_written_within_reach(store: Store, own: str, shift: timedelta) -> None:
     """Also by a process whose clock is behind or ahead."""
     now = moment(own)
-    one = written(store, own, now + shift)
-    assert list(read_endings(store, now)) == [one]
-    assert list(read_endings(store, now)) == [one], "again and again"
+    assert FeedReader(store).look(now) == frozenset()
+    hint = written(store, now + shift)
+    assert FeedReader(store).look(now) == {hint}
 
 
 @pytest.mark.parametrize("edge", [timedelta(seconds=-30), timedelta(seconds=29)])
 def test_the_turn_of_a_minute_hides_nothing(store: Store, own: str, edge: timedelta) -> None:
     """A reader looks into the bucket before, and into the next one."""
     now = moment(own) + edge
-    ones = {written(store, own, now - timedelta(seconds=5)), written(store, own, now + timedelta(seconds=5))}
-    assert set(read_endings(store, now)) == ones
+    hints = {written(store, now - 5 * SECOND), written(store, now + 5 * SECOND)}
+    assert FeedReader(store).look(now) == hints
+    assert written(store, now - 2 * SECOND) in (later := FeedReader(store)).look(now)
+    assert {written(store, now - SECOND), written(store, now + 2 * SECOND)} <= later.look(now + SECOND)
 
 
-@pytest.mark.parametrize("shift", [-REACH - timedelta(seconds=1), timedelta(minutes=2)])
-def test_what_lies_beyond_is_not(store: Store, own: str, shift: timedelta) -> None:
+@pytest.mark.parametrize("shift", [-REACH - SECOND, timedelta(minutes=2)])
+def test_what_lies_beyond_is_not_read(store: Store, own: str, shift: timedelta) -> None:
     """Else a read would grow with the day."""
     now = moment(own)
-    written(store, own, now + shift)
-    assert not list(read_endings(store, now))
+    written(store, now + shift)
+    assert not FeedReader(store).look(now)
+
+
+def test_a_reader_goes_on_where_it_was(store: Store, own: str) -> None:
+    """What it read is not read again for ever; what a slower clock wrote is found by the next looks."""
+    now, reader = moment(own), FeedReader(store)
+    first = written(store, now - REACH + SECOND)
+    assert reader.look(now) == {first}
+    assert not reader.look(now + SECOND)
+    late = written(store, now + SECOND - OVERLAP / 2)
+    later = written(store, now - 2 * OVERLAP)
+    assert reader.look(now + 2 * SECOND) == {late}
+    assert later in reader.look(now + 11 * SECOND), "every ten seconds it reads all within reach"
+
+
+def test_a_look_that_failed_is_made_up_for(store: Store, own: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next one begins where it would have begun, however long the store was away."""
+    now, reader = moment(own), FeedReader(store)
+    reader.look(now)
+    hint = written(store, now + SECOND)
+
+    def away(*_: object, **__: object) -> None:
+        raise StoreUnavailable("away")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(store, "query", away)
+        with pytest.raises(StoreUnavailable):
+            reader.look(now + 20 * SECOND)
+    assert reader.look(now + 25 * SECOND) == {hint}
 
 
 def test_many_endings_of_all_shards_are_read_page_by_page(
     store: Store, own: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """None is lost between two pages; several endings of one change are one item."""
-    monkeypatch.setattr(feed, "_PAGE", 3)
-    now = moment(own)
-    ones = {written(store, f"{own}-{number}", now, number) for number in range(30)}
-    user = new_id()
-    pair = [ending(f"{own}-a", now, user), ending(f"{own}-b", now, user)]
+    monkeypatch.setattr(paging, "MOST_AT_ONCE", 3)
+    now, user = moment(own), new_id()
+    hints = {written(store, now) for _ in range(30)}
+    pair = [Ending(user, new_id(), Reason.EXPIRED, now) for _ in range(2)]
     put = feed_put(pair, 1, now)
-    store.commit([put], new_id())
-    assert set(read_endings(store, now)) == {*ones, *pair}
-    assert len({feed_put([one], 1, now).item["bucket"] for one in ones}) == SHARDS
+    store.put(put.table, put.item)
+    assert FeedReader(store).look(now) == hints | {hint_of(each.session_id) for each in pair}
+    users = [Ending(new_id(), "s", Reason.EXPIRED, now) for _ in range(60)]
+    assert len({feed_put([one], 1, now).item["bucket"] for one in users}) == SHARDS
 
 
 def test_endings_are_taken_from_a_changes_events() -> None:
     """With the name of the device that did it, where it is told nowhere else."""
     now = datetime(2030, 1, 1, tzinfo=UTC)
     events = (
-        Event(Kind.SESSION_ENDED, now, "d1", "s1", Reason.TAKEN_OVER, by="d2"),
-        Event(Kind.SESSION_ENDED, now, "d3", "s3", Reason.EXPIRED),
-        Event(Kind.LOGIN, now, "d2", "s2", device_name="Chrome"),
+        Event(EventKind.SESSION_ENDED, now, "d1", "s1", Reason.TAKEN_OVER, by="d2"),
+        Event(EventKind.SESSION_ENDED, now, "d3", "s3", Reason.EXPIRED),
+        Event(EventKind.LOGIN, now, "d2", "s2", device_name="Chrome"),
     )
     assert endings_in("u", events) == (
         Ending("u", "s1", Reason.TAKEN_OVER, now, "d2", "Chrome"),

@@ -11,7 +11,6 @@ import pytest
 from common.clock import system_clock
 from common.storage import opening
 from common.storage.opening import StoreUrlError, open_store, open_tables
-from common.storage.port import Put
 from common.storage.tables import USERS
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +24,7 @@ def test_a_relative_and_an_absolute_path_are_sqlite(tmp_path: Path, monkeypatch:
         (f"sqlite:///{tmp_path}/c d%.db", tmp_path / "c d%.db"),
     ):
         store = open_store(url, system_clock)
-        store.commit([Put(USERS, {"uuid": "u"})], "id")
+        store.put(USERS, {"uuid": "u"})
         store.close()
         assert file.is_file()
         assert open_tables(url) is None
@@ -33,9 +32,9 @@ def test_a_relative_and_an_absolute_path_are_sqlite(tmp_path: Path, monkeypatch:
 
 def test_a_place_in_dynamodb_is_read_from_the_url() -> None:
     """Prefix, region and endpoint; the URL's region goes before the environment's."""
-    place = opening._place("dynamodb://Dev.1_?endpoint=http://127.0.0.1:8000&region=eu-west-1", "us-east-1")
+    place = opening._location("dynamodb://Dev.1_?endpoint=http://127.0.0.1:8000&region=eu-west-1", "us-east-1")
     assert (place.prefix, place.region, place.endpoint) == ("Dev.1_", "eu-west-1", "http://127.0.0.1:8000")
-    place = opening._place("dynamodb://", "us-east-1")
+    place = opening._location("dynamodb://", "us-east-1")
     assert (place.prefix, place.region, place.endpoint) == ("", "us-east-1", None)
 
 
@@ -85,7 +84,7 @@ def test_only_the_chosen_engine_is_imported(tmp_path: Path) -> None:
     """SQLite needs no boto3, which takes a good part of a second to import; opening DynamoDB asks nobody anything."""
     for url, absent in (
         (f"sqlite:///{tmp_path}/a.db", "boto3"),
-        ("dynamodb://p?endpoint=http://127.0.0.1:9", "common.storage.sqlite"),
+        ("dynamodb://p?endpoint=http://127.0.0.1:9", "common.storage.sqlite.store"),
     ):
         program = (
             "import sys; from common.clock import system_clock; from common.storage.opening import open_store; "

@@ -11,10 +11,10 @@ from typing import Any
 
 from common.clock import system_clock
 from common.ids import new_id
-from common.storage.port import Absent, Conflict, Equals, Item, Put, Store
-from common.storage.sqlite import SqliteStore
-from common.storage.tables import ALL, DEVICES, LOGIN_HISTORY, USERS
-from tests.engines import Engine
+from common.storage.port import Absent, Conflict, Equals, Store
+from common.storage.sqlite.store import SqliteStore
+from common.storage.tables import ALL, LOGIN_HISTORY, USERS
+from tests.support.engines import Engine
 
 
 def add_one(store: Store, own: str) -> int:
@@ -24,7 +24,7 @@ def add_one(store: Store, own: str) -> int:
         version: Any = 0 if item is None else item["version"]
         when = Absent() if item is None else Equals("version", version)
         try:
-            store.commit([Put(USERS, {"uuid": own, "version": version + 1}, when)], new_id())
+            store.put(USERS, {"uuid": own, "version": version + 1}, when)
         except Conflict:
             continue
         return tries
@@ -46,24 +46,14 @@ def claim(number: int, gate: Callable[[], None], engine: Engine, own: str, round
     store, won = engine.open(), []
     for each in range(rounds):
         gate()
-        mine = Put(LOGIN_HISTORY, {"user_uuid": own, "change_no": each, "winner": number}, Absent())
         try:
-            store.commit([mine, Put(DEVICES, {"user_uuid": own, "device_id": f"{each}-{number}"})], new_id())
+            store.put(LOGIN_HISTORY, {"user_uuid": own, "change_no": each, "winner": number}, Absent())
         except Conflict:
             won.append(False)
         else:
             won.append(True)
     store.close()
     return won
-
-
-def repeat(_number: int, gate: Callable[[], None], engine: Engine, own: str, request_id: str) -> None:
-    """Send the same commit under the same request id as all the others, at once."""
-    store = engine.open()
-    store.get(USERS.key(own))
-    gate()
-    store.commit([Put(USERS, {"uuid": own, "version": 1}, Absent())], request_id)
-    store.close()
 
 
 def look(engine: Engine, own: str, line: Connection) -> None:
@@ -75,12 +65,16 @@ def look(engine: Engine, own: str, line: Connection) -> None:
     store.close()
 
 
-def write_pairs(engine: Engine, own: str, line: Connection) -> None:
-    """Write equal numbers into two tables in one commit, and tell each number once it is acknowledged; never end."""
+def pad(number: int) -> str:
+    """Return a long text that goes with a number."""
+    return str(number % 10) * 20_000
+
+
+def write_on(engine: Engine, own: str, line: Connection) -> None:
+    """Write one number after another with its pad, and tell each once it is acknowledged; never end."""
     store = engine.open()
     for number in count(1):
-        item: Item = {"user_uuid": own, "change_no": 0, "number": number, "pad": "x" * 20_000}
-        store.commit([Put(USERS, {"uuid": own, "number": number}), Put(LOGIN_HISTORY, item)], new_id())
+        store.put(LOGIN_HISTORY, {"user_uuid": own, "change_no": 0, "number": number, "pad": pad(number)})
         line.send(number)
 
 
@@ -89,17 +83,17 @@ def create(_number: int, gate: Callable[[], None], path: Path, rounds: int) -> N
     for each in range(rounds):
         gate()
         store = SqliteStore(path.with_name(f"{each}.db"), ALL, system_clock)
-        store.commit([Put(USERS, {"uuid": new_id()})], new_id())
+        store.put(USERS, {"uuid": new_id()})
         store.close()
 
 
 def hammer(_number: int, gate: Callable[[], None], path: Path, seconds: float) -> tuple[int, float]:
     """Commit without a pause for so long; return how many commits that were, and the longest wait in seconds."""
-    store, commits, worst = SqliteStore(path, ALL, system_clock), 0, 0.0
+    store, commits, worst = SqliteStore(path, ALL, system_clock, wait=60), 0, 0.0
     gate()
     end = time.monotonic() + seconds
     while (began := time.monotonic()) < end:
-        store.commit([Put(USERS, {"uuid": new_id(), "pad": "x" * 3000})], new_id())
+        store.put(USERS, {"uuid": new_id(), "pad": "x" * 3000})
         commits, worst = commits + 1, max(worst, time.monotonic() - began)
     store.close()
     return commits, worst

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.client import Client
-from tests.engines import ENGINES
-from tests.servers import Suite, combined, four_entrances
+from tests.support.client import Client
+from tests.support.engines import ENGINES
+from tests.support.servers import DOMAINS, Suite, combined, four_entrances
 
 Starting = Callable[..., Suite]
 
@@ -74,12 +76,28 @@ def started(tmp_path: Path) -> Iterator[Callable[[Suite], Suite]]:
         _STARTED.remove(each)
 
 
-@pytest.fixture(scope="session")
-def entrances_on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Suite]]:
-    """Return a function that gives the four apps on an engine, as their own modules start them, two devices active."""
-    running: dict[str, Suite] = {}
+@dataclass(frozen=True)
+class RunningElsewhere:
+    """Four apps that somebody else started."""
 
-    def on(engine: str) -> Suite:
+    client: Client
+
+
+@pytest.fixture(scope="session")
+def entrances_on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Suite | RunningElsewhere]]:
+    """Return a function that gives the four apps on an engine, as their own modules start them, two devices active.
+
+    With ICHIDAI_TEST_REGISTRATION_URL, _LOGIN_URL, _SESSION_URL and _DEVICE_URL set they are servers that run already:
+    MAX_CONCURRENT_DEVICES=2 there, and login limits that bear many accounts of one address.
+    """
+    running: dict[str, Suite] = {}
+    elsewhere = {domain: os.environ.get(f"ICHIDAI_TEST_{domain.upper()}_URL", "").rstrip("/") for domain in DOMAINS}
+
+    def on(engine: str) -> Suite | RunningElsewhere:
+        if all(elsewhere.values()):
+            if engine != "sqlite":
+                pytest.skip("only on servers that these tests start")
+            return RunningElsewhere(Client(elsewhere))
         if engine not in running:
             folder = tmp_path_factory.mktemp("entrances")
             settings = {} if engine == "sqlite" else ENGINES[engine](folder).settings
@@ -95,6 +113,9 @@ def entrances_on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
 
 
 @pytest.fixture(scope="session")
-def entrances(entrances_on: Callable[[str], Suite]) -> Suite:
-    """Return the four apps on SQLite."""
-    return entrances_on("sqlite")
+def entrances(entrances_on: Callable[[str], Suite | RunningElsewhere]) -> Suite:
+    """Return the four apps on SQLite, for tests that look into their data as well."""
+    apps = entrances_on("sqlite")
+    if isinstance(apps, RunningElsewhere):
+        pytest.skip("only on servers that these tests start")
+    return apps

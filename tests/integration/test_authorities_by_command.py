@@ -9,8 +9,8 @@ from pathlib import Path
 
 from cryptography import x509
 
-from tests.client import granted
-from tests.servers import Suite, combined, run_to_its_end, until
+from tests.support.client import granted
+from tests.support.servers import Suite, combined, run_to_its_end, until
 
 
 def said(suite: Suite, *words: str) -> str:

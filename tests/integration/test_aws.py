@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -13,15 +14,16 @@ import requests
 from cryptography import x509
 from moto.server import ThreadedMotoServer
 
-from common.crypto.authorities import open_authorities
 from common.crypto.certificates import KeyKind
-from common.crypto.keyring import FILE_NAME, load_ring
+from common.keys.authorities import open_authorities
+from common.keys.keyring import FILE_NAME, load_ring
 from device_manager.publishing import Publisher
 from device_manager.revocation_db import RevocationDb
 from device_manager.trust import Trust
-from registration.email_sender import MOST_WAITING, NoNotifier, SnsNotifier, notifier_for, notify_user_via_sns
-from tests.servers import Suite, combined, until
-from tests.usecases.house import HandClock, House
+from registration.email_sender import MOST_WAITING, NoNotifier, SnsNotifier, notifier_for, topic_fault
+from tests.support.ports import free_port
+from tests.support.servers import Suite, combined, run_to_its_end, serve_command, until
+from tests.usecases.in_process_suite import PASSWORD, HandClock, InProcessSuite
 
 REGION = "eu-central-1"
 
@@ -47,33 +49,73 @@ def ours(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.name in names]
 
 
-@pytest.mark.row("R05", "R15")
-def test_a_registration_is_announced_at_the_topic(aws: str, caplog: pytest.LogCaptureFixture) -> None:
-    """A notice goes to SNS, from a thread of its own, and nothing is logged."""
-    arn = boto3.client("sns", region_name=REGION).create_topic(Name="registered")["TopicArn"]
+@pytest.fixture
+def topic(aws: str) -> str:
+    """Return a topic whose notices come into `inbox`."""
+    arn: str = boto3.client("sns", region_name=REGION).create_topic(Name="registered")["TopicArn"]
     queue = boto3.client("sqs", region_name=REGION)
     queue_url = queue.create_queue(QueueName="inbox")["QueueUrl"]
     queue_arn = queue.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     boto3.client("sns", region_name=REGION).subscribe(TopicArn=arn, Protocol="sqs", Endpoint=queue_arn)
-    notifier = notifier_for(arn, REGION)
-    assert isinstance(notifier, SnsNotifier)
-    with caplog.at_level(logging.WARNING):
-        notify_user_via_sns(notifier, "alice")
-        notifier.close()
-    messages = queue.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10)["Messages"]
-    assert len(messages) == 1
-    assert "alice" in messages[0]["Body"]
+    return arn
+
+
+def inbox() -> list[str]:
+    """Return the notices that have come since the last look."""
+    queue = boto3.client("sqs", region_name=REGION)
+    url = queue.get_queue_url(QueueName="inbox")["QueueUrl"]
+    found = queue.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+    return [json.loads(message["Body"])["Message"] for message in found]
+
+
+@pytest.mark.requirement("R05", "R15")
+def test_each_new_device_is_announced_at_the_topic(
+    topic: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first one as a registration, then those that join, by either endpoint; from a thread, nothing logged."""
+    with (
+        caplog.at_level(logging.WARNING),
+        closing(
+            InProcessSuite(tmp_path, tmp_path / "keys", HandClock(), SNS_TOPIC_ARN=topic, AWS_REGION=REGION)
+        ) as deployment,
+    ):
+        anna = deployment.register("anna", "Phone")
+        deployment.pair(anna, "Laptop")
+        body = {"username": "anna", "password": PASSWORD, "qr_code": deployment.qr_code(anna), "device_name": "Tablet"}
+        assert deployment.post("/device/register", body).status_code == 200
+        deployment.suite.registration.notifier.close()  # type: ignore[attr-defined] # all are sent, or given up
+    assert sorted(inbox()) == [
+        "The account 'anna' was registered with its first device, 'Phone'.",
+        "The device 'Laptop' was added to the account 'anna'.",
+        "The device 'Tablet' was added to the account 'anna'.",
+    ]
     assert not ours(caplog)
 
 
-@pytest.mark.row("R24")
+@pytest.mark.requirement("R15", "R25")
+def test_a_bad_topic_is_told_at_the_start(topic: str, tmp_path: Path) -> None:
+    """One that is no topic stops it; of one that is not there it warns, and serves."""
+    code, said = run_to_its_end(serve_command("all", free_port()), {"SNS_TOPIC_ARN": "devices"}, tmp_path)
+    assert (code, "SNS_TOPIC_ARN must be dummy or a topic" in said) == (2, True)
+    assert topic_fault(topic, REGION) is None
+    assert topic_fault("dummy", "") is None
+    suite = combined(tmp_path / "suite", SNS_TOPIC_ARN=f"{topic}-not", AWS_REGION=REGION)
+    try:
+        suite.start()
+        assert "No notice will be sent" in suite.output
+        assert "SNS_TOPIC_ARN" in suite.output
+    finally:
+        suite.kill()
+
+
+@pytest.mark.requirement("R24")
 @pytest.mark.parametrize("topic", ["dummy", ""])
 def test_a_dummy_topic_publishes_nothing(topic: str) -> None:
     """`dummy` and an unset topic skip SNS."""
     assert isinstance(notifier_for(topic, REGION), NoNotifier)
 
 
-@pytest.mark.row("R25")
+@pytest.mark.requirement("R25")
 def test_a_wrong_topic_is_one_log_line_with_what_to_do(aws: str, caplog: pytest.LogCaptureFixture) -> None:
     """A topic that is not there never raises; one line says what to check."""
     notifier = SnsNotifier(f"arn:aws:sns:{REGION}:123456789012:nowhere", REGION)
@@ -84,7 +126,7 @@ def test_a_wrong_topic_is_one_log_line_with_what_to_do(aws: str, caplog: pytest.
     assert "SNS_TOPIC_ARN" in line
 
 
-@pytest.mark.row("R25")
+@pytest.mark.requirement("R25")
 def test_missing_credentials_are_one_log_line(
     aws: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -118,22 +160,22 @@ def test_notices_do_not_pile_up_while_sns_is_away(
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def deployment(tmp_path: Path) -> Iterator[InProcessSuite]:
     """Return the suite in this process."""
-    with closing(House(tmp_path, tmp_path / "keys", HandClock())) as built:
+    with closing(InProcessSuite(tmp_path, tmp_path / "keys", HandClock())) as built:
         yield built
 
 
 @pytest.fixture
-def trust(house: House, tmp_path: Path) -> Trust:
+def trust(deployment: InProcessSuite, tmp_path: Path) -> Trust:
     """Return what the publisher of this suite asks."""
-    store = house.store.inner
+    store = deployment.store.inner
     founder = load_ring(tmp_path / "keys" / FILE_NAME).authority
-    authorities = open_authorities(tmp_path / "keys", store, house.clock, founder)
-    return Trust(authorities, RevocationDb(store), house.clock)
+    authorities = open_authorities(tmp_path / "keys", store, deployment.clock, founder)
+    return Trust(authorities, RevocationDb(store), deployment.clock)
 
 
-def test_authorities_and_lists_are_published(aws: str, house: House, trust: Trust) -> None:
+def test_authorities_and_lists_are_published(aws: str, deployment: InProcessSuite, trust: Trust) -> None:
     """With a bucket set, they lie there as the routes answer them, and a revocation follows at the next look."""
     s3 = boto3.client("s3", region_name=REGION)
     s3.create_bucket(Bucket="public", CreateBucketConfiguration={"LocationConstraint": REGION})
@@ -143,15 +185,17 @@ def test_authorities_and_lists_are_published(aws: str, house: House, trust: Trus
 
     publisher = Publisher(trust, "public", REGION)
     assert publisher.publish()
-    assert body("ca.pem") == house.get("/device/ca").data
+    assert body("ca.pem") == deployment.get("/device/ca").data
     names = [authority.name for authority in trust.authorities()]
     keys = {item["Key"] for item in s3.list_objects_v2(Bucket="public")["Contents"]}
     kinds = {f"crl/{kind}.crl" for kind in KeyKind}
     assert keys == {"ca.pem", *kinds, *(f"crl/{name}.crl" for name in names)}
-    anna = house.register()
-    laptop = house.pair(anna)
-    phone = house.log_in(anna)
-    assert house.post("/device/revoke_certificate", {"device_id": laptop.device_id}, phone.access).status_code == 200
+    anna = deployment.register()
+    laptop = deployment.pair(anna)
+    phone = deployment.log_in(anna)
+    assert (
+        deployment.post("/device/revoke_certificate", {"device_id": laptop.device_id}, phone.access).status_code == 200
+    )
     classical = s3.head_object(Bucket="public", Key="crl/p-256.crl")["LastModified"]
     assert publisher.publish()
     serial = int(laptop.answer["certificate"]["serial"], 16)

@@ -20,12 +20,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from websockets.sync.client import connect
 
 from common.crypto.certificates import KeyKind, generate_client_certificate, new_authority
-from tests.client import PASSWORD, Client, granted, refused, unique
 from tests.integration.test_events import is_up
-from tests.nginx import Nginx, nginx_program
-from tests.servers import Suite, combined, free_port, until
-from tests.signing import Keys, p256_keys, requesting
-from tests.streams import Listener, events_url
+from tests.support.client import PASSWORD, Client, granted, refused, unique
+from tests.support.nginx import Nginx, nginx_program
+from tests.support.ports import free_port
+from tests.support.servers import Suite, combined, until
+from tests.support.signing import Keys, p256_keys, requesting
+from tests.support.streams import Listener, events_url
 
 Files = tuple[str, str]
 
@@ -130,7 +131,7 @@ def registered(behind: Behind) -> Person:
     return Person(username, answer, keys, behind.stored(username, answer["certificate"]["pem"], keys))
 
 
-@pytest.mark.row("R37", "D24", "R73")
+@pytest.mark.requirement("R37", "D24", "R73")
 def test_the_handshake_is_the_proof(behind: Behind, anna: Person) -> None:
     """No fingerprint, no signature: certificate, key and password."""
     answer = granted(behind.call("/login", anna.body, anna.files))

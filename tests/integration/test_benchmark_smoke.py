@@ -1,7 +1,7 @@
 """A brief look, with wide margins, at what `dev.py bench` measures: a busy machine is not seen, a regression is.
 
 Processor time of this process alone, medians of rounds in turns. How often the store is asked is exact elsewhere:
-`tests/proof/test_costs.py` for every operation, `tests/usecases/test_front.py` for the way that verifications take.
+`tests/proof/test_costs.py` for every operation, `tests/usecases/test_fast_path.py` for the way that verifications take.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from common.crypto.passwords import CHEAP_FOR_TESTS, OWASP_MINIMUM, new_password
 from ichidai.apps import app_for
 from ichidai.client.keys import DeviceKeys
 from ichidai.settings import read_settings
-from ichidai.topology import Part
-from ichidai.wiring import build
+from ichidai.topology import App
+from ichidai.wiring.build import build
 
 ROUNDS, CALLS = 5, 3
 
@@ -42,8 +42,8 @@ def cost(run: Callable[[], object], calls: int = CALLS) -> Sample:
 def test_a_login_and_a_registration_cost_little_more_than_the_hash(tmp_path: Path) -> None:
     """Measured 1.2 and 1.3 hashes; a picture drawn by qrcode would add 1.2. A refresh takes 0.05."""
     people = population.load(suite.settings_in(tmp_path), 50)
-    joined = build(read_settings(people.settings), Part.ALL, 8000)
-    client, numbers = app_for(Part.ALL, joined).test_client(), itertools.count()
+    joined = build(read_settings(people.settings), App.ALL, 8000)
+    client, numbers = app_for(App.ALL, joined).test_client(), itertools.count()
     persons = itertools.cycle(people.people)
     tokens = iter(people.granted(people.people))
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import requests
 
-from tests.client import Account, all_at_once, granted, refused
-from tests.dpop import DpopKey
-from tests.engines import ENGINES
-from tests.servers import Suite, combined
+from tests.support.client import Account, all_at_once, granted, refused
+from tests.support.dpop import DpopKey
+from tests.support.engines import ENGINES
+from tests.support.servers import Suite, combined
 
 Start = Callable[[Suite], Suite]
 
@@ -45,7 +45,7 @@ class Browser:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_bound_session_lives_at_every_worker(tmp_path: Path, started: Start, engine: str) -> None:
     """One nonce is good at all; of 12 refreshes at once with one proof one succeeds; the token alone is nothing."""
-    suite = started(combined(tmp_path / "house", workers=2, **ENGINES[engine](tmp_path).settings))
+    suite = started(combined(tmp_path / "suite", workers=2, **ENGINES[engine](tmp_path).settings))
     browser = Browser(suite.client.register())
     asked = refused(browser.get("/session/verify"), 401, "use-dpop-nonce")
     assert "dpop_nonce" not in asked

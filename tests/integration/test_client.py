@@ -16,23 +16,24 @@ import requests
 from ichidai.client import (
     Device,
     DeviceActive,
+    DeviceExistsError,
     DeviceFile,
-    HasDevice,
+    InMemoryState,
     KeyKind,
-    Memory,
     NoDevice,
     NotLoggedIn,
     Problem,
+    ServerIdentityError,
     SessionEnded,
     Unreachable,
     UnreadableCode,
-    Untrustworthy,
     open_device,
 )
 from ichidai.client.keys import DeviceKeys
 from ichidai.client.state import State, Tokens
-from tests.client import PASSWORD, all_at_once, unique
-from tests.servers import Suite, free_port
+from tests.support.client import PASSWORD, all_at_once, unique
+from tests.support.ports import free_port
+from tests.support.servers import Suite, combined, four_entrances
 
 Pool = Callable[..., Suite]
 MakeDevice = Callable[..., Device]
@@ -76,7 +77,7 @@ def two_devices(suite: Suite, device: MakeDevice, kind: KeyKind) -> tuple[Device
     return phone, laptop
 
 
-@pytest.mark.row("R37", "R55", "R56", "R73", "B03", "B09", "B11")
+@pytest.mark.requirement("R37", "R55", "R56", "R73", "B03", "B09", "B11")
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("kind", KeyKind)
 def test_the_whole_story(pool: Pool, device: MakeDevice, mode: str, kind: KeyKind) -> None:
@@ -98,6 +99,8 @@ def test_the_whole_story(pool: Pool, device: MakeDevice, mode: str, kind: KeyKin
     with pytest.raises(NotLoggedIn):
         phone.verify()
     assert laptop.verify()["session_id"] == entered.session_id
+    assert laptop.take_over(asked.value, PASSWORD).session_id == entered.session_id
+    laptop.refresh()
     with pytest.raises(Problem) as spent:
         laptop.take_over(asked.value, PASSWORD)
     assert spent.value.code == "takeover-spent"
@@ -105,7 +108,31 @@ def test_the_whole_story(pool: Pool, device: MakeDevice, mode: str, kind: KeyKin
     phone.log_in(PASSWORD)
 
 
-@pytest.mark.row("R70", "R61", "R69", "D55", "D56")
+def test_the_active_device_is_asked_first(pool: Pool, device: MakeDevice) -> None:
+    """Its user types the digits that the other shows, or refuses; a program that can show none is told the question."""
+    phone, laptop = two_devices(pool(ICHIDAI_TAKEOVER_APPROVAL="ask"), device, KeyKind.CLASSICAL)
+    phone.log_in(PASSWORD)
+    with pytest.raises(DeviceActive) as asked:
+        laptop.log_in(PASSWORD, ask=yes)
+    assert (asked.value.takeover, asked.value.approval is None) == (None, False)
+    assert phone.approvals() == []
+
+    def type_digits(digits: str) -> None:
+        (each,) = phone.approvals()
+        assert each["device_name"] == "Laptop"
+        with pytest.raises(Problem) as wrong:
+            phone.approve(each["approval_id"], "none")
+        assert wrong.value.code == "digits-wrong"
+        phone.approve(each["approval_id"], digits)
+
+    assert laptop.log_in(PASSWORD, ask=yes, show_digits=type_digits).ended == ["Phone"]
+    with pytest.raises(Problem) as refused:
+        phone.log_in(PASSWORD, ask=yes, show_digits=lambda _digits: laptop.refuse(laptop.approvals()[0]["approval_id"]))
+    assert refused.value.code == "approval-refused"
+    assert laptop.verify()["active"]
+
+
+@pytest.mark.requirement("R70", "R61", "R69", "D55", "D56")
 def test_any_device_brings_in_another(suite: Suite, device: MakeDevice, pair: tuple[Device, Device]) -> None:
     """By a code it asks for with its proof; the account lists all of them, and unbinding ends one."""
     phone, laptop = pair
@@ -122,7 +149,7 @@ def test_any_device_brings_in_another(suite: Suite, device: MakeDevice, pair: tu
     assert refused.value.code in ("certificate-mismatch", "certificate-revoked")
 
 
-@pytest.mark.row("R37", "R73", "R75")
+@pytest.mark.requirement("R37", "R73", "R75")
 @pytest.mark.parametrize("kind", KeyKind)
 def test_the_wrong_key_is_refused_and_the_other_session_lives(pool: Pool, device: MakeDevice, kind: KeyKind) -> None:
     """Right password, right certificate, another key: no login, no takeover, no pairing."""
@@ -131,18 +158,18 @@ def test_the_wrong_key_is_refused_and_the_other_session_lives(pool: Pool, device
     phone.log_in(PASSWORD)
     with pytest.raises(DeviceActive) as asked:
         laptop.log_in(PASSWORD)
-    stolen = laptop._vault.read()
+    stolen = laptop._state_store.read()
     assert stolen is not None
     before = suite.rows()
     for keys in (DeviceKeys.make(kind), DeviceKeys.make(other_than(kind)), signing_alone(stolen, kind)):
-        thief = Device(Memory(replace(stolen, keys=keys)))
-        for door in (
+        thief = Device(InMemoryState(replace(stolen, keys=keys)))
+        for endpoint in (
             partial(thief.log_in, PASSWORD, ask=yes),
             partial(thief.take_over, asked.value, PASSWORD),
             partial(thief.pairing_code, PASSWORD),
         ):
-            with pytest.raises((Problem, Untrustworthy)) as refused:
-                door()
+            with pytest.raises((Problem, ServerIdentityError)) as refused:
+                endpoint()
             assert not isinstance(refused.value, DeviceActive)
             if isinstance(refused.value, Problem):
                 said = (refused.value.status, refused.value.code)
@@ -151,6 +178,44 @@ def test_the_wrong_key_is_refused_and_the_other_session_lives(pool: Pool, device
     assert kept == {place: row for place, row in before.items() if place[0] != "ChallengesTable"}
     assert phone.verify()["active"]
     assert laptop.take_over(asked.value, PASSWORD).ended == ["Phone"]
+
+
+@pytest.mark.requirement("R33", "R56", "D28")
+@pytest.mark.parametrize("kind", KeyKind)
+def test_one_address_of_four_apps_is_enough(started: Callable[[Suite], Suite], tmp_path: Path, kind: KeyKind) -> None:
+    """Four processes: each call goes to its own app, and proofs of bound tokens name that app's address."""
+    suite = started(four_entrances(tmp_path / "suite"))
+    registration, login, session, device_app = (server.base for server in suite.servers)
+    username = unique()
+    with (
+        open_device(tmp_path / "phone.json", registration) as phone,
+        open_device(tmp_path / "laptop.json", login) as laptop,
+    ):
+        code = phone.register(username, f"{username}@b.test", PASSWORD, device_name="Phone", keys=kind)
+        laptop.join(code.qr_code, username, PASSWORD, device_name="Laptop", keys=kind)
+        phone.log_in(PASSWORD)
+        assert laptop.log_in(PASSWORD, ask=yes).ended == ["Phone"]
+        with pytest.raises(SessionEnded):
+            phone.verify()
+    for base in (session, device_app):
+        with open_device(tmp_path / "laptop.json", base) as laptop:
+            laptop.refresh()
+            assert [each["device_name"] for each in laptop.devices() if each["current"]] == ["Laptop"]
+            assert laptop.get("/session/list?limit=5")["sessions"]
+            laptop.renew(PASSWORD)
+    laptop.log_out()
+
+
+def test_a_registration_that_costs_work_is_worked_for(
+    started: Callable[[Suite], Suite], device: MakeDevice, tmp_path: Path
+) -> None:
+    """The fourth account of an address: the client does the work that is asked for, and registers."""
+    suite = started(combined(tmp_path / "suite", ICHIDAI_REGISTRATION="work"))
+    for number in range(5):
+        name = unique()
+        each = device(f"device{number}", suite)
+        each.register(name, f"{name}@b.test", PASSWORD, keys=KeyKind.CLASSICAL)
+    each.log_in(PASSWORD)
 
 
 def other_than(kind: KeyKind) -> KeyKind:
@@ -179,9 +244,9 @@ class TestBoundTokens:
         body = {"refresh_token": stolen.refresh_token}
         refused = requests.post(f"{base}/session/refresh", json=body, timeout=10)
         assert code_of(refused) == (401, "invalid-dpop-proof")
-        state = phone._vault.read()
+        state = phone._state_store.read()
         assert state is not None
-        thief = Device(Memory(replace(state, keys=DeviceKeys.make(KeyKind.CLASSICAL))))
+        thief = Device(InMemoryState(replace(state, keys=DeviceKeys.make(KeyKind.CLASSICAL))))
         for call in (thief.verify, thief.refresh):
             with pytest.raises(Problem) as told:
                 call()
@@ -216,7 +281,7 @@ def code_of(reply: requests.Response) -> tuple[int, str]:
 class TestAsking:
     """The person is asked, and decides."""
 
-    @pytest.mark.row("D41", "B08", "B10", "D44")
+    @pytest.mark.requirement("D41", "B08", "B10", "D44")
     def test_who_would_rather_not_changes_nothing(self, suite: Suite, pair: tuple[Device, Device]) -> None:
         """The question comes back as it was, and the other session lives."""
         phone, laptop = pair
@@ -338,16 +403,16 @@ class TestJoining:
         """The file that was written before anything was sent gives the same device."""
         name = unique()
         lost = device("phone", suite)
-        lost._wire._http.hooks["response"].append(once_for("/registration/", requests.ConnectionError("cut")))
-        lost._wire._pause = lambda _seconds: None
+        lost._transport._http.hooks["response"].append(once_for("/registration/", requests.ConnectionError("cut")))
+        lost._transport._pause = lambda _seconds: None
         lost.register(name, f"{name}@b.test", PASSWORD)
         assert lost.log_in(PASSWORD).ended == []
         assert [each["current"] for each in lost.devices()] == [True]
 
     def test_so_is_one_that_a_crash_cut_off(self, suite: Suite, device: MakeDevice, tmp_path: Path) -> None:
         """Started anew, the program registers again, and is the one device of the account."""
-        name, cut = unique(), device("phone", suite, patience=0)
-        cut._wire._http.hooks["response"].append(once_for("/registration/", requests.ConnectionError("cut")))
+        name, cut = unique(), device("phone", suite, max_wait=0)
+        cut._transport._http.hooks["response"].append(once_for("/registration/", requests.ConnectionError("cut")))
         with pytest.raises(Unreachable):
             cut.register(name, f"{name}@b.test", PASSWORD)
         with pytest.raises(NoDevice):
@@ -388,9 +453,9 @@ class TestJoining:
     def test_one_file_is_one_device(self, suite: Suite, pair: tuple[Device, Device]) -> None:
         """A second registration would lose the first one's keys."""
         phone, laptop = pair
-        with pytest.raises(HasDevice, match=phone.identity.username):
+        with pytest.raises(DeviceExistsError, match=phone.identity.username):
             phone.register(unique(), "x@b.test", PASSWORD)
-        with pytest.raises(HasDevice):
+        with pytest.raises(DeviceExistsError):
             phone.join(laptop.pairing_code(PASSWORD).qr_code, phone.identity.username, PASSWORD)
         phone.log_in(PASSWORD)
 
@@ -414,24 +479,24 @@ class TestWhomToTrust:
     ) -> None:
         """A device that is told to speak to another suite does not sign there."""
         phone, _ = pair
-        state = phone._vault.read()
+        state = phone._state_store.read()
         assert state is not None
         assert state.identity is not None
-        moved = Device(Memory(replace(state, identity=replace(state.identity, issuer="https://other.test"))))
-        with pytest.raises(Untrustworthy, match=r"https://other\.test"):
+        moved = Device(InMemoryState(replace(state, identity=replace(state.identity, issuer="https://other.test"))))
+        with pytest.raises(ServerIdentityError, match=r"https://other\.test"):
             moved.log_in(PASSWORD)
 
     def test_nobody_there(self) -> None:
         """No answer is no refusal, and says where it was looked for."""
         base = f"http://127.0.0.1:{free_port()}"
-        nowhere = Device(Memory(), base, patience=0)
+        nowhere = Device(InMemoryState(), base, max_wait=0)
         with pytest.raises(Unreachable, match=base):
             nowhere.register("anna", "a@b.test", PASSWORD)
 
 
 def test_another_page_is_no_answer(suite: Suite) -> None:
     """An address that serves something else is told so."""
-    lost = Device(Memory(), f"{base_of(suite)}/docs", patience=0)
+    lost = Device(InMemoryState(), f"{base_of(suite)}/docs", max_wait=0)
     with pytest.raises(Problem) as odd:
         lost.register("anna", "a@b.test", PASSWORD)
     assert odd.value.code in ("unreadable", "not-found")

@@ -18,14 +18,14 @@ import zxingcpp
 from PIL import Image
 from rich.console import Console
 
-from ichidai.cli.demo import Teller, tell_story
+from ichidai.cli.demo import Narrator, tell_story
 from ichidai.cli.demo_checks import StoryFailed
-from ichidai.cli.tongue import Tongue
-from tests.client import QUESTION
-from tests.servers import Suite, environment, is_listened_to, run_to_its_end
+from ichidai.cli.language import Language
+from tests.support.client import QUESTION
+from tests.support.servers import Suite, environment, is_listened_to, run_to_its_end
 
 DEMO = [sys.executable, "-m", "ichidai", "demo"]
-STEPS = 18
+STEPS = 21
 
 TOLD = {
     "en": [
@@ -40,10 +40,13 @@ TOLD = {
         "consents, signed by the laptop's key: the laptop is in",
         "very next request: 401 session-ended, taken-over",
         "Its refresh token: 401",
-        "The same consent again: 410",
+        "the same consent again: 410",
         "Meanwhile a tablet joins",
         "409, asked anew, and the tablet is still in",
         "history tells all",
+        "closes the account: every session ends, and a login is 403 account-closed",
+        "reopens it with her password",
+        "changes the password. The thief gets 401",
         "Everything went as told",
     ],
     "ja": [
@@ -55,6 +58,9 @@ TOLD = {
         "鍵がなければ401",
         "401 session-ended（taken-over）",
         "タブレットはそのまま",
+        "アカウントを閉鎖します",
+        "パスワードで再開します",
+        "盗んだ人は401",
         "すべて説明のとおり",
     ],
 }
@@ -63,7 +69,7 @@ HALF_BLOCKS = {" ": (255, 255), "\xa0": (255, 255), "▀": (0, 255), "▄": (255
 """What each letter of the drawn QR code paints: the upper and the lower half."""
 
 
-@pytest.mark.row("R37", "R73")
+@pytest.mark.requirement("R37", "R73")
 @pytest.mark.parametrize("language", TOLD)
 def test_the_demo_tells_each_step(tmp_path: Path, language: str) -> None:
     """In order, with what was seen; the exit code is 0; its data is gone."""
@@ -88,7 +94,7 @@ def test_the_demo_fails_when_a_step_does_not_go_as_told(pool: Callable[..., Suit
     server = pool(MAX_CONCURRENT_DEVICES="2").servers[0]
     told = io.StringIO()
     with pytest.raises(StoryFailed, match=r"a login on the Laptop must be answered 409 device-active, and was let in"):
-        tell_story(server.base, Teller(Console(file=told, width=250), Tongue.EN))
+        tell_story(server.base, Narrator(Console(file=told, width=250), Language.EN))
     assert "logs in on the phone" in told.getvalue()
     assert "is asked: 409" not in told.getvalue()
 
@@ -123,6 +129,7 @@ def _drawn_qr(output: str) -> dict[str, str]:
         for column, letter in enumerate(line):
             for half, shade in enumerate(HALF_BLOCKS[letter]):
                 picture.putpixel((column + 4, 2 * row + half + 4), shade)
-    (found,) = zxingcpp.read_barcodes(picture.resize((picture.width * 4, picture.height * 4)))
+    whole = picture.resize((picture.width * 4, picture.height * 4))
+    (found,) = zxingcpp.read_barcodes(whole, formats=zxingcpp.BarcodeFormat.QRCode)
     told: dict[str, str] = json.loads(base64.urlsafe_b64decode(found.text + "=" * (-len(found.text) % 4)))
     return told

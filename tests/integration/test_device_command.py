@@ -12,10 +12,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from ichidai.cli import device as command_line
-from ichidai.cli.device import Exit, app
-from tests.client import PASSWORD, unique
-from tests.servers import Suite, free_port, run_to_its_end
+from ichidai.cli import device_terminal
+from ichidai.cli.device import app
+from ichidai.cli.device_terminal import Exit
+from ichidai.client import Problem, open_device
+from tests.support.client import PASSWORD, unique
+from tests.support.ports import free_port
+from tests.support.servers import Suite, run_to_its_end
 
 Typed = Callable[..., tuple[int, str]]
 
@@ -23,7 +26,7 @@ Typed = Callable[..., tuple[int, str]]
 @pytest.fixture
 def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Typed:
     """Return a function that runs a command on a device's file, with lines typed; it gives status and output."""
-    monkeypatch.setattr(command_line._out, "width", 250)
+    monkeypatch.setattr(device_terminal.out, "width", 250)
 
     def run(device: str, command: str, *arguments: str, lines: tuple[str, ...] = ()) -> tuple[int, str]:
         file = ["--file", str(tmp_path / f"{device}.json")]
@@ -50,7 +53,7 @@ def joined(typed: Typed, base: str, name: str, code: str) -> None:
     assert status == 0, said
 
 
-@pytest.mark.row("R61", "R68", "R69", "B08", "B10", "D41", "D55", "D56")
+@pytest.mark.requirement("R61", "R68", "R69", "B08", "B10", "D41", "D55", "D56")
 @pytest.mark.parametrize("kind", ["ml-dsa-87", "p-256"])
 def test_a_person_at_the_command_line(suite: Suite, typed: Typed, kind: str) -> None:
     """Registers, adds a device, is asked and refuses, is asked and consents, hears it on the other, and tidies up."""
@@ -91,6 +94,27 @@ def test_a_person_at_the_command_line(suite: Suite, typed: Typed, kind: str) -> 
     assert typed("laptop", "logout")[0] == Exit.NOT_LOGGED_IN
 
 
+def test_the_active_device_is_asked_first(pool: Callable[..., Suite], typed: Typed, tmp_path: Path) -> None:
+    """Its user types the digits that the other terminal shows, or refuses; with nothing to answer it says so."""
+    base = pool(ICHIDAI_TAKEOVER_APPROVAL="ask").servers[0].base
+    name, code = registered(typed, base)
+    joined(typed, base, name, code)
+    assert typed("phone", "login", lines=(PASSWORD,))[0] == 0
+    assert typed("phone", "approve") == (0, "No device asks.\n")
+    status, said = typed("laptop", "login", lines=(PASSWORD,))
+    assert (status, "`ichidai device takeover` asks" in said) == (Exit.IN_USE, True)
+
+    def approve(digits: str) -> None:
+        status, said = typed("phone", "approve", lines=(digits,))
+        assert (status, "Laptop wants this device's place" in said, "It is let in." in said) == (0, True, True)
+
+    with open_device(tmp_path / "laptop.json") as laptop:
+        assert laptop.log_in(PASSWORD, ask=lambda _: True, show_digits=approve).ended == ["Phone"]
+    with open_device(tmp_path / "phone.json") as phone, pytest.raises(Problem) as refused:
+        phone.log_in(PASSWORD, ask=lambda _: True, show_digits=lambda _: typed("laptop", "approve", "--refuse"))
+    assert refused.value.code == "approval-refused"
+
+
 def test_a_certificate_is_renewed(suite: Suite, typed: Typed) -> None:
     """The file has the new one, by which the device logs in; the session lives on."""
     registered(typed, suite.servers[0].base)
@@ -101,6 +125,21 @@ def test_a_certificate_is_renewed(suite: Suite, typed: Typed) -> None:
     after = typed("phone", "status")[1]
     (new,) = re.findall(r"[0-9a-f]{64}", said)
     assert (new in after, new in before) == (True, False)
+    assert typed("phone", "login", lines=(PASSWORD,))[0] == 0
+
+
+def test_the_account_is_closed_and_reopened(suite: Suite, typed: Typed) -> None:
+    """It asks back; a login says that it is closed; once reopened the device logs in as before."""
+    registered(typed, suite.servers[0].base)
+    assert typed("phone", "login", lines=(PASSWORD,))[0] == 0
+    assert typed("phone", "close-account", lines=("n",))[0] == Exit.REFUSED
+    assert typed("phone", "verify")[0] == 0
+    status, said = typed("phone", "close-account", "--yes", lines=(PASSWORD,))
+    assert (status, "`ichidai device reopen-account`" in said) == (0, True)
+    status, said = typed("phone", "login", lines=(PASSWORD,))
+    assert (status, "(account-closed)" in said) == (Exit.REFUSED, True)
+    assert typed("phone", "reopen-account", lines=("not the password",))[0] == Exit.REFUSED
+    assert typed("phone", "reopen-account", lines=(PASSWORD,))[0] == 0
     assert typed("phone", "login", lines=(PASSWORD,))[0] == 0
 
 
@@ -144,7 +183,7 @@ class TestWhatCannotBe:
         assert typed("phone", "takeover")[0] == Exit.UNUSABLE
 
     @pytest.mark.skipif(os.name == "nt", reason="only on POSIX: files have modes")
-    @pytest.mark.row("R56")
+    @pytest.mark.requirement("R56")
     def test_a_file_that_others_may_read(self, suite: Suite, typed: Typed, tmp_path: Path) -> None:
         """It is not used, and the sentence says why."""
         registered(typed, suite.servers[0].base)

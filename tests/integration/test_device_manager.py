@@ -13,9 +13,20 @@ from functools import partial
 
 import pytest
 
-from tests.client import QUESTION, Account, Client, Device, Login, all_at_once, device_of, granted, login_of, refused
-from tests.engines import ENGINES
-from tests.servers import Suite
+from tests.support.client import (
+    QUESTION,
+    Account,
+    Client,
+    Device,
+    Login,
+    all_at_once,
+    device_of,
+    granted,
+    login_of,
+    refused,
+)
+from tests.support.engines import ENGINES
+from tests.support.servers import Suite
 
 
 @pytest.fixture(params=ENGINES)
@@ -33,12 +44,12 @@ def a_second_apart(account: Account, *devices: Device) -> list[Login]:
     return sessions
 
 
-@pytest.mark.row("D08", "D18")
+@pytest.mark.requirement("D08", "D18")
 class TestDeviceManagerIntegration:
     """The device app and its three neighbours as processes of their own on one data folder."""
 
-    @pytest.mark.row("D54", "D16", "D20", "D23", "D25", "D26", "D28", "D30", "D34", "D37", "D38", "D39")
-    @pytest.mark.pitfall("X02", "X13")
+    @pytest.mark.requirement("D54", "D16", "D20", "D23", "D25", "D26", "D28", "D30", "D34", "D37", "D38", "D39")
+    @pytest.mark.regression("X02", "X13")
     def test_register_device(self, client: Client) -> None:
         """A second device scans the first one's code, is registered and logged in, and is a device of its own."""
         account = client.register()
@@ -53,8 +64,8 @@ class TestDeviceManagerIntegration:
             assert granted(client.verify(token))["user_uuid"] == account.uuid
         refused(account.try_join("junk"), 400, "qr-invalid")
 
-    @pytest.mark.row("D55", "D52", "D46", "D36")
-    @pytest.mark.pitfall("X01", "X10")
+    @pytest.mark.requirement("D55", "D52", "D46", "D36")
+    @pytest.mark.regression("X01", "X10")
     def test_list_device(self, client: Client) -> None:
         """The list names every bound device, which of them are active and since when, and whose token asks."""
         account = client.register()
@@ -70,8 +81,8 @@ class TestDeviceManagerIntegration:
         assert (other["is_active"], other["login_at"], other["current"]) == (False, None, False)
         refused(client.get("/device/list"), 401, "token-missing")
 
-    @pytest.mark.row("D56")
-    @pytest.mark.pitfall("X01", "X14", "X04")
+    @pytest.mark.requirement("D56")
+    @pytest.mark.regression("X01", "X14", "X04")
     def test_unbind_device(self, client: Client) -> None:
         """An unbound device is out at once and cannot come back; unknown ones and the last one are refused."""
         account = client.register()
@@ -91,8 +102,8 @@ class TestDeviceManagerIntegration:
         refused(client.post("/device/unbind", {"device_id": account.phone.device_id}), 401, "token-missing")
         assert account.pair("New laptop").device_id != laptop.device_id
 
-    @pytest.mark.row("D57", "D50", "D51", "D52", "D53")
-    @pytest.mark.pitfall("X07", "X08", "X95", "X06")
+    @pytest.mark.requirement("D57", "D50", "D51", "D52", "D53")
+    @pytest.mark.regression("X07", "X08", "X95", "X06")
     @pytest.mark.parametrize("first_in", [0, 1], ids=["device 1 first", "device 2 first"])
     @pytest.mark.parametrize("caller", [0, 1], ids=["called by the first", "called by the later"])
     def test_force_logout(self, client: Client, first_in: int, caller: int) -> None:
@@ -113,8 +124,8 @@ class TestDeviceManagerIntegration:
         devices_now = granted(client.get("/device/list", token=earlier.access))["devices"]
         assert {device["device_id"] for device in devices_now if device["is_active"]} == {order[0].device_id}
 
-    @pytest.mark.row("D58", "D49", "D17", "D40", "D41", "D42", "D43", "D44", "D45", "D47", "D48", "B17", "B30")
-    @pytest.mark.pitfall("X03", "X04", "X16", "Y04")
+    @pytest.mark.requirement("D58", "D49", "D17", "D40", "D41", "D42", "D43", "D44", "D45", "D47", "D48", "B17", "B30")
+    @pytest.mark.regression("X03", "X04", "X16", "Y04")
     def test_reject_and_allow_with_force(self, client: Client) -> None:
         """At the limit a device is refused and nothing happens; with force it gets in and the earlier ones are out."""
         account = client.register()
@@ -137,8 +148,8 @@ class TestDeviceManagerIntegration:
         assert device_of(granted(account.try_pair(account.pairing()["qr_code"]))).fingerprint
 
 
-@pytest.mark.row("D24", "D14", "R58")
-@pytest.mark.pitfall("X43", "X04", "X42")
+@pytest.mark.requirement("D24", "D14", "R58")
+@pytest.mark.regression("X43", "X04", "X42")
 def test_a_revocation_reaches_every_app_at_once(entrances: Suite) -> None:
     """After an unbinding no app takes the device for anything, and nothing stored says that it is good."""
     client = entrances.client
@@ -157,12 +168,12 @@ def test_a_revocation_reaches_every_app_at_once(entrances: Suite) -> None:
     for path in ("/session/verify", "/session/list", "/device/list"):
         assert refused(client.get(path, token=gone.access), 401, "session-ended")["reason"] == "device-unbound"
     places = {place for place, item in entrances.rows().items() if laptop.fingerprint.encode() in item}
-    assert places == {("DevicesTable", account.uuid, laptop.device_id)}
+    assert places == {("SessionsTable", account.uuid, ""), ("DevicesTable", account.uuid, laptop.device_id)}
     row = json.loads(entrances.rows()["DevicesTable", account.uuid, laptop.device_id])
     assert row["revoked_at"] is not None
 
 
-@pytest.mark.pitfall("X05", "X43")
+@pytest.mark.regression("X05", "X43")
 def test_an_unbinding_beside_logins_leaves_nobody_in(pool: Callable[..., Suite]) -> None:
     """Logins of the device under way at once: whatever came first, afterwards no session of it lives."""
     client = pool(workers=2, MAX_CONCURRENT_DEVICES="3").client

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import threading
@@ -13,14 +14,15 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.client import granted, refused
-from tests.dpop import DpopKey
-from tests.servers import combined, free_port, is_listened_to, until
+from tests.support.client import bearer, granted, refused
+from tests.support.dpop import DpopKey
+from tests.support.ports import free_port
+from tests.support.servers import ROOT, combined, is_listened_to, until
 
 NGINX = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
 HOST = "shop.test"
 
-CONFIGURATION = """
+HEAD = """
 daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/error.log;
 events {{}}
 http {{
@@ -29,6 +31,12 @@ http {{
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
   server {{
     listen 127.0.0.1:{port};
+{locations}
+  }}
+}}
+"""
+
+BOUND = """
     location / {{
       auth_request /_session;
       auth_request_set $user_uuid $upstream_http_x_user_uuid;
@@ -50,8 +58,6 @@ http {{
       proxy_set_header X-Forwarded-Host {host};
       proxy_set_header X-Forwarded-Uri $request_uri;
     }}
-  }}
-}}
 """
 
 
@@ -82,13 +88,31 @@ def product() -> Iterator[int]:
     server.server_close()
 
 
+def bound(shop: int, ichidai: int) -> str:
+    """Return what nginx is told for bound tokens."""
+    return BOUND.format(product=shop, ichidai=ichidai, host=HOST)
+
+
+def printed(shop: int, ichidai: int) -> str:
+    """Return the configuration for nginx that docs/operations.md prints, with this test's ports in place of its own."""
+    (snippet,) = re.findall(
+        r"```\n(location / \{\n    auth_request .*?)```",
+        (ROOT / "docs" / "operations.md").read_text("utf-8"),
+        re.DOTALL,
+    )
+    for printed, port in {"9000": shop, "8000": ichidai}.items():
+        assert f"127.0.0.1:{printed}" in snippet
+        snippet = snippet.replace(f"127.0.0.1:{printed}", f"127.0.0.1:{port}")
+    return snippet
+
+
 @contextmanager
-def nginx(folder: Path, **ports: int) -> Iterator[str]:
+def nginx(folder: Path, locations: str) -> Iterator[str]:
     """Run nginx in front; give its address."""
     folder.mkdir()
     port = free_port()
     configuration = folder / "nginx.conf"
-    configuration.write_text(CONFIGURATION.format(folder=folder, port=port, host=HOST, **ports))
+    configuration.write_text(HEAD.format(folder=folder, port=port, locations=locations), encoding="utf-8")
     process = subprocess.Popen([str(NGINX), "-p", str(folder), "-c", str(configuration)], stderr=subprocess.PIPE)
     try:
         until(lambda: is_listened_to(port) or process.poll() is not None, "nginx listens")
@@ -105,10 +129,11 @@ def nginx(folder: Path, **ports: int) -> Iterator[str]:
 @pytest.mark.parametrize("listed", [True, False])
 def test_a_bound_token_is_good_for_the_request_it_was_signed_for(tmp_path: Path, listed: bool) -> None:  # noqa: FBT001
     """Behind a listed proxy the proof is for the product's URL and method; behind another one it is for ours."""
-    suite = combined(tmp_path / "house", **({"ICHIDAI_TRUSTED_PROXIES": "127.0.0.1"} if listed else {}))
+    suite = combined(tmp_path / "suite", **({"ICHIDAI_TRUSTED_PROXIES": "127.0.0.1"} if listed else {}))
     client = suite.start()
     try:
-        with product() as shop, nginx(tmp_path / "nginx", product=shop, ichidai=suite.servers[0].port) as front:
+        ichidai = suite.servers[0].port
+        with product() as shop, nginx(tmp_path / "nginx", bound(shop, ichidai)) as front:
             account, key = client.register(), DpopKey()
             proof = key.proof("POST", client.url("/login"))
             body = {**account.credentials, **account.phone.proof}
@@ -134,5 +159,27 @@ def test_a_bound_token_is_good_for_the_request_it_was_signed_for(tmp_path: Path,
                 assert ask("GET", "/cart", good).status_code == 401
                 assert ask("PUT", "/other", good).status_code == 401
             refused(client.verify(token), 401, "invalid-token")
+    finally:
+        suite.stop()
+
+
+@pytest.mark.skipif(NGINX is None, reason="missing part: nginx")
+def test_the_configuration_in_the_docs_as_it_is_printed(tmp_path: Path) -> None:
+    """The product sees who the user is and no token; a refusal says why, and how to sign in once, not twice."""
+    suite = combined(tmp_path / "suite", ICHIDAI_TRUSTED_PROXIES="127.0.0.1")
+    client = suite.start()
+    try:
+        ichidai = suite.servers[0].port
+        with product() as shop, nginx(tmp_path / "nginx", printed(shop, ichidai)) as front:
+            account = client.register()
+            session = account.login()
+            given = {**bearer(session.access), "X-User-Uuid": "somebody-else"}
+            reply = requests.get(f"{front}/cart", headers=given, timeout=30)
+            assert (reply.status_code, reply.text) == (200, f"{account.uuid} None")
+            granted(client.post("/session/logout", token=session.access))
+            for headers, code in (({}, "token-missing"), (bearer(session.access), "session-ended")):
+                reply = requests.get(f"{front}/cart", headers=headers, timeout=30)
+                refused(reply, 401, code)
+                assert len(reply.raw.headers.getlist("WWW-Authenticate")) == 1
     finally:
         suite.stop()

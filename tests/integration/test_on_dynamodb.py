@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 
 from common.storage.tables import ALL
-from tests.client import Client, all_at_once, granted, login_of, refused
-from tests.crowd import rounds
-from tests.engines import ENGINES, Engine, dynamodb_without_tables, local_dynamodb
-from tests.servers import Suite, combined, four_served, free_port, run_to_its_end, serve_command
-from tests.story import tell
+from tests.support.client import Client, all_at_once, granted, login_of, refused
+from tests.support.engines import ENGINES, Engine, dynamodb_without_tables, local_dynamodb
+from tests.support.ports import free_port
+from tests.support.processes import rounds
+from tests.support.servers import Suite, combined, four_served, run_to_its_end, serve_command
+from tests.support.smoke_flow import run_smoke_flow
 
 Start = Callable[[Suite], Suite]
 
@@ -47,8 +48,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 # --- Tables ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.row("D15")
-@pytest.mark.pitfall("X21")
+@pytest.mark.requirement("D15")
+@pytest.mark.regression("X21")
 def test_tables_are_checked_made_and_made_again(bare: Engine, tmp_path: Path) -> None:
     """`check` names what is missing; `create` makes it and may be run again; then `check` has nothing to say."""
     names = {bare.url.partition("//")[2].partition("?")[0] + table.name for table in ALL}
@@ -66,7 +67,7 @@ def test_tables_are_checked_made_and_made_again(bare: Engine, tmp_path: Path) ->
     assert tables("check", bare.settings, tmp_path)[0] == 0
 
 
-@pytest.mark.row("R25")
+@pytest.mark.requirement("R25")
 def test_a_server_without_its_tables_says_how_to_make_them(bare: Engine, tmp_path: Path) -> None:
     """It does not start, makes no keys, and names the command."""
     code, said = run_to_its_end(serve_command("all", free_port()), bare.settings, tmp_path)
@@ -83,7 +84,7 @@ WRONG_PLACES = {
 }
 
 
-@pytest.mark.row("R25")
+@pytest.mark.requirement("R25")
 @pytest.mark.parametrize(("wrong", "says"), WRONG_PLACES.values(), ids=WRONG_PLACES)
 def test_a_place_that_cannot_be_used_is_told(bare: Engine, tmp_path: Path, wrong: Mapping[str, str], says: str) -> None:
     """By both commands and by the server, in a sentence."""
@@ -105,18 +106,20 @@ def test_sqlite_makes_its_own_tables(tmp_path: Path) -> None:
 
 # --- The story ---------------------------------------------------------------------------------------------------
 
-HOUSES = {"combined, two workers": partial(combined, workers=2), "four apps": four_served}
+DEPLOYMENTS = {"combined, two workers": partial(combined, workers=2), "four apps": four_served}
 
 
-@pytest.mark.row("D22", "D29", "D31", "R14", "R36")
-@pytest.mark.pitfall("X69", "X78", "X47")
-@pytest.mark.parametrize("house", HOUSES.values(), ids=HOUSES)
-def test_the_whole_story(made: Mapping[str, str], tmp_path: Path, started: Start, house: Callable[..., Suite]) -> None:
+@pytest.mark.requirement("D22", "D29", "D31", "R14", "R36")
+@pytest.mark.regression("X69", "X78", "X47")
+@pytest.mark.parametrize("deployment", DEPLOYMENTS.values(), ids=DEPLOYMENTS)
+def test_the_whole_story(
+    made: Mapping[str, str], tmp_path: Path, started: Start, deployment: Callable[..., Suite]
+) -> None:
     """It comes out as on SQLite, also for four people at once; killed and started again, everything is there."""
-    suite = started(house(tmp_path / "house", **made))
+    suite = started(deployment(tmp_path / "suite", **made))
     granted(suite.client.get("/ready"))
-    tell(suite.client)
-    all_at_once([partial(tell, suite.client)] * 4)
+    run_smoke_flow(suite.client)
+    all_at_once([partial(run_smoke_flow, suite.retrying_client)] * 4)
     account = suite.client.register()
     live = account.login()
     suite.kill()
@@ -128,7 +131,7 @@ def test_the_whole_story(made: Mapping[str, str], tmp_path: Path, started: Start
 # --- Keys of several hosts ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.pitfall("X65")
+@pytest.mark.regression("X65")
 @pytest.mark.parametrize("engine", ENGINES)
 class TestSecondHost:
     """Hosts that share a store must share its keys: another one does not start, and says why."""
@@ -152,13 +155,16 @@ class TestSecondHost:
         return said
 
     def test_other_keys_are_refused(self, used: Mapping[str, str], tmp_path: Path) -> None:
-        """A host with keys of its own is told which file is wrong, and the file stays as it was."""
+        """A host that served another store is told so; one with other keys, which file is wrong. It stays as it was."""
         elsewhere = combined(tmp_path / "second")
         elsewhere.start()
         elsewhere.stop()
         ring = elsewhere.data / "keys" / "keyring.json"
         before = ring.read_bytes()
-        said = self.refusal(tmp_path / "second", used | {"ICHIDAI_DATA_DIR": str(elsewhere.data)})
+        settings = used | {"ICHIDAI_DATA_DIR": str(elsewhere.data)}
+        assert "The store is not the one that this host has served" in self.refusal(tmp_path / "second", settings)
+        (ring.parent / "witness.json").unlink()
+        said = self.refusal(tmp_path / "second", settings)
         assert f"The keys in {ring} are not those this store was first used with" in said
         assert "copy it from the host that was there first" in said
         assert ring.read_bytes() == before
@@ -207,8 +213,8 @@ def two_hosts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     return with_limit
 
 
-@pytest.mark.row("B01", "B02", "D40", "D47")
-@pytest.mark.pitfall("X05", "X09", "Y07")
+@pytest.mark.requirement("B01", "B02", "D40", "D47")
+@pytest.mark.regression("X05", "X09", "Y07")
 @pytest.mark.parametrize("limit", [1, 3])
 def test_of_eight_devices_at_once_as_many_as_the_limit_get_in(
     two_hosts: Callable[[int], list[Suite]], limit: int

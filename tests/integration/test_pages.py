@@ -12,13 +12,17 @@ from pathlib import Path
 
 import pytest
 import requests
+from flask import Flask
 
 import ichidai.console
+from common.account.history import EventKind, Reason
 from common.errors import Code
-from common.history import Kind, Reason
+from ichidai.console.pages import page_blueprint
 from ichidai.console.texts import SAID, TEXTS
-from tests.client import Client, refused
-from tests.servers import DOMAINS, Suite
+from ichidai.settings import read_settings
+from ichidai.topology import App, addresses
+from tests.support.client import Client, refused
+from tests.support.servers import Suite
 
 PAGES = ("/", "/registration/", "/login")
 CONSOLE = Path(ichidai.console.__file__).parent
@@ -48,7 +52,7 @@ TITLES = [
     ("/login", None, "ja", "ログイン"),
     ("/registration/", "ja-JP,ja;q=0.9,en;q=0.8", "ja", "ユーザー登録"),
     ("/", "en-GB,en;q=0.9", "en", "One account, one device at a time"),
-    ("/registration/", "en", "en", "Register"),
+    ("/registration/", "en", "en", "Create account"),
     ("/login", "en", "en", "Log in"),
     ("/login", "fr", "en", "Log in"),
 ]
@@ -125,7 +129,7 @@ def test_the_other_spelling_of_a_path(client: Client, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES)
-@pytest.mark.pitfall("X52")
+@pytest.mark.regression("X52")
 def test_nothing_inline_and_nothing_foreign(client: Client, path: str) -> None:
     """The policy is strict, and the page needs nothing that it forbids; all that the page names is there."""
     reply = page(client, path)
@@ -168,16 +172,17 @@ def test_the_decoder_is_what_its_authors_published() -> None:
     assert {file.name for file in folder.iterdir()} == {*VENDORED, "LICENSE", "LICENSE-MIT"}
 
 
-@pytest.mark.pitfall("X22", "X72", "Y11")
+@pytest.mark.regression("X22", "X72", "Y11")
 def test_where_modules_keep_things() -> None:
     """Only the fingerprint is in localStorage; no token is put into an address or a cookie, and nothing is forced."""
     sources = {path.relative_to(STATIC).as_posix(): path.read_text(encoding="utf-8") for path in MODULES}
     code = {name: re.sub(r"/\*.*?\*/", "", source, flags=re.DOTALL) for name, source in sources.items()}
     used = {
         "localStorage": {"client/devices.js"},
-        "indexedDB": {"client/vault.js"},
+        "indexedDB": {"client/state-store.js"},
         "document.cookie": {"pages/shell.js"},
-        "State(null": {"router.js", "pages/ended.js"},
+        "State(null": {"router.js", "pages/links.js"},
+        "State({": {"pages/ended.js"},
     }
     for thing, places in used.items():
         assert {name for name, source in code.items() if thing in source} == places
@@ -188,7 +193,7 @@ def test_where_modules_keep_things() -> None:
     assert '"/session/logout"' in sources["ichidai.js"]
 
 
-@pytest.mark.pitfall("X71", "X52")
+@pytest.mark.regression("X71", "X52")
 def test_forms_have_what_their_routes_demand(client: Client) -> None:
     """And the names that people and tests find them by."""
     read = Read(page(client, "/login", "en").text)
@@ -201,7 +206,15 @@ def test_forms_have_what_their_routes_demand(client: Client) -> None:
     assert len(ids) == len(set(ids))
     assert labelled <= set(ids)
     assert {"Username", "Email", "Password", "Device name"} <= read.texts_in("label")
-    buttons = {"Register", "Log in", "Continue", "Cancel", "Add a device", "Join with a QR code", "Log out"}
+    buttons = {
+        "Create account",
+        "Log in",
+        "Continue",
+        "Cancel",
+        "Add a device",
+        "Add this device by QR code",
+        "Log out",
+    }
     assert buttons | {"Log out other devices"} <= read.texts_in("button")
     assert ("dialog", "question_title") in {
         (tag, attributes.get("aria-labelledby")) for tag, attributes in read.elements
@@ -220,21 +233,71 @@ def _forms(read: Read) -> list[set[str | None]]:
     return forms
 
 
-def test_each_app_alone_serves_its_own_pages(entrances: Suite) -> None:
-    """Registration and login have one each; the others have none; and none links to what it does not serve."""
-    own = {"registration": "/registration/", "login": "/login"}
-    for server in entrances.servers:
-        alone = Client({"all": server.base})
+LEADING = {"registration": (), "login": ("/", "/login"), "session": ("/",), "device": ("/",)}
+"""Which paths of each app alone lead to the console, where it is at another address."""
+
+
+def test_of_four_apps_the_registration_app_has_the_console(entrances: Suite) -> None:
+    """It serves every page; the others lead there, with the query; and what the pages call, they may call."""
+    bases = {server.part: server.base for server in entrances.servers}
+    console = bases["registration"]
+    for part, base in bases.items():
+        alone = Client({"all": base})
         for path in PAGES:
-            if own.get(server.part) != path:
+            if part == "registration":
+                policy = page(alone, path).headers["Content-Security-Policy"]
+                assert all(own in policy for own in bases.values() if own != console)
+            elif path in LEADING[part]:
+                reply = alone.get(f"{path}?from=mail&to=%E6%97%A5")
+                assert (reply.status_code, reply.headers["Location"]) == (
+                    302,
+                    f"{console}{path}?from=mail&to=%E6%97%A5",
+                )
+            else:
                 refused(alone.get(path), 404, "not-found")
-        if server.part in own:
-            addresses = Read(page(alone, own[server.part]).text).addresses
-            own_ones = ("/console/", own[server.part])
-            assert all(address.startswith(own_ones) for address in addresses), addresses
-        else:
-            refused(alone.get("/console/main.js"), 404, "not-found")
-    assert {server.part for server in entrances.servers} == set(DOMAINS)
+        assert alone.get("/console/css/base.css").ok
+
+
+@pytest.mark.regression("X22")
+def test_a_redirect_leads_nowhere_else(entrances: Suite) -> None:
+    """Whatever is asked for, and by whatever host name."""
+    (login,) = (server.base for server in entrances.servers if server.part == "login")
+    console = next(server.base for server in entrances.servers if server.part == "registration")
+    for query in ("//evil.test", "@evil.test", "%0d%0aSet-Cookie: a=b", '"><script>', "x" * 2_000):
+        reply = requests.get(f"{login}/login?{query}", headers={"Host": "evil.test"}, allow_redirects=False, timeout=10)
+        assert reply.headers["Location"].startswith(f"{console}/login?")
+        assert "Set-Cookie" not in reply.headers
+        assert not set(reply.headers["Location"]) & set(' "<>\r\n')
+
+
+def test_at_one_address_each_app_has_its_own_page() -> None:
+    """Behind a proxy, where a redirect would lead to the same app again."""
+    where = read_settings({"ICHIDAI_PUBLIC_URL": "https://a.test"}).addresses
+    for serving in App:
+        app = Flask("app")
+        app.register_blueprint(page_blueprint(serving, addresses(where, serving, 5000)))
+        answers = {path: app.test_client().get(path).status_code for path in PAGES}
+        assert answers["/"] == 200
+        assert answers["/login"] == (404 if serving in (App.SESSION, App.DEVICE) else 200)
+
+
+@pytest.mark.parametrize("accept", ["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "text/html"])
+def test_a_browser_that_asks_for_an_unknown_address_gets_a_page(client: Client, accept: str) -> None:
+    """In its language, under the policy, never kept as something else; it names the first page."""
+    reply = client.get("/no/such/page", headers={"Accept": accept, "Accept-Language": "ja"})
+    assert (reply.status_code, reply.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
+    assert set(reply.headers["Content-Security-Policy"].split("; ")) == POLICY
+    assert "Accept" in reply.headers["Vary"]
+    read = Read(reply.text)
+    assert read.texts_in("h1") == {"ページが見つかりません"}
+    assert [client.get(address).status_code for address in read.addresses if address.startswith("/")] == [200] * 4
+    assert client.page_url("/") in read.addresses
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/json", "application/problem+json, text/html;q=0.5", ""])
+def test_a_program_that_asks_for_one_gets_the_problem_document(client: Client, accept: str) -> None:
+    """As for every other failure; so does a browser's script that names no kind."""
+    refused(client.get("/no/such/page", headers={"Accept": accept}), 404, "not-found")
 
 
 def test_every_text_is_there_and_used() -> None:
@@ -242,9 +305,9 @@ def test_every_text_is_there_and_used() -> None:
     templates = [template.read_text(encoding="utf-8") for template in (CONSOLE / "templates").rglob("*.html")]
     named = {name for template in templates for name in re.findall(r"\btext\.(\w+)", template)}
     listed = {name for template in templates for name in _quoted(*re.findall(r"for name in \(([^)]+)\)", template))}
-    assert named | {name for name in listed | {f"{name}_title" for name in listed | {"home"}} if name in TEXTS} == set(
-        TEXTS
-    )
+    parts = {f"{kind}_{name}" for kind in ("nav", "kind") for name in listed}
+    titles = {f"{name}_title" for name in listed | {"home"}}
+    assert named | {name for name in listed | parts | titles if name in TEXTS} == set(TEXTS)
     assert all(text.en.strip() and text.ja.strip() for text in [*TEXTS.values(), *SAID.values()])
     sources = "".join(module.read_text(encoding="utf-8") for module in MODULES)
     spoken = set(_quoted(sources))
@@ -255,7 +318,7 @@ def test_every_text_is_there_and_used() -> None:
     assert {name.partition("_")[0] for name in told if "_" in name} == {Code.INVALID_REQUEST}
     assert {name for name in SAID if not name.startswith(families)} - told <= spoken
     reasons = {f"why_{reason}" for reason in Reason}
-    kinds = {f"event_{kind}" for kind in Kind} | {"event_login-failed"}
+    kinds = {f"event_{kind}" for kind in EventKind} | {"event_login-failed"}
     assert {name for name in SAID if name.startswith(families)} == reasons | kinds
 
 

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -22,8 +23,8 @@ from cryptography.x509.verification import PolicyBuilder, Store, VerificationErr
 from PIL import Image
 from pqcrypto.kem import sntrup_761
 
-from tests.client import Account, Client, all_at_once, device_of, granted, login_of, refused
-from tests.servers import Suite
+from tests.support.client import Account, Client, all_at_once, device_of, granted, login_of, refused
+from tests.support.servers import Suite
 
 Pool = Callable[..., Suite]
 Joining = Callable[..., Any]
@@ -62,15 +63,16 @@ def joining(request: pytest.FixtureRequest) -> Joining:
 # --- The code ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.row("D09", "D10", "D11", "D12", "R47", "R48", "R52", "R59", "R62", "R67", "R68", "B21")
-@pytest.mark.pitfall("X49")
+@pytest.mark.requirement("D09", "D10", "D11", "D12", "R47", "R48", "R52", "R59", "R62", "R67", "R68", "B21")
+@pytest.mark.regression("X49")
 def test_the_pictures_read_as_their_codes(client: Client) -> None:
     """A scanner reads the very text; it is base64url of JSON, names what it should, and holds no password."""
     account = client.register()
     pairing = account.pairing()
     at_registration = account.phone.answer
     for answer in (at_registration, pairing):
-        assert scanned(answer["qr_png"]) == answer["qr_code"]
+        assert scanned(answer["qr_png"]) == answer["qr_link"]
+        assert answer["qr_link"] == client.page_url("/registration/#join=") + answer["qr_code"]
         assert account.password not in str(shown_in(answer["qr_code"]))
     assert shown_in(pairing["qr_code"]) == {"uuid": account.uuid, "token": pairing["pairing_token"]}
     shown = shown_in(at_registration["qr_code"])
@@ -80,7 +82,7 @@ def test_the_pictures_read_as_their_codes(client: Client) -> None:
     assert datetime.fromisoformat(shown["not_after"]) == not_after
 
 
-@pytest.mark.row("R60", "R61", "R62", "R67")
+@pytest.mark.requirement("R60", "R61", "R62", "R67")
 def test_a_pairing_token_lives_ten_minutes_and_cannot_be_guessed(client: Client) -> None:
     """Its life is told in seconds and as a time; each has at least 128 bits of its own."""
     account = client.register()
@@ -94,7 +96,7 @@ def test_a_pairing_token_lives_ten_minutes_and_cannot_be_guessed(client: Client)
     assert all(len(base64.urlsafe_b64decode(token + "=")) >= 16 for token in tokens)
 
 
-@pytest.mark.row("R70", "R74")
+@pytest.mark.requirement("R70", "R74")
 def test_any_registered_device_may_bring_in_another(client: Client) -> None:
     """The second brings in a third, and when the first is lost the others go on."""
     account = client.register()
@@ -111,8 +113,8 @@ def test_any_registered_device_may_bring_in_another(client: Client) -> None:
 # --- Once, and for whom ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.row("R59", "R60", "R64")
-@pytest.mark.pitfall("X35")
+@pytest.mark.requirement("R59", "R60", "R64")
+@pytest.mark.regression("X35")
 def test_a_code_works_once(client: Client, joining: Joining) -> None:
     """Used by either way it is gone for both."""
     account = client.register()
@@ -122,8 +124,8 @@ def test_a_code_works_once(client: Client, joining: Joining) -> None:
     refused(account.try_join(qr_code, force=True), 410, "pairing-token-spent")
 
 
-@pytest.mark.row("R60", "D33")
-@pytest.mark.pitfall("X35", "X05", "X48")
+@pytest.mark.requirement("R60", "D33")
+@pytest.mark.regression("X35", "X05", "X48")
 def test_of_many_that_use_a_code_at_once_one_joins(pool: Pool, joining: Joining) -> None:
     """Thirty-two at the same moment in two processes: one device more, and no trace of the others."""
     suite = pool(workers=2)
@@ -138,8 +140,8 @@ def test_of_many_that_use_a_code_at_once_one_joins(pool: Pool, joining: Joining)
     assert rows["DevicesTable"] == rows["DeviceKeysTable"] == 2
 
 
-@pytest.mark.row("R49", "R63", "R75")
-@pytest.mark.pitfall("X36", "X02")
+@pytest.mark.requirement("R49", "R63", "R75")
+@pytest.mark.regression("X36", "X02")
 def test_failed_tries_do_not_burn_a_code(suite: Suite, joining: Joining) -> None:
     """Wrong password, unknown name, another person, a missing field, an altered code: it works after all of them."""
     client = suite.client
@@ -156,8 +158,8 @@ def test_failed_tries_do_not_burn_a_code(suite: Suite, joining: Joining) -> None
     granted(joining(account, qr_code))
 
 
-@pytest.mark.row("D48")
-@pytest.mark.pitfall("X36")
+@pytest.mark.requirement("D48")
+@pytest.mark.regression("X36")
 def test_a_refusal_by_the_limit_does_not_burn_a_code(suite: Suite) -> None:
     """409 as often as one likes: nothing is registered, no keys are made, and the code works for the consent."""
     client = suite.client
@@ -172,10 +174,10 @@ def test_a_refusal_by_the_limit_does_not_burn_a_code(suite: Suite) -> None:
     refused(client.verify(session.access), 401, "session-ended")
 
 
-@pytest.mark.row("R57")
-@pytest.mark.pitfall("X36")
+@pytest.mark.requirement("R57")
+@pytest.mark.regression("X36")
 def test_the_cap_of_devices(pool: Pool, joining: Joining) -> None:
-    """One too many is 409 before the limit is asked, and leaves the code good for when there is room."""
+    """One too many is 409 before the limit is asked, and leaves the code valid for later."""
     suite = pool(ICHIDAI_MAX_DEVICES="3")
     client = suite.client
     account = client.register()
@@ -192,9 +194,9 @@ def test_the_cap_of_devices(pool: Pool, joining: Joining) -> None:
     granted(joining(account, qr_code))
 
 
-@pytest.mark.pitfall("X05")
+@pytest.mark.regression("X05")
 def test_the_cap_holds_when_many_join_at_once(pool: Pool) -> None:
-    """Eight good codes at the same moment, room for two."""
+    """Eight valid codes at the same moment, two devices short of the cap."""
     client = pool(ICHIDAI_MAX_DEVICES="3").client
     account = client.register()
     codes = [account.pairing()["qr_code"] for _ in range(8)]
@@ -203,7 +205,7 @@ def test_the_cap_holds_when_many_join_at_once(pool: Pool) -> None:
     assert len(granted(client.get("/device/list", token=account.login().access))["devices"]) == 3
 
 
-@pytest.mark.row("R59", "R75")
+@pytest.mark.requirement("R59", "R75")
 class TestIssuer:
     """A code dies with what it was issued under."""
 
@@ -244,8 +246,8 @@ class TestIssuer:
         granted(joining(account, qr_code))
 
 
-@pytest.mark.row("D13", "R48", "R75")
-@pytest.mark.pitfall("X02", "X37", "X38")
+@pytest.mark.requirement("D13", "R48", "R75")
+@pytest.mark.regression("X02", "X37", "X38")
 def test_an_altered_code_is_refused(suite: Suite, joining: Joining) -> None:
     """Another certificate or another validity than DevicesTable knows, or half of either: 400, and the code lives."""
     account, stranger = suite.client.register(), suite.client.register()
@@ -277,8 +279,8 @@ def test_an_altered_code_is_refused(suite: Suite, joining: Joining) -> None:
     granted(joining(account, account.phone.answer["qr_code"]))
 
 
-@pytest.mark.row("D11", "R48")
-@pytest.mark.pitfall("X37")
+@pytest.mark.requirement("D11", "R48")
+@pytest.mark.regression("X37")
 def test_a_code_is_read_in_either_alphabet_and_its_expiry_is_ours(client: Client, joining: Joining) -> None:
     """Padded or not, with `+/` or `-_`; what a client adds to it has no effect."""
     account = client.register()
@@ -288,8 +290,19 @@ def test_a_code_is_read_in_either_alphabet_and_its_expiry_is_ours(client: Client
     granted(joining(account, f" {base64.b64encode(raw).decode()}\n"))
 
 
-@pytest.mark.row("R75", "R77")
-@pytest.mark.pitfall("X34", "X47")
+@pytest.mark.requirement("R60", "D33")
+def test_the_link_that_a_camera_reads_is_taken_as_its_code(client: Client, joining: Joining) -> None:
+    """Whole, as pasted, of whatever console; and the code alone still is."""
+    account = client.register()
+    pairing = account.pairing()
+    granted(joining(account, f" {pairing['qr_link']}\n"))
+    granted(joining(account, f"https://elsewhere.test/registration/#join={account.pairing()['qr_code']}"))
+    granted(joining(account, account.pairing()["qr_code"]))
+    refused(joining(account, pairing["qr_link"].partition("#")[0] + "#join="), 400, "qr-invalid")
+
+
+@pytest.mark.requirement("R75", "R77")
+@pytest.mark.regression("X34", "X47")
 def test_no_registered_device_no_code(suite: Suite) -> None:
     """Name and password alone bring no code: the fingerprint must be there, be one, and be this person's."""
     client = suite.client
@@ -316,8 +329,8 @@ def der_of(answer: Mapping[str, Any]) -> bytes:
     return base64.b64decode(answer["client_cert"], validate=True)
 
 
-@pytest.mark.row("D24", "R12", "R13", "R27", "R37", "R53", "R55")
-@pytest.mark.pitfall("X38", "X44", "X60")
+@pytest.mark.requirement("D24", "R12", "R13", "R27", "R37", "R53", "R55")
+@pytest.mark.regression("X38", "X44", "X60")
 class TestCertificate:
     """A device's certificate, as anybody can verify it."""
 
@@ -343,7 +356,7 @@ class TestCertificate:
     def test_it_verifies_against_our_authority(
         self, pool: Pool, certificate: x509.Certificate, authority: x509.Certificate
     ) -> None:
-        """A standard verifier accepts it as a client's, and refuses it under the authority of another house."""
+        """A standard verifier accepts it as a client's, and refuses it under the authority of another installation."""
         verifier = PolicyBuilder().store(Store([authority])).build_client_verifier()
         assert verifier.verify(certificate, []).chain == [certificate, authority]
         other = x509.load_pem_x509_certificate(pool(MAX_CONCURRENT_DEVICES="3").client.get("/device/ca").content)
@@ -393,8 +406,8 @@ class TestCertificate:
         assert certificate.signature_algorithm_oid.dotted_string == "2.16.840.1.101.3.4.3.19"
 
 
-@pytest.mark.row("R37", "R54", "R56", "D19")
-@pytest.mark.pitfall("X40", "X41", "X39")
+@pytest.mark.requirement("R37", "R54", "R56", "D19")
+@pytest.mark.regression("X40", "X41", "X39")
 def test_the_keys_a_device_is_given_are_one_pair_each(client: Client, joining: Joining) -> None:
     """The signing key is the certificate's own, and every device has other keys than the rest."""
     account = client.register()
@@ -410,7 +423,7 @@ def test_the_keys_a_device_is_given_are_one_pair_each(client: Client, joining: J
     assert len(set(keys)) == 4
 
 
-@pytest.mark.row("R56", "R58", "D15")
+@pytest.mark.requirement("R56", "R58", "D15")
 def test_the_stored_public_keys_belong_to_the_private_ones(suite: Suite) -> None:
     """What is sealed for the key in DeviceKeysTable opens with the key that the device was given."""
     account = suite.client.register()
@@ -436,8 +449,8 @@ def spellings(secret: str) -> list[bytes]:
     return [secret.encode(), raw, raw.hex().encode(), base64.urlsafe_b64encode(raw), raw[-32:], raw[:40]]
 
 
-@pytest.mark.row("R56", "R47")
-@pytest.mark.pitfall("X30", "X31", "X39", "X77", "X32")
+@pytest.mark.requirement("R56", "R47")
+@pytest.mark.regression("X30", "X31", "X39", "X77", "X32")
 def test_what_is_secret_is_written_nowhere(suite: Suite) -> None:
     """No private key, password or token of anybody in any file of the store, beside it, or in what the server says."""
     client = suite.client
@@ -468,7 +481,7 @@ def test_what_is_secret_is_written_nowhere(suite: Suite) -> None:
     assert account.username.encode() in b"".join(written.values())
 
 
-@pytest.mark.pitfall("X30", "X31")
+@pytest.mark.regression("X30", "X31")
 def test_private_keys_come_once(client: Client) -> None:
     """No route hands them out again: not a login, not a list, not another pairing."""
     account = client.register()
@@ -486,10 +499,11 @@ def test_private_keys_come_once(client: Client) -> None:
         assert not any(key in reply.text for key in keys)
 
 
-@pytest.mark.row("R11", "R18", "R36", "D15", "D36", "D38")
-@pytest.mark.pitfall("X32", "X69")
-def test_what_is_stored_of_a_person(suite: Suite) -> None:
+@pytest.mark.requirement("R11", "R18", "D15", "D36", "D38")
+@pytest.mark.regression("X32", "X69")
+def test_what_is_stored_of_a_person(pool: Callable[..., Suite]) -> None:
     """Argon2id with a salt in hex; the user's row knows no device; each device stands under user and device id."""
+    suite = pool(ICHIDAI_TEST_CHEAP_HASH="false")
     account = suite.client.register()
     other = suite.client.register(password=account.password)
     rows = suite.rows()
@@ -502,6 +516,7 @@ def test_what_is_stored_of_a_person(suite: Suite) -> None:
     assert "device_id" not in str(user)
     device = json.loads(rows["DevicesTable", account.uuid, account.phone.device_id])
     assert (device["device_name"], device["role"]) == ("Phone", "primary")
-    assert device["registered_at"]
+    assert abs(device["registered_at"] - time.time() * 1000) < 60_000
+    assert device["uuid"] == account.uuid
     book = json.loads(rows["SessionsTable", account.uuid, ""])
     assert book["devices"].keys() == {account.phone.device_id}

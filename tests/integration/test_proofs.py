@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import requests
 
-from tests.client import Account, Client, Device, all_at_once, bearer, device_of, granted, login_of, refused
-from tests.engines import ENGINES
-from tests.servers import Suite
-from tests.signing import Keys, digest, enrolling, mldsa_keys, p256_keys
+from tests.support.client import Account, Client, Device, all_at_once, bearer, device_of, granted, login_of, refused
+from tests.support.engines import ENGINES
+from tests.support.servers import Suite
+from tests.support.signing import Keys, digest, enrolling, mldsa_keys, p256_keys
 
 Pool = Callable[..., Suite]
 
@@ -81,7 +81,7 @@ def proving(request: pytest.FixtureRequest, pool: Pool, tmp_path_factory: pytest
     return pool(workers=2, ICHIDAI_DEVICE_PROOF="signature", **settings).client
 
 
-@pytest.mark.row("R37", "R56", "R73")
+@pytest.mark.requirement("R37", "R56", "R73")
 @pytest.mark.parametrize("make", [mldsa_keys, partial(p256_keys, kem=True), p256_keys], ids=["pq", "p256+kem", "p256"])
 def test_register_challenge_takeover(proving: Client, make: Callable[[], Keys]) -> None:
     """The other session goes with the right key, and lives on with a wrong one."""
@@ -112,8 +112,8 @@ def winners(replies: list[requests.Response]) -> list[requests.Response]:
     return [reply for reply in replies if reply.status_code == 200]
 
 
-@pytest.mark.row("R73")
-@pytest.mark.pitfall("X63")
+@pytest.mark.requirement("R73")
+@pytest.mark.regression("X63")
 def test_a_challenge_used_by_twenty_at_once_logs_in_once(proving: Client) -> None:
     """The others find it spent, and the one session lives."""
     phone = phone_of(proving, mldsa_keys())
@@ -136,7 +136,7 @@ def test_a_challenge_used_by_twenty_at_once_gives_one_pairing_token(proving: Cli
 
 
 def test_a_409_uses_nothing_up(proving: Client) -> None:
-    """The same signature opens the door as soon as the other is gone."""
+    """The same signature opens the endpoint as soon as the other is gone."""
     phone = phone_of(proving, p256_keys())
     laptop = laptop_of(phone, p256_keys())
     on_phone = login_of(phone.log_in())
@@ -149,7 +149,7 @@ def test_a_409_uses_nothing_up(proving: Client) -> None:
 
 
 @pytest.mark.parametrize("path", ["/login", "/login/force", "/session/create"])
-def test_the_fingerprint_alone_opens_no_door(proving: Client, path: str) -> None:
+def test_the_fingerprint_alone_opens_no_endpoint(proving: Client, path: str) -> None:
     """Nor the certificate; a device whose keys the server made must prove itself as well."""
     account = proving.register()
     refused(account.try_login(path=path), 401, "proof-required")

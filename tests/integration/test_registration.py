@@ -13,9 +13,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from tests.client import PASSWORD, Client, all_at_once, granted, refused, unique
-from tests.engines import ENGINES
-from tests.servers import Suite
+from tests.support.client import PASSWORD, Client, all_at_once, granted, refused, unique
+from tests.support.engines import ENGINES
+from tests.support.servers import Suite
 
 
 @pytest.fixture(params=ENGINES)
@@ -29,8 +29,8 @@ def person(**fields: str) -> dict[str, str]:
     return {"username": unique(), "email": f"{unique()}@b.test", "password": PASSWORD, **fields}
 
 
-@pytest.mark.row("R40", "R32")
-@pytest.mark.pitfall("X90", "X91")
+@pytest.mark.requirement("R40", "R32")
+@pytest.mark.regression("X90", "X91")
 def test_registration_get(client: Client) -> None:
     """The registration app serves its page, with and without the last slash."""
     for path in ("/registration/", "/registration"):
@@ -40,8 +40,8 @@ def test_registration_get(client: Client) -> None:
         assert "ユーザー登録" in reply.content.decode()
 
 
-@pytest.mark.row("R41", "R09", "R10", "R12", "R13", "R16", "R19", "R52", "R17", "D19")
-@pytest.mark.pitfall("X38", "X44", "X71")
+@pytest.mark.requirement("R41", "R09", "R10", "R12", "R13", "R16", "R19", "R52", "R17", "D19")
+@pytest.mark.regression("X38", "X44", "X71")
 def test_registration_post_success(client: Client) -> None:
     """Whoever gives name, mail and password gets a UUID, a certificate with its keys, and a QR code; no token."""
     answer = granted(client.post("/registration/", person(device_name="Phone")))
@@ -56,15 +56,15 @@ def test_registration_post_success(client: Client) -> None:
     assert (shown["uuid"], shown["fingerprint"]) == (answer["uuid"], answer["client_cert_fp"])
 
 
-@pytest.mark.row("R42", "R34", "R35")
-@pytest.mark.pitfall("X46")
+@pytest.mark.requirement("R42", "R34", "R35")
+@pytest.mark.regression("X46")
 def test_registration_post_no_data(client: Client) -> None:
     """Without a body it is 400, never 500, with and without the last slash."""
     for path in ("/registration/", "/registration"):
         refused(client.post(path), 400, "invalid-request")
 
 
-@pytest.mark.row("R43", "R09", "R30", "R31")
+@pytest.mark.requirement("R43", "R09", "R30", "R31")
 @pytest.mark.parametrize("missing", ["username", "email", "password"])
 @pytest.mark.parametrize("how", ["absent", "empty", "null"])
 def test_registration_post_missing_fields(client: Client, missing: str, how: str) -> None:
@@ -78,8 +78,10 @@ def test_registration_post_missing_fields(client: Client, missing: str, how: str
     assert body["error"] == "username, email, and password are required"
 
 
-@pytest.mark.row("R44", "R53", "R54", "R55", "R57", "R58", "R63", "R64", "R69", "D09", "D11", "D12", "D13", "D14")
-@pytest.mark.pitfall("X41", "X40")
+@pytest.mark.requirement(
+    "R44", "R53", "R54", "R55", "R57", "R58", "R63", "R64", "R69", "D09", "D11", "D12", "D13", "D14"
+)
+@pytest.mark.regression("X41", "X40")
 def test_qr_secondary_device_registration_success(client: Client) -> None:
     """With the QR code of the first device, name and password, a second one gets a certificate and keys of its own."""
     account = client.register()
@@ -96,8 +98,8 @@ def test_qr_secondary_device_registration_success(client: Client) -> None:
     assert [device["role"] for device in listed] == ["primary", "secondary"]
 
 
-@pytest.mark.row("R45", "R49", "R50", "R51")
-@pytest.mark.pitfall("X02")
+@pytest.mark.requirement("R45", "R49", "R50", "R51")
+@pytest.mark.regression("X02")
 @pytest.mark.parametrize(
     "qr_code",
     [
@@ -122,8 +124,8 @@ def test_qr_secondary_device_registration_invalid_qr(client: Client, qr_code: st
     assert len(granted(client.get("/device/list", token=account.login().access))["devices"]) == 1
 
 
-@pytest.mark.row("R10")
-@pytest.mark.pitfall("X33", "X48", "X05")
+@pytest.mark.requirement("R10")
+@pytest.mark.regression("X33", "X48", "X05")
 @pytest.mark.parametrize("contested", ["username", "email"])
 def test_of_many_that_register_one_name_at_once_one_gets_it(pool: Callable[..., Suite], contested: str) -> None:
     """Sixteen in two processes: one account; what the others brought is free again, and nothing of them is left."""
@@ -141,7 +143,7 @@ def test_of_many_that_register_one_name_at_once_one_gets_it(pool: Callable[..., 
     added = Counter(table for table, _, _ in suite.rows().keys() - before)
     assert added == {
         "UsersTable": 1,
-        "NamesTable": 3,
+        "NamesTable": 4,  # the name, its look, the mail, the key
         "SessionsTable": 1,
         "DevicesTable": 1,
         "DeviceKeysTable": 1,

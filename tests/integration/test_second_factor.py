@@ -15,15 +15,15 @@ import pytest
 from click.testing import CliRunner
 
 from ichidai.cli.device import app
-from ichidai.client import DeviceActive, Memory, Problem
+from ichidai.client import DeviceActive, InMemoryState, Problem
 from ichidai.client.device import Device as OwnDevice
-from tests.authenticator import Authenticator, scanned
-from tests.client import PASSWORD, Account, granted, login_of, refused, unique
-from tests.engines import ENGINES
 from tests.integration.test_pairing import scanned as text_in
-from tests.servers import Suite
+from tests.support.authenticator import Authenticator, early_in_a_step, scanned
+from tests.support.client import PASSWORD, Account, granted, login_of, refused, unique
+from tests.support.engines import ENGINES
+from tests.support.servers import Suite
 
-pytestmark = pytest.mark.row("R72")
+pytestmark = pytest.mark.requirement("R72")
 
 
 def now() -> datetime:
@@ -36,7 +36,7 @@ def switched_on(account: Account, token: str) -> tuple[Authenticator, list[str],
     call = account.client.post
     asked = granted(call("/registration/otp/begin", {"password": PASSWORD}, token=token))
     assert text_in(asked["qr_png"]) == asked["uri"]
-    phone, begun = scanned(asked["uri"]), now()
+    phone, begun = scanned(asked["uri"]), early_in_a_step()
     body = {"enrolment": asked["enrolment"], "otp": phone.code(begun, -1)}
     return phone, granted(call("/registration/otp/confirm", body, token=token))["recovery_codes"], begun
 
@@ -84,7 +84,7 @@ def test_the_reference_client_asks_for_a_code_where_one_is_needed(suite: Suite) 
         return next(given)
 
     name = unique()
-    with OwnDevice(Memory(), base, otp=otp) as phone, OwnDevice(Memory(), base, otp=otp) as laptop:
+    with OwnDevice(InMemoryState(), base, otp=otp) as phone, OwnDevice(InMemoryState(), base, otp=otp) as laptop:
         phone.register(name, f"{name}@b.test", PASSWORD)
         phone.log_in(PASSWORD)
         begun = phone.post("/registration/otp/begin", {"password": PASSWORD})
@@ -95,7 +95,7 @@ def test_the_reference_client_asks_for_a_code_where_one_is_needed(suite: Suite) 
         laptop.log_in(PASSWORD, ask=yes)
         laptop.renew(PASSWORD)
         assert asked == 4
-    with OwnDevice(Memory(), base) as third, pytest.raises(Problem) as refusal:
+    with OwnDevice(InMemoryState(), base) as third, pytest.raises(Problem) as refusal:
         third.join(code.qr_code, name, PASSWORD)
     assert refusal.value.code == "otp-required"
 
@@ -153,9 +153,10 @@ def test_an_operator_resets_it_for_who_lost_both(suite: Suite) -> None:
     switched_on(account, session.access)
     body = {**account.credentials, **account.phone.proof}
     refused(suite.client.post("/login", body), 401, "otp-required")
-    status, said = operator(suite, "reset-otp", account.username)
+    sure = ("--reason", "lost phone and codes", "--yes")
+    status, said = operator(suite, "reset-otp", account.username, *sure)
     assert (status, "the password alone" in said) == (0, True)
     assert granted(suite.client.get("/session/history", token=session.access))["events"][0]["kind"] == "otp-disabled"
     login_of(suite.client.post("/login", body))
-    assert operator(suite, "reset-otp", account.username)[0] == 2
-    assert "no account" in operator(suite, "reset-otp", unique())[1]
+    assert operator(suite, "reset-otp", account.username, *sure)[0] == 1
+    assert operator(suite, "reset-otp", unique(), *sure)[0] == 3

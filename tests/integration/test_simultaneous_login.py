@@ -9,8 +9,19 @@ from functools import partial
 import pytest
 import requests
 
-from tests.client import QUESTION, Account, Client, Device, Login, all_at_once, bearer, granted, login_of, refused
-from tests.servers import Suite
+from tests.support.client import (
+    QUESTION,
+    Account,
+    Client,
+    Device,
+    Login,
+    all_at_once,
+    bearer,
+    granted,
+    login_of,
+    refused,
+)
+from tests.support.servers import Suite
 
 SIGNED_IN = [
     ("GET", "/session/verify"),
@@ -30,11 +41,11 @@ def two_devices(client: Client) -> tuple[Account, Device, Device]:
     return account, account.phone, account.pair("Laptop")
 
 
-@pytest.mark.row(
+@pytest.mark.requirement(
     "B01", "B02", "B03", "B07", "B08", "B09", "B11", "B26", "B34", "B35", "D21", "D27", "D31", "D40", "D41"
 )
-@pytest.mark.row("D42", "D43", "B13", "B14", "B21", "B22", "B25", "B28")
-@pytest.mark.pitfall("X06", "Y01", "Y06")
+@pytest.mark.requirement("D42", "D43", "B13", "B14", "B21", "B22", "B25", "B28")
+@pytest.mark.regression("X06", "Y01", "Y06")
 def test_continue_ends_the_earlier_session(client: Client) -> None:
     """Case 1: A is logged in, B is asked in the words that were given, says continue; A is out at once, B is in."""
     account, phone, laptop = two_devices(client)
@@ -53,8 +64,8 @@ def test_continue_ends_the_earlier_session(client: Client) -> None:
     granted(client.verify(b.access))
 
 
-@pytest.mark.row("B10", "B36", "D44", "B02", "D51")
-@pytest.mark.pitfall("Y06")
+@pytest.mark.requirement("B10", "B36", "D44", "B02", "D51")
+@pytest.mark.regression("Y06")
 def test_cancel_leaves_the_earlier_session_alive(suite: Suite) -> None:
     """Case 2: B is asked and says no, which is to send nothing; A stays as it was and so does all that is stored."""
     client = suite.client
@@ -67,8 +78,8 @@ def test_cancel_leaves_the_earlier_session_alive(suite: Suite) -> None:
     granted(client.refresh(a.refresh))
 
 
-@pytest.mark.row("B05", "B06", "B11", "B14", "B28", "B37")
-@pytest.mark.pitfall("X06", "Y01", "X15", "X01")
+@pytest.mark.requirement("B05", "B06", "B11", "B14", "B28", "B37")
+@pytest.mark.regression("X06", "Y01", "X15", "X01")
 def test_a_forced_out_access_token_is_refused_everywhere(client: Client) -> None:
     """Case 3: the token that was good a moment ago gets 401 at every route that takes one."""
     account, phone, laptop = two_devices(client)
@@ -80,8 +91,8 @@ def test_a_forced_out_access_token_is_refused_everywhere(client: Client) -> None
         assert body["reason"] == "forced-out", path
 
 
-@pytest.mark.row("B05", "B38")
-@pytest.mark.pitfall("Y03")
+@pytest.mark.requirement("B05", "B38")
+@pytest.mark.regression("Y03")
 def test_a_forced_out_session_cannot_be_refreshed(client: Client) -> None:
     """Case 4: the refresh token of the ended session gives an error and never the newer session."""
     account, phone, laptop = two_devices(client)
@@ -93,8 +104,8 @@ def test_a_forced_out_session_cannot_be_refreshed(client: Client) -> None:
     granted(client.verify(b.access))
 
 
-@pytest.mark.row("B17", "B23", "B27", "B30", "D17", "D29", "D35")
-@pytest.mark.pitfall("X03", "Y04")
+@pytest.mark.requirement("B17", "B23", "B27", "B30", "D17", "D29", "D35")
+@pytest.mark.regression("X03", "Y04")
 @pytest.mark.parametrize("path", ["/login/force", "/login", "/session/create"])
 def test_a_forced_login_ends_the_others_and_nothing_else(client: Client, path: str) -> None:
     """Whichever way it comes in, the new session is good, the old one is out, and account and devices are intact."""
@@ -108,8 +119,8 @@ def test_a_forced_login_ends_the_others_and_nothing_else(client: Client, path: s
     refused(client.verify(forced.access), 401, "session-ended")
 
 
-@pytest.mark.row("B12", "B15", "B24", "B29")
-@pytest.mark.pitfall("X18")
+@pytest.mark.requirement("B12", "B15", "B24", "B29")
+@pytest.mark.regression("X18")
 def test_an_active_session_has_id_and_times(client: Client) -> None:
     """What is stored of a session: its id, its device, when it began and when it was last active."""
     account = client.register()
@@ -125,7 +136,7 @@ def test_an_active_session_has_id_and_times(client: Client) -> None:
     }
 
 
-@pytest.mark.row("D33", "B29")
+@pytest.mark.requirement("D33", "B29")
 def test_the_same_device_again_is_no_conflict(client: Client) -> None:
     """Its own earlier session is replaced without a question, by a new one with new tokens."""
     account = client.register()
@@ -137,19 +148,19 @@ def test_the_same_device_again_is_no_conflict(client: Client) -> None:
     assert len(granted(client.get("/device/list", token=second.access))["devices"]) == 1
 
 
-@pytest.mark.row("B03")
+@pytest.mark.requirement("B03")
 def test_who_lost_may_come_back_by_asking_in_turn(client: Client) -> None:
     """The question goes to whoever comes; there and back again both times one session is live."""
     account, phone, laptop = two_devices(client)
-    held = account.login(phone)
+    current = account.login(phone)
     for device in (laptop, phone, laptop):
         taken = login_of(account.take_over(account.question(device), device))
-        refused(client.verify(held.access), 401, "session-ended")
-        held = taken
-    granted(client.verify(held.access))
+        refused(client.verify(current.access), 401, "session-ended")
+        current = taken
+    granted(client.verify(current.access))
 
 
-@pytest.mark.row("B04")
+@pytest.mark.requirement("B04")
 def test_a_login_by_mail_meets_the_same_limit(client: Client) -> None:
     """Name or mail, it is one account."""
     account, phone, laptop = two_devices(client)
@@ -159,7 +170,7 @@ def test_a_login_by_mail_meets_the_same_limit(client: Client) -> None:
     assert [session["device_name"] for session in asked["active"]] == ["Phone"]
 
 
-@pytest.mark.row("B04")
+@pytest.mark.requirement("B04")
 def test_a_client_cannot_choose_its_session(client: Client) -> None:
     """A session id in the body is ignored: nobody can fix a session for another."""
     account = client.register()
@@ -190,8 +201,8 @@ def live(client: Client, sessions: list[Login]) -> list[Login]:
     return [session for session in sessions if client.verify(session.access).status_code == 200]
 
 
-@pytest.mark.row("B01", "D40", "D47")
-@pytest.mark.pitfall("X05", "X09", "X16", "Y07")
+@pytest.mark.requirement("B01", "D40", "D47")
+@pytest.mark.regression("X05", "X09", "X16", "Y07")
 @pytest.mark.parametrize("limit", [1, 3])
 def test_of_many_logins_at_once_as_many_as_the_limit_get_in(pool: Callable[..., Suite], limit: int) -> None:
     """Twenty browsers at the same moment, two processes: `limit` are in, the others are asked, none gets an error."""
@@ -205,7 +216,7 @@ def test_of_many_logins_at_once_as_many_as_the_limit_get_in(pool: Callable[..., 
     assert {session["session_id"] for session in listed} == {session.session_id for session in inside}
 
 
-@pytest.mark.pitfall("X05", "Y07")
+@pytest.mark.regression("X05", "Y07")
 def test_of_many_consents_at_once_one_gets_in(pool: Callable[..., Suite]) -> None:
     """Ten browsers are shown the same session and all consent at once: one takes it over, nine are asked anew."""
     client = pool(workers=2, ICHIDAI_DEVICE_PROOF="none", MAX_CONCURRENT_DEVICES="1").client
@@ -224,7 +235,7 @@ def test_of_many_consents_at_once_one_gets_in(pool: Callable[..., Suite]) -> Non
     refused(client.verify(first.access), 401, "session-ended")
 
 
-@pytest.mark.pitfall("X05", "Y07", "X03")
+@pytest.mark.regression("X05", "Y07", "X03")
 def test_a_storm_of_logins_and_forced_logins_leaves_the_limit_whole(pool: Callable[..., Suite]) -> None:
     """Whatever is tried at once, every forced login is let in, and in the end one session is live."""
     client = pool(workers=2, ICHIDAI_DEVICE_PROOF="none", MAX_CONCURRENT_DEVICES="1").client
@@ -238,7 +249,7 @@ def test_a_storm_of_logins_and_forced_logins_leaves_the_limit_whole(pool: Callab
     assert len(live(client, inside)) == 1
 
 
-@pytest.mark.pitfall("X05", "Y07")
+@pytest.mark.regression("X05", "Y07")
 def test_registered_devices_at_once_meet_the_limit_too(client: Client) -> None:
     """Six bound devices log in at the same moment: one is in."""
     account = client.register()

@@ -9,21 +9,25 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from common.book import Book
-from common.history import Kind
+from common.account.book import Book
+from common.account.history import EventKind
+from common.account.rows import NUMBER, NUMBERED
 from common.storage.port import Store
-from common.storage.tables import DEVICES, PAIRING_TOKENS, SESSIONS
+from common.storage.tables import DEVICES, SESSIONS
 from device_manager.device_model import Device
 from device_manager.revocation_db import RevocationDb
+from registration.closing import due_closings
+from tests.interleavings.memory_store import MemoryStore
 from tests.interleavings.operations import Act
 from tests.interleavings.person import Alone, Facts, Person
-from tests.interleavings.process import STRAIGHT, Bends, Desks, issuer_of_all
+from tests.interleavings.process import CLOSED_FOR, STRAIGHT, Bends, UseCases, issuer_of_all
+from tests.interleavings.regions import Replicas
+from tests.interleavings.scenarios import Scenario
 from tests.interleavings.scheduler import Client, Death, Explored, Moments, Schedule, Turnstile, explore, sample
-from tests.interleavings.worlds import World
 from tests.proof.checker import check_user
 from tests.proof.recording import Call, Operation, whole_history
 from tests.proof.timeline import Story, Violation, place, tell
-from tests.unit.making import T0
+from tests.unit.builders import T0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +35,16 @@ class Setting:
     """A start, what each client does there, and the bug that is planted, if one is.
 
     `crash`: the client that dies, and when. `ahead`: by how much the clients' clocks are.
+    `regions`: each client is at a region of its own.
     """
 
-    world: World
+    world: Scenario
     scripts: Sequence[Sequence[Act]]
     bends: Bends = STRAIGHT
     crash: tuple[int, Death] | None = None
     ahead: timedelta = timedelta()
     wrap: Callable[[Store], Store] = lambda store: store
+    regions: Callable[[MemoryStore], tuple[Iterator[Store], Replicas]] | None = None
 
 
 @dataclass(slots=True)
@@ -61,9 +67,9 @@ class Trial:
         self.setting = setting
         self.outcome = Outcome(setting.world.store, setting.world.facts, [], Moments())
         self._turnstiles = [Turnstile(setting.world.store) for _ in setting.scripts]
-        self._desks = [self._process(turnstile) for turnstile in self._turnstiles]
+        self._processes = [self._process(turnstile) for turnstile in self._turnstiles]
         self._last = Turnstile(setting.world.store)
-        self._judge = Desks(self._last, setting.world.user, setting.world.rules, self._clock, STRAIGHT)
+        self._judge = UseCases(self._last, setting.world.user, setting.world.rules, self._clock, STRAIGHT)
 
     def clients(self) -> list[Client]:
         """Return fresh clients over a fresh copy of the start."""
@@ -71,28 +77,35 @@ class Trial:
         store = world.store.copy()
         self.outcome = Outcome(store, world.facts.copy(), list(world.calls), Moments(world.now))
         if setting.bends is not STRAIGHT:
-            self._desks = [self._process(turnstile) for turnstile in self._turnstiles]
+            self._processes = [self._process(turnstile) for turnstile in self._turnstiles]
+        for process in self._processes:
+            process.forget()
         self._last.inner = store
-        shared = setting.wrap(store)
-        return [self._client(number, shared) for number in range(len(setting.scripts))]
+        self._settle = lambda: None
+        stores = itertools.repeat(setting.wrap(store))
+        if setting.regions is not None:
+            stores, replicas = setting.regions(store)
+            self._settle = replicas.settle
+        return [self._client(number, next(stores)) for number in range(len(setting.scripts))]
 
     def judged(self) -> Iterator[Violation]:
         """Use every token that was granted once more, and yield all that is wrong with the order that was just run."""
+        self._settle()
         yield from judged(self.setting.world, self.outcome, self._judge)
 
     def _clock(self) -> datetime:
         return T0 + self.setting.ahead
 
-    def _process(self, turnstile: Turnstile) -> Desks:
+    def _process(self, turnstile: Turnstile) -> UseCases:
         world = self.setting.world
-        return Desks(turnstile, world.user, world.rules, self._clock, self.setting.bends)
+        return UseCases(turnstile, world.user, world.rules, self._clock, self.setting.bends)
 
     def _client(self, number: int, store: Store) -> Client:
         setting, outcome, turnstile = self.setting, self.outcome, self._turnstiles[number]
 
         def work(client: Client) -> None:
             name, user = f"client {number}", setting.world.user
-            person = Person(self._desks[number], outcome.facts, client, user, outcome.calls, name)
+            person = Person(self._processes[number], outcome.facts, client, user, outcome.calls, name)
             for act in setting.scripts[number]:
                 act(person)
 
@@ -123,20 +136,22 @@ def crashing(setting: Setting, explored: Explored, *, reduced: bool = False) -> 
     """Let each client die before its first store call and after each, run every order of the rest, yield violations.
 
     With `reduced` it dies after each commit only: one that dies after a read leaves what it left before the read.
+    Orders in which it comes to its end before are judged by `violations`.
     """
     for number in range(len(setting.scripts)):
         for after in itertools.count(int(reduced)):
             trial, dying = Trial(replace(setting, crash=(number, Death(after, of_commits=reduced)))), False
             for schedule in explore(trial.clients, explored, reduced=reduced):
-                dying = dying or schedule.clients[number].died
-                yield from ((schedule, violation) for violation in trial.judged())
+                if schedule.clients[number].died:
+                    dying = True
+                    yield from ((schedule, violation) for violation in trial.judged())
             if not dying:
                 break
 
 
-def judged(world: World, outcome: Outcome, desks: Desks) -> Iterator[Violation]:
+def judged(world: Scenario, outcome: Outcome, use_cases: UseCases) -> Iterator[Violation]:
     """Use every token that was granted once more at a process that kept out of it; yield all that is wrong."""
-    person = Person(desks, outcome.facts, Alone(outcome.moments), world.user, outcome.calls, "the end")
+    person = Person(use_cases, outcome.facts, Alone(outcome.moments), world.user, outcome.calls, "the end")
     for grant in outcome.facts.every_grant:
         facts = {"session_id": grant.session.session_id, "device_id": grant.session.device_id}
         for shown in outcome.facts.certificates[facts["device_id"]] if world.rules.bound else [None]:
@@ -145,11 +160,13 @@ def judged(world: World, outcome: Outcome, desks: Desks) -> Iterator[Violation]:
     history = whole_history(outcome.store, world.user)
     yield from check_user(world.rules.limit, str(world.rules.mode), outcome.calls, history)
     story = tell(history, world.rules.limit)
+    yield from overwritten(outcome.store, world.user)
+    use_cases.lay_down(world.user)
     yield from stored_wrongly(outcome.store, world.user, story)
-    codes = {str(call.told["pairing"]) for call in outcome.calls if "pairing" in call.told}
-    yield from used_up_for_nothing(outcome.store, codes, story)
+    yield from used_up_for_nothing(outcome.store, world.user, story)
     yield from signed_twice(outcome.calls)
     yield from certificates_wrong(outcome, world.user, story)
+    yield from closed_for_ever(outcome.store, world.user)
     if world.rules.bound:
         yield from bound_wrongly(outcome, world.user, story)
 
@@ -163,7 +180,7 @@ def stored_wrongly(store: Store, user: str, story: Story) -> Iterator[Violation]
         yield Violation("I27", f"the book counts {book.change_no} changes and the history has {story.last}")
     if {*book.sessions} != {*story.live[-1]}:
         yield Violation("I19", f"the book has the sessions {[*book.sessions]} and the history {story.live[-1]}")
-    good = {device for device in book.devices if book.standing(device)}
+    good = {device for device in book.devices if book.active_device(device)}
     if good != story.bound[-1]:
         yield Violation("I19", f"the book has the devices {good} and the history {story.bound[-1]}")
     rows = {str(row["device_id"]): row for row in store.query(DEVICES, user).items}
@@ -172,12 +189,28 @@ def stored_wrongly(store: Store, user: str, story: Story) -> Iterator[Violation]
         yield Violation("I12", f"the certificates of {standing} stand and the book has the devices {good}")
 
 
+def overwritten(store: Store, user: str) -> Iterator[Violation]:
+    """Yield the rows that are of a change which the book made, and say something else than it (I19)."""
+    for row in Book.from_item(store.get(SESSIONS.key(user)) or {}).rows:
+        lying = store.get(row.key)
+        if row.table in NUMBERED and lying is not None and lying[NUMBER] == row.version and lying != row.item:
+            yield Violation("I19", f"what lies at {row.key} is not what version {row.version} of the book made of it")
+
+
+def closed_for_ever(store: Store, user: str) -> Iterator[Violation]:
+    """Yield where an account is closed and nothing says when its days are over: then nobody would erase it."""
+    book = Book.from_item(store.get(SESSIONS.key(user)) or {})
+    due = [(closing.user_uuid, closing.until) for closing in due_closings(store, T0 + 2 * CLOSED_FOR, 10)]
+    if book.closed_until is not None and (user, book.closed_until) not in due:
+        yield Violation("closing", f"the account is closed until {book.closed_until}, and {due} are due")
+
+
 def certificates_wrong(outcome: Outcome, user: str, story: Story) -> Iterator[Violation]:
     """Yield where more than one certificate of a device stands, or one that does not still opens (I12)."""
     rows = {str(row["device_id"]): Device.from_item(row) for row in outcome.store.query(DEVICES, user).items}
     book = Book.from_item(outcome.store.get(SESSIONS.key(user)) or {})
     renewals = [
-        event.device_id for events in story.events for event in events if event.kind is Kind.CERTIFICATE_RENEWED
+        event.device_id for events in story.events for event in events if event.kind is EventKind.CERTIFICATE_RENEWED
     ]
     revoked = {entry.serial for entry in RevocationDb(outcome.store).of_issuer(issuer_of_all(), T0)}
     standing = {row.serial for device, row in rows.items() if row.revoked_at is None}
@@ -230,9 +263,8 @@ def signed_twice(calls: Iterable[Call]) -> Iterator[Violation]:
             yield Violation("challenge", f"{challenge_id} worked {times} times")
 
 
-def used_up_for_nothing(store: Store, codes: Iterable[str], story: Story) -> Iterator[Violation]:
-    """Yield the pairing tokens that are used up though no device joined by them (I11)."""
-    for code in codes:
-        item = store.get(PAIRING_TOKENS.key(code))
-        if item is not None and item["state"] == "used" and item["used_by"] not in story.bound_at:
-            yield Violation("I11", f"pairing token {code} is used up by {item['used_by']}, which never joined")
+def used_up_for_nothing(store: Store, user: str, story: Story) -> Iterator[Violation]:
+    """Yield where more pairing tokens are used up than devices joined (I11)."""
+    used = [name for name in Book.from_item(store.get(SESSIONS.key(user)) or {}).marks if name.startswith("p")]
+    if len(used) > len(story.bound_at):
+        yield Violation("I11", f"{len(used)} pairing tokens are used up, and {len(story.bound_at)} devices joined")

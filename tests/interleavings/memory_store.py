@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
 
-from common.storage.bounds import can_hold, can_query, check_writes
-from common.storage.contents import digest, holds
-from common.storage.port import Conflict, Delete, Item, Key, Page, Sort, Table, Write, check_commit
+from common.storage.engine_rules import check_write, holds, is_valid_key, is_valid_query
+from common.storage.port import Condition, Conflict, Delete, Item, Key, Page, Put, Sort, Table, Write
 
 _Place = tuple[str, str, Sort | None]
 
 
 class MemoryStore:
-    """A `Store` for one thread. It is done with a commit before it returns, and forgets no request id.
+    """A `Store` for one thread. It is done with a write before it returns.
 
     A copy trusts that the engines' bounds are kept: looking at every value would take a fifth of an exploration.
     """
 
-    def __init__(
-        self, items: Mapping[_Place, bytes] | None = None, requests: Mapping[str, Sequence[Write]] | None = None
-    ) -> None:
+    def __init__(self, items: Mapping[_Place, bytes] | None = None) -> None:
         self._items = dict(items or {})
-        self._requests = dict(requests or {})
-        self._check = check_writes
+        self._trusts = False
 
     def copy(self) -> MemoryStore:
         """Return a store that has the same in it and goes its own way."""
-        copy = MemoryStore(self._items, self._requests)
-        copy._check = check_commit
+        copy = MemoryStore(self._items)
+        copy._trusts = True
         return copy
 
     def everything(self) -> list[tuple[str, Item]]:
@@ -39,13 +35,13 @@ class MemoryStore:
 
     def get(self, key: Key) -> Item | None:
         """See `Store.get`."""
-        return self._lying_at(key) if can_hold(key) else None
+        return self._lying_at(key) if is_valid_key(key) else None
 
     def query(
         self, table: Table, partition: str, *, after: Sort | None = None, limit: int = 100, descending: bool = False
     ) -> Page:
         """See `Store.query`."""
-        if not can_query(table, partition, after, limit):
+        if not is_valid_query(table, partition, after, limit):
             return Page((), more=False)
         found: list[Any] = [place[2] for place in self._items if place[:2] == (table.name, partition)]
         found.sort(key=_order, reverse=descending)
@@ -53,25 +49,39 @@ class MemoryStore:
         items = tuple(orjson.loads(self._items[table.name, partition, sort]) for sort in beyond[:limit])
         return Page(items, more=len(beyond) > limit)
 
-    def commit(self, writes: Sequence[Write], request_id: str) -> None:
-        """See `Store.commit`."""
-        self._check(writes, request_id)
-        if request_id in self._requests:
-            if digest(self._requests[request_id]) != digest(writes):
-                raise ValueError(f"the request id {request_id} was used for another commit")
-            return
-        failed = tuple(n for n, write in enumerate(writes) if write.when and not holds(write.when, self._lying(write)))
-        if failed:
-            raise Conflict(failed)
-        self._requests[request_id] = tuple(writes)
-        for write in writes:
-            if isinstance(write, Delete):
-                self._items.pop(_place(write.key), None)
-            else:
-                self._items[_place(write.key)] = orjson.dumps(write.item)
+    def put(self, table: Table, item: Item, when: Condition = None) -> None:
+        """See `Store.put`."""
+        self._write(Put(table, item, when))
+
+    def delete(self, key: Key, when: Condition = None) -> None:
+        """See `Store.delete`."""
+        self._write(Delete(key, when))
+
+    def pages(
+        self, table: Table, limit: int = 1000, after: Key | None = None, *, consistent: bool = False
+    ) -> Iterator[Sequence[Item]]:
+        """See `EnumerableStore.pages`."""
+        places = sorted((place for place in self._items if place[0] == table.name), key=_rank)
+        behind = [place for place in places if after is None or _rank(place) > _rank(_place(after))]
+        found = [orjson.loads(self._items[place]) for place in behind]
+        for start in range(0, len(found), limit):
+            yield found[start : start + limit]
 
     def close(self) -> None:
         """See `Store.close`: there is nothing to let go of."""
+
+    def _write(self, write: Write) -> None:
+        if not self._trusts:
+            check_write(write)
+        if write.when and not holds(write.when, self._lying(write)):
+            raise Conflict
+        self._do(write)
+
+    def _do(self, write: Write) -> None:
+        if isinstance(write, Delete):
+            self._items.pop(_place(write.key), None)
+        else:
+            self._items[_place(write.key)] = orjson.dumps(write.item)
 
     def _lying(self, write: Write) -> Item | None:
         return self._lying_at(write.key)
@@ -79,6 +89,10 @@ class MemoryStore:
     def _lying_at(self, key: Key) -> Item | None:
         raw = self._items.get(_place(key))
         return None if raw is None else orjson.loads(raw)
+
+
+def _rank(place: _Place) -> tuple[str, str]:
+    return place[1], str(place[2])
 
 
 def _place(key: Key) -> _Place:

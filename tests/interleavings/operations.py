@@ -7,20 +7,17 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from common.bookkeeping import Change, Snapshot
-from common.devices import HeldCertificate, NewDevice
+from common.account.admission import IssuedTokens, LoginResult
+from common.account.devices import NewDevice, TlsClientCertificate
 from common.errors import Refusal
-from common.granting import Grant
-from common.history import Reason
-from common.possession import Presented
-from common.proofs import Proof, Purpose
-from common.storage.port import Put
-from common.storage.tables import USERS
+from common.proof.dpop_service import RequestCredentials
+from common.proof.statements import Proof, Purpose
 from device_manager import device_service, renewal, revocation
-from device_manager.revocation import Again
+from device_manager.revocation import Reauthentication
 from login_app import challenge, login, takeover
-from registration import registration
-from registration.account_model import Account
+from registration import closing, registration
+from registration.password_change import PasswordChangeForm
+from registration.password_change import change_password as change_password_of
 from session_manager import session_service
 from tests.interleavings.person import Person
 from tests.interleavings.process import HERE, USERNAME, keys_of_all
@@ -34,7 +31,9 @@ def register(letter: str) -> Act:
 
     def act(person: Person) -> Any:
         form = registration.Registration(USERNAME, "anna@b.test", "a long enough phrase", letter, HERE)
-        registered = person.ask(Operation.REGISTER, lambda: registration.register_user(person.desks.registration, form))
+        registered = person.ask(
+            Operation.REGISTER, lambda: registration.register_user(person.use_cases.registration, form)
+        )
         _learn_device(person, letter, registered.device)
         person.facts.codes[letter] = registered.pairing.qr_code
         return registered
@@ -42,17 +41,18 @@ def register(letter: str) -> Act:
     return act
 
 
-def log_in(letter: str, *, force: bool = False) -> Act:
-    """Log a device in."""
+def log_in(letter: str, *, force: bool = False, later: int = 0) -> Act:
+    """Log a device in; by the password as it is `later` many epochs from now."""
 
     def act(person: Person) -> Any:
         device_id, fingerprint = person.facts.devices[letter]
-        form = login.LoginForm(USERNAME, False, person.password, fingerprint, None, letter, force, HERE)  # noqa: FBT003
-        form = replace(form, held=_held(person, letter))
-        asked = {"device_id": device_id, "password_no": int(person.password), **({"force": True} if force else {})}
+        password_no = int(person.password) + later
+        form = login.LoginForm(USERNAME, False, str(password_no), fingerprint, None, letter, force, HERE)  # noqa: FBT003
+        form = replace(form, tls_certificate=_held(person, letter))
+        asked = {"device_id": device_id, "password_no": password_no, **({"force": True} if force else {})}
         asked["fingerprint"] = fingerprint
         return _learn(
-            person, letter, person.ask(Operation.LOGIN, lambda: login.log_in(person.desks.logins, form), **asked)
+            person, letter, person.ask(Operation.LOGIN, lambda: login.log_in(person.use_cases.logins, form), **asked)
         )
 
     return act
@@ -63,9 +63,9 @@ def be_challenged(letter: str, purpose: Purpose = Purpose.LOGIN, name: str = "")
 
     def act(person: Person) -> None:
         device_id, fingerprint = person.facts.devices[letter]
-        form = challenge.ChallengeForm(USERNAME, False, person.password, fingerprint, purpose, HERE)  # noqa: FBT003
-        asked = challenge.ask_challenge(person.desks.logins, form)
-        signed = keys_of_all().proof(asked.told(), str(purpose), person.user, device_id)
+        form = login.LoginForm(USERNAME, False, person.password, fingerprint, None, "", False, HERE)  # noqa: FBT003
+        asked = challenge.ask_challenge(person.use_cases.logins, form, purpose)
+        signed = keys_of_all().proof(asked.to_json(), str(purpose), person.user, device_id)
         person.facts.proofs[name or letter] = Proof(signed["challenge_id"], signed["signature"])
 
     return act
@@ -79,13 +79,13 @@ def renew(letter: str, name: str = "", *, telling: bool = True) -> Act:
 
     def act(person: Person) -> Any:
         device_id, fingerprint = person.facts.devices[letter]
-        held = _held(person, letter)
-        proof = None if held else person.facts.proofs[name or letter]
-        shown = fingerprint if telling or held else None
-        form = renewal.RenewalForm(proof, held, shown, HERE)
+        tls_certificate = _held(person, letter)
+        proof = None if tls_certificate else person.facts.proofs[name or letter]
+        shown = fingerprint if telling or tls_certificate else None
+        form = renewal.RenewalForm(proof, tls_certificate, shown, HERE)
         asked = {"device_id": device_id, "fingerprint": shown}
         asked |= {"challenge": proof.challenge_id} if proof else {}
-        result = person.ask(Operation.RENEW, lambda: renewal.renew_certificate(person.desks.devices, form), **asked)
+        result = person.ask(Operation.RENEW, lambda: renewal.renew_certificate(person.use_cases.devices, form), **asked)
         if isinstance(result, renewal.Renewed):
             person.facts.devices[letter] = (device_id, result.certificate.fingerprint)
             person.facts.certificates[device_id].append(result.certificate.fingerprint)
@@ -102,7 +102,7 @@ def answer(letter: str) -> Act:
         asked = {"device_id": person.facts.devices[letter][0], "password_no": 0, "challenge": proof.challenge_id}
 
         def send() -> Any:
-            return challenge.answer_challenge(person.desks.logins, proof, HERE)
+            return challenge.answer_challenge(person.use_cases.logins, proof, HERE)
 
         return _learn(person, letter, person.ask(Operation.LOGIN, send, **asked))
 
@@ -115,13 +115,13 @@ def take_over(letter: str) -> Act:
     def act(person: Person) -> Any:
         device_id, fingerprint = person.facts.devices[letter]
         token = person.facts.consents[letter]
-        form = takeover.TakeoverForm(token, fingerprint, HERE, held=_held(person, letter))
+        form = takeover.TakeoverForm(token, fingerprint, HERE, tls_certificate=_held(person, letter))
         asked = {"device_id": device_id, "consent": consent_of(token), "password_no": int(person.password)}
         asked["fingerprint"] = fingerprint
         return _learn(
             person,
             letter,
-            person.ask(Operation.TAKEOVER, lambda: takeover.take_over(person.desks.logins, form), **asked),
+            person.ask(Operation.TAKEOVER, lambda: takeover.take_over(person.use_cases.logins, form), **asked),
         )
 
     return act
@@ -138,7 +138,7 @@ def join(letter: str, by: str, *, force: bool = False, consenting: bool = False)
         asked |= {} if token is None else {"consent": consent_of(token)}
         result = person.ask(
             Operation.DEVICE_REGISTER,
-            lambda: device_service.register_device_for_user(person.desks.devices, form),
+            lambda: device_service.register_device_for_user(person.use_cases.devices, form),
             **asked,
         )
         if not isinstance(result, Refusal):
@@ -156,7 +156,7 @@ def pair(letter: str, by: str) -> Act:
         form = registration.SecondDevice(code, USERNAME, person.password, letter, HERE)
         result = person.ask(
             Operation.PAIR,
-            lambda: registration.register_second_device_via_qr(person.desks.registration, form),
+            lambda: registration.register_second_device_via_qr(person.use_cases.registration, form),
             pairing=pairing_of(code),
         )
         if not isinstance(result, Refusal):
@@ -174,7 +174,7 @@ def show_code(letter: str) -> Act:
         form = registration.PairingForm(USERNAME, person.password, fingerprint, HERE)
         result = person.ask(
             Operation.REQUEST_PAIRING_TOKEN,
-            lambda: registration.request_pairing_token(person.desks.registration, form),
+            lambda: registration.request_pairing_token(person.use_cases.registration, form),
             device_id=device_id,
         )
         if not isinstance(result, Refusal):
@@ -195,7 +195,7 @@ def refresh(letter: str) -> Act:
             person.ask(
                 Operation.REFRESH,
                 lambda: session_service.refresh(
-                    person.desks.refreshing, grant.refresh_token, HERE, person.shown(letter)
+                    person.use_cases.refreshing, grant.refresh_token, HERE, person.shown(letter)
                 ),
                 session_id=grant.session.session_id,
                 generation=grant.session.generation,
@@ -213,7 +213,7 @@ def log_out(letter: str) -> Act:
         return person.ask(
             Operation.LOGOUT,
             lambda: session_service.logout(
-                person.desks.sessions, Presented(token, certificate=person.shown(letter)), HERE
+                person.use_cases.sessions, RequestCredentials(token, certificate=person.shown(letter)), HERE
             ),
             **_own(person, letter),
         )
@@ -234,7 +234,7 @@ def verify(letter: str) -> Act:
 
 def let_others_go_first(person: Person) -> None:
     """Be between two calls, where others may come first; the store is asked for nothing of theirs."""
-    person.desks.keeper.read("nobody")
+    person.use_cases.keeper.get_book("nobody")
 
 
 def touch(letter: str) -> Act:
@@ -270,7 +270,7 @@ def revoke(letter: str, of: str) -> Act:
 
     def act(person: Person) -> Any:
         target = person.facts.grants[of].session.session_id
-        call = person.signed_in(letter, lambda c: session_service.revoke(person.desks.sessions, c, target, HERE))
+        call = person.signed_in(letter, lambda c: session_service.revoke(person.use_cases.sessions, c, target, HERE))
         return person.ask(Operation.REVOKE, call, target=target, **_own(person, letter))
 
     return act
@@ -282,7 +282,7 @@ def unbind(letter: str, other: str) -> Act:
     def act(person: Person) -> Any:
         target = person.facts.devices[other][0]
         call = person.signed_in(
-            letter, lambda c: revocation.unbind_device(person.desks.devices, c, target, Again(), HERE)
+            letter, lambda c: revocation.unbind_device(person.use_cases.devices, c, target, Reauthentication(), HERE)
         )
         return person.ask(Operation.UNBIND, call, target=target, **_own(person, letter))
 
@@ -295,7 +295,8 @@ def revoke_certificate(letter: str, other: str) -> Act:
     def act(person: Person) -> Any:
         target = person.facts.devices[other][0]
         call = person.signed_in(
-            letter, lambda c: revocation.revoke_certificate(person.desks.devices, c, target, Again(), HERE)
+            letter,
+            lambda c: revocation.revoke_certificate(person.use_cases.devices, c, target, Reauthentication(), HERE),
         )
         return person.ask(Operation.REVOKE_CERTIFICATE, call, target=target, **_own(person, letter))
 
@@ -308,7 +309,7 @@ def rename(letter: str, other: str) -> Act:
     def act(person: Person) -> Any:
         target = person.facts.devices[other][0]
         call = person.signed_in(
-            letter, lambda c: device_service.rename_device(person.desks.devices, c, target, "another", HERE)
+            letter, lambda c: device_service.rename_device(person.use_cases.devices, c, target, "another", HERE)
         )
         return person.ask(Operation.RENAME, call, target=target, **_own(person, letter))
 
@@ -319,30 +320,42 @@ def keep_first(letter: str) -> Act:
     """Log all out but the first."""
 
     def act(person: Person) -> Any:
-        call = person.signed_in(letter, lambda c: device_service.force_logout(person.desks.devices, c, HERE))
+        call = person.signed_in(letter, lambda c: device_service.force_logout(person.use_cases.devices, c, HERE))
         return person.ask(Operation.FORCE_LOGOUT, call, **_own(person, letter))
 
     return act
 
 
-def change_password() -> Act:
-    """Change the password, as the room that will do it must: a new epoch, and all sessions end, in one commit."""
+def change_password(letter: str) -> Act:
+    """Change the password in a device's session."""
 
     def act(person: Person) -> Any:
         number = int(person.password) + 1
+        form = PasswordChangeForm(person.password, f"a long enough phrase, number {number}", None, HERE)
+        change = person.signed_in(letter, lambda caller: change_password_of(person.use_cases.passwords, caller, form))
+        asked = {**_own(person, letter), "new_password_no": number}
+        return _learn(person, letter, person.ask(Operation.PASSWORD_CHANGE, change, **asked))
 
-        def turn(snapshot: Snapshot) -> Change[None]:
-            draft = snapshot.draft
-            for session in snapshot.book.in_order():
-                draft = draft.ended(session, Reason.PASSWORD_CHANGED, snapshot.now)
-            account = Account.from_item(snapshot.items[0])
-            new = Put(USERS, replace(account, epoch=number).to_item())
-            return Change(None, draft.with_book(replace(draft.book, epoch=number)), (new,))
+    return act
 
-        def change() -> None:
-            person.desks.keeper.change(person.user, turn, reading=(USERS.key(person.user),))
 
-        return person.ask(Operation.PASSWORD_CHANGE, change, new_password_no=number)
+def close(letter: str) -> Act:
+    """Close the account in a device's session."""
+
+    def act(person: Person) -> Any:
+        form = closing.ClosingForm(person.password, None, HERE)
+        call = person.signed_in(letter, lambda caller: closing.close(person.use_cases.closing, caller, form))
+        return person.ask(Operation.CLOSE, call, **_own(person, letter))
+
+    return act
+
+
+def reopen(*, later: int = 1) -> Act:
+    """Reopen the account, by the password as it is in the epoch that its closing begins."""
+
+    def act(person: Person) -> Any:
+        form = closing.ReopeningForm(USERNAME, str(int(person.password) + later), None, HERE)
+        return person.ask(Operation.REOPEN, lambda: closing.reopen(person.use_cases.closing, form))
 
     return act
 
@@ -352,10 +365,10 @@ def _own(person: Person, letter: str) -> dict[str, str]:
     return {"session_id": session.session_id, "device_id": session.device_id}
 
 
-def _held(person: Person, letter: str) -> HeldCertificate | None:
+def _held(person: Person, letter: str) -> TlsClientCertificate | None:
     """Return the certificate whose key TLS has proven, where devices show theirs."""
     shown = person.shown(letter)
-    return None if shown is None else HeldCertificate(shown, person.user, person.facts.devices[letter][0])
+    return None if shown is None else TlsClientCertificate(shown, person.user, person.facts.devices[letter][0])
 
 
 def _learn_device(person: Person, letter: str, device: NewDevice) -> None:
@@ -365,12 +378,12 @@ def _learn_device(person: Person, letter: str, device: NewDevice) -> None:
 
 def _learn(person: Person, letter: str, result: Any) -> Any:
     match result:
-        case login.LoggedIn(welcome=welcome) | device_service.RegisteredDevice(welcome=welcome):
-            grant = welcome.grant
-        case Grant():
+        case LoginResult(tokens=grant) | device_service.RegisteredDevice(login_result=LoginResult(tokens=grant)):
+            pass
+        case IssuedTokens():
             grant = result
         case Refusal():
-            takeover = result.facts.get("takeover")
+            takeover = result.extensions.get("takeover")
             if isinstance(takeover, dict):
                 person.facts.consents[letter] = str(takeover["token"])
             return result

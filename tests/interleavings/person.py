@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from common.book import Session
-from common.bookkeeping import NoSuchUser
+from common.account.admission import Caller, IssuedTokens, LoginResult
+from common.account.book import Session
+from common.account.history import Reason
+from common.account.liveness import SessionGone
+from common.account.transactions import NoSuchUser
 from common.errors import Code, Refusal
-from common.granting import Caller, Grant
-from common.history import Reason
-from common.liveness import SessionGone
-from common.possession import Presented
-from common.proofs import Proof
+from common.proof.dpop_service import RequestCredentials
+from common.proof.statements import Proof
 from common.storage.port import StoreUnavailable
 from common.web.problems import STATUSES
 from device_manager import device_service, renewal
-from login_app import login
 from registration import pairing_token, registration
 from session_manager import session_service
-from tests.interleavings.process import Desks
+from tests.interleavings.process import UseCases
 from tests.interleavings.scheduler import Crashed, Moments
 from tests.proof.recording import Call, Operation, consent_of, pairing_of
 
@@ -67,10 +65,10 @@ class Facts:
     """
 
     devices: dict[str, tuple[str, str]] = field(default_factory=dict)
-    grants: dict[str, Grant] = field(default_factory=dict)
+    grants: dict[str, IssuedTokens] = field(default_factory=dict)
     consents: dict[str, str] = field(default_factory=dict)
     codes: dict[str, str] = field(default_factory=dict)
-    every_grant: list[Grant] = field(default_factory=list)
+    every_grant: list[IssuedTokens] = field(default_factory=list)
     proofs: dict[str, Proof] = field(default_factory=dict)
     certificates: dict[str, list[str]] = field(default_factory=dict)
 
@@ -91,7 +89,7 @@ class Facts:
 class Person:
     """A client of the use cases: asks, and has written down what it was told."""
 
-    desks: Desks
+    use_cases: UseCases
     facts: Facts
     turn: Turn
     user: str
@@ -122,7 +120,7 @@ class Person:
             return Refusal(Code.STORE_UNAVAILABLE)
         except SessionGone as gone:
             ended = gone
-        return self._answered(lambda: session_service.explain(self.desks.sessions, ended))
+        return self._answered(lambda: session_service.explain(self.use_cases.sessions, ended))
 
     def _record(
         self, operation: Operation, end: float | None, status: int | None, asked: dict[str, Any], said: dict[str, Any]
@@ -139,7 +137,7 @@ class Person:
 
     def shown(self, letter: str) -> str | None:
         """Return the certificate that a device shows in TLS, where it does."""
-        return self.facts.devices[letter][1] if self.desks.bound and letter in self.facts.devices else None
+        return self.facts.devices[letter][1] if self.use_cases.bound and letter in self.facts.devices else None
 
     def bearing(
         self, token: str, act: Callable[[Caller], Any], *, certificate: str | None = None, touching: bool = True
@@ -147,11 +145,11 @@ class Person:
         """Return the same by whoever bears this token, and shows this certificate."""
 
         def call() -> Any:
-            presented = Presented(token, certificate=certificate)
-            caller = session_service.authenticate(self.desks.verifying, presented)
+            presented = RequestCredentials(token, certificate=certificate)
+            caller = session_service.authenticate(self.use_cases.verifying, presented)
             if touching:
-                with suppress(StoreUnavailable):
-                    session_service.touch(self.desks.sessions, caller)
+                self.use_cases.last_seen.touch(caller)
+                self.use_cases.last_seen.flush()
             return act(caller)
 
         return call
@@ -166,10 +164,10 @@ def told(result: Any) -> dict[str, Any]:
     if isinstance(result, Refusal):
         return _refusal_told(result)
     match result:
-        case login.LoggedIn() | device_service.RegisteredDevice():
-            evicted = [session.session_id for session, _ in result.welcome.evicted]
-            return {**_session_told(result.welcome.grant.session), "evicted": evicted}
-        case Grant(session=session) | Caller(session=session):
+        case (LoginResult() as login) | device_service.RegisteredDevice(login_result=login):
+            evicted = [session.session_id for session, _ in login.evicted]
+            return {**_session_told(login.tokens.session), "evicted": evicted}
+        case IssuedTokens(session=session) | Caller(session=session):
             return _session_told(session)
         case device_service.ForcedLogout(kept=(kept, _), logged_out=ended):
             return {"kept": kept.session_id, "logged_out": [session.session_id for session, _ in ended]}
@@ -194,7 +192,7 @@ def _session_told(session: Session) -> dict[str, Any]:
 
 def _refusal_told(refusal: Refusal) -> dict[str, Any]:
     said: dict[str, Any] = {"code": str(refusal.code)}
-    if "session_reason" in refusal.facts:
-        said["reason"] = refusal.facts["session_reason"]
-    takeover = refusal.facts.get("takeover")
+    if "session_reason" in refusal.extensions:
+        said["reason"] = refusal.extensions["session_reason"]
+    takeover = refusal.extensions.get("takeover")
     return {**said, "consent": consent_of(str(takeover["token"]))} if isinstance(takeover, dict) else said

@@ -1,9 +1,9 @@
 """The real use cases as clients of one account call them, with what surrounds them on the way from and to the wire.
 
-Real are all functions of the four rooms, the bookkeeping and the rules. Stubbed, each behind the Protocol through which
-it is handed in: the password check is one read of the account (does the password's number equal its epoch?), a
+Real are all functions of the four packages, the transactions and the rules. Stubbed, each behind the Protocol through
+which it is injected: the password check is one read of the account (does the password's number equal its epoch?), a
 certificate is a new id on a ready-made one, an access token is its claims unsigned. None of them writes to the store.
-Every client has a bookkeeper of its own, as if it were at a process of its own: nothing but the store orders them.
+Every client has account transactions of its own, as if in a process of its own: nothing but the store orders them.
 """
 
 from __future__ import annotations
@@ -12,26 +12,32 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cache, partial
 from typing import Any
 
 from msgspec.structs import replace
 
-from common.admission import ConcurrencyMode, DeviceProof, Proven
-from common.bookkeeping import Bookkeeper
-from common.challenges import Challenges
+from common.account.admission import AuthenticatedUser, ConcurrencyMode
+from common.account.claim_store import ClaimStore
+from common.account.claims import Claim
+from common.account.devices import NewDevice, OwnKeys
+from common.account.history import ClientInfo
+from common.account.laying_down import LayingDown
+from common.account.liveness import SessionRules
+from common.account.policy import UNLIMITED, FixedPolicy, Policy
+from common.account.transactions import AccountTransactions
+from common.background import at_once
 from common.clock import from_millis, to_millis
-from common.crypto.certificates import KeyKind, new_authority
+from common.crypto.certificates import KeyKind, certified_key, new_authority
 from common.crypto.passwords import CHEAP_FOR_TESTS
-from common.crypto.tokens import Claims, MacTokens
-from common.devices import NewDevice, OwnKeys
+from common.crypto.tokens import Claims, SignedTokens
 from common.errors import Code, Refusal
-from common.history import Origin
 from common.ids import new_id
-from common.liveness import SessionRules
-from common.possession import Possessions
-from common.storage.port import Absent, Put, Store
+from common.proof.challenge_service import ChallengeService
+from common.proof.dpop_service import DpopClient, DpopVerifier
+from common.retry import RetryBudget
+from common.storage.port import Store
 from common.storage.tables import NAMES
 from device_manager import device_service
 from device_manager.concurrency_policy import decide
@@ -40,22 +46,34 @@ from device_manager.device_model import Device, DeviceKeys
 from device_manager.enrolment import Enrolment
 from device_manager.revocation_db import RevocationDb
 from device_manager.trust import Trust
-from login_app import login
+from ichidai.settings import read_settings
+from login_app import device_login
+from login_app.admission import LoginAdmission
 from login_app.config import LoginSettings
-from login_app.entry import Entry
+from login_app.consent import Consents
+from login_app.login_result import LoginResults
 from registration import pairing_token, registration
-from registration.account_db import AccountDb
-from registration.email_sender import NoNotifier
-from registration.hashing import HashingRoom
+from registration.account_db import AccountDb, names_in
+from registration.closing import ClosingDependencies
+from registration.email_sender import NoNotifier, notify_of_device
+from registration.hashing_pool import HashingPool
+from registration.password_change import PasswordChangeDependencies
+from registration.registration_limit import RegistrationLimit
+from registration.renaming import RenamingDependencies
+from registration.work import WorkChallenges
 from session_manager import session_service
+from session_manager.activity import LastSeenWriter, write_last_seen
 from session_manager.config import SessionSettings
 from session_manager.session_db import SessionDb
-from tests.signing import Keys, given_keys
-from tests.unit.making import DAY, T0
+from tests.interleavings.memory_store import MemoryStore
+from tests.support.forgetting import forget_laid_down
+from tests.support.signing import Keys, given_keys
+from tests.unit.builders import DAY, MINUTE, T0
 
-HERE = Origin()
+HERE = DpopClient()
 SECRET = b"k" * 32
 USERNAME = "anna"
+CLOSED_FOR = 14 * DAY
 _TEXTS = ("user_uuid", "session_id", "device_id", "username", "token_id")
 
 
@@ -67,18 +85,20 @@ class OneRead:
         self._user = user
         self._clock = clock
 
-    def prove(self, name: str, password: str, origin: Origin, **_more: object) -> Proven:
+    def authenticate(self, name: str, password: str, client: ClientInfo, **_more: object) -> AuthenticatedUser:
         """See `CredentialCheck.prove`."""
-        return self.prove_user(self._user, password, origin)
+        return self.reauthenticate(self._user, password, client)
 
-    def prove_user(self, user_uuid: str, password: str, origin: Origin, otp: str | None = None) -> Proven:
-        """See `CredentialCheck.prove_user`."""
+    def reauthenticate(
+        self, user_uuid: str, password: str, client: ClientInfo, otp: str | None = None, **_more: object
+    ) -> AuthenticatedUser:
+        """See `CredentialCheck.reauthenticate`."""
         account = self._accounts.find(user_uuid)
-        if account is None or str(account.epoch) != password:
+        if account is None or str(account.credential_version) != password:
             raise Refusal(Code.BAD_CREDENTIALS)
-        return Proven(account.uuid, account.username, account.epoch, self._clock())
+        return AuthenticatedUser(account.uuid, account.username, account.credential_version, self._clock())
 
-    def remember(self, user_uuid: str, device_mark: str, origin: Origin) -> None:
+    def remember(self, user_uuid: str, device_hint: str, client: ClientInfo) -> None:
         """See `CredentialCheck.remember`: nothing is kept."""
 
 
@@ -90,7 +110,7 @@ class PlainTokens:
         texts = [getattr(claims, name) for name in _TEXTS]
         return json.dumps([*texts, to_millis(claims.issued_at), to_millis(claims.expires_at), claims.certificate])
 
-    def read(self, token: str) -> Claims:
+    def verify(self, token: str) -> Claims:
         """Return the claims."""
         *texts, issued_at, expires_at, certificate = json.loads(token)
         return Claims(*texts, from_millis(issued_at), from_millis(expires_at), certificate=certificate)
@@ -114,15 +134,16 @@ class CheapEnrolment(Enrolment):
             fingerprint=fingerprint,
             serial=fingerprint[:32],
         )
-        keys = replace(DeviceKeys.from_item(made.keys.item), user_uuid=user_uuid, device_id=device_id)
+        own = replace(DeviceKeys.from_item(made.keys.item), user_uuid=user_uuid, device_id=device_id)
         bound = replace(made.bound, device_id=device_id, fingerprint=fingerprint)
-        claim = Put(NAMES, {"claim": f"key#{device_id}", "uuid": user_uuid, "device_id": device_id}, Absent())
-        return replace(made, bound=bound, row=device_put(row), keys=keys_put(keys), claim=claim)
+        (key,) = self.claims_of(keys) or (NAMES.key(f"key#{device_id}"),)
+        claim = Claim(key.partition, user_uuid, device_id)
+        return replace(made, bound=bound, row=device_put(row), keys=keys_put(own), claim=claim)
 
 
 @cache
 def _ready_made() -> NewDevice:
-    enrolment = Enrolment(_authority(), 10, lambda: T0, "", DeviceProof.FINGERPRINT)
+    enrolment = Enrolment(_authority(), lambda: T0, "", UNLIMITED)
     return enrolment.prepare(new_id(), "a device", primary=False)
 
 
@@ -130,6 +151,11 @@ def _ready_made() -> NewDevice:
 def issuer_of_all() -> str:
     """Return the name of the authority whose certificates all devices have."""
     return _ready_made().certificate.issuer
+
+
+def own_keys() -> OwnKeys:
+    """Return a key that devices bring themselves, always the same one."""
+    return OwnKeys(certified_key(_ready_made().certificate.der), None, USERNAME, key_proven=True)
 
 
 def keys_of_all() -> Keys:
@@ -149,8 +175,12 @@ class Bends:
     store: Bend = lambda store: store
     decide: Bend = lambda decide: decide
     credentials: Bend = lambda credentials: credentials
-    verifying: Bend = lambda bookkeeper: bookkeeper
-    refreshing: Bend = lambda bookkeeper: bookkeeper
+    takeovers: Bend = lambda tokens: tokens
+    verifying: Bend = lambda transactions: transactions
+    refreshing: Bend = lambda transactions: transactions
+    in_background: Bend = lambda _task: None
+    """By default nothing is laid down: every process is too slow, or dies before; all stays in the outbox."""
+    claims: Bend = lambda claims: claims
 
 
 STRAIGHT = Bends()
@@ -166,88 +196,138 @@ class Rules:
     bound: bool = False
 
 
-class Desks:
-    """One process: the desks of all rooms over one store, joined as `ichidai.wiring` joins them."""
+class UseCases:
+    """One process: the dependencies of all packages over one store, joined as `ichidai.wiring` joins them."""
 
     def __init__(self, store: Store, user: str, rules: Rules, clock: Callable[[], datetime], bends: Bends) -> None:
-        store = bends.store(store)
-        session_rules = SessionRules(rules.limit, DAY)
-        self.keeper = Bookkeeper(store, clock, deadline=3600, pause=lambda _seconds: None)
+        self.store = store = bends.store(store)
+        session_rules = SessionRules(rules.limit, DAY, MINUTE)
+        laying = self._laying = LayingDown(store, clock, bends.in_background)
+        policies = FixedPolicy(Policy(rules=session_rules, mode=rules.mode, max_devices=rules.max_devices))
+        self.keeper = AccountTransactions(
+            store, clock, deadline=3600, pause=lambda _seconds: None, laying=laying, policies=policies
+        )
         self.accounts = AccountDb(store)
+        self.claims = bends.claims(ClaimStore(store, self.keeper, clock, names_in, few_tries))
         devices = DeviceDb(store)
         self.credentials = bends.credentials(OneRead(store, user, clock))
-        settings = SessionSettings(session_rules, 30 * DAY, timedelta(minutes=10), certificate_bound=rules.bound)
-        self.sessions = session_service.Desk(
+        settings = SessionSettings(certificate_bound=rules.bound)
+        self.sessions = session_service.SessionDependencies(
             self.keeper,
             SessionDb(store),
             PlainTokens(),
-            MacTokens(SECRET, "refresh"),
+            SignedTokens(SECRET, "refresh"),
             devices.names,
             settings,
+            policies,
             clock,  # type: ignore[arg-type]
-            Possessions(MacTokens(SECRET, "dpop-nonce"), clock),
+            DpopVerifier(SignedTokens(SECRET, "dpop-nonce"), clock),
         )
-        self.verifying = replace(self.sessions, bookkeeper=bends.verifying(self.keeper))
-        self.refreshing = replace(self.sessions, bookkeeper=bends.refreshing(self.keeper))
-        self.challenges = Challenges(
-            store, clock, secret=SECRET, issuer="", keys_of=devices.keys_of, demanded=DeviceProof.FINGERPRINT
+        self.last_seen = LastSeenWriter(lambda: session_rules, clock, partial(write_last_seen, self.sessions))
+        self.verifying = replace(self.sessions, transactions=bends.verifying(self.keeper))
+        self.refreshing = replace(self.sessions, transactions=bends.refreshing(self.keeper))
+        self.challenges = ChallengeService(
+            store, clock, secret=SECRET, issuer="", keys_of=devices.keys_of, policies=policies
         )
-        enrolment = CheapEnrolment(_authority(), rules.max_devices, clock, "", DeviceProof.FINGERPRINT)
+        enrolment = CheapEnrolment(_authority(), clock, "", policies)
 
-        def entry(purpose: str) -> Entry:
-            return Entry(
-                decide=bends.decide(decide),
-                create_session=partial(session_service.create_session, self.sessions),
-                grant=partial(session_service.grant, self.sessions),
-                names=devices.names,
-                takeovers=MacTokens(SECRET, purpose),
-                takeover_url="",
-                challenges=self.challenges,
-                settings=LoginSettings(
-                    rules.mode,
-                    allow_force=True,
-                    device_proof=DeviceProof.FINGERPRINT,
-                    certificate_bound=rules.bound,
-                ),
-                rules=session_rules,
-                clock=clock,
-            )
+        admission = LoginAdmission(
+            decide=bends.decide(decide),
+            create_session=session_service.create_session,
+            requires_signature=self.challenges.requires_signature,
+            settings=LoginSettings(certificate_bound=rules.bound),
+        )
+        results = LoginResults(devices.names, partial(session_service.issue_tokens, self.sessions), lambda _: False)
 
-        self.logins = login.Desk(
+        def consents(purpose: str, challenges: ChallengeService | None) -> Consents:
+            tokens = bends.takeovers(SignedTokens(SECRET, purpose))
+            return Consents(tokens, "", devices.names, challenges, clock, SignedTokens(SECRET, "approval"), "")
+
+        self.logins = device_login.LoginDependencies(
             self.keeper,
             self.credentials,
-            entry("takeover"),
-            MacTokens(SECRET, "device"),
+            admission,
+            consents("takeover", self.challenges),
+            results,
+            SignedTokens(SECRET, "device"),
             devices.is_revoked,
             devices.successor_of,
             self.challenges,
         )
-        self.devices = device_service.Desk(
+        self.devices = device_service.DeviceDependencies(
             self.keeper,
             devices,
+            self.claims,
             enrolment,
             Trust(_NoAuthorities(), RevocationDb(store), clock),
             self.credentials,
             pairing_token,
-            entry("device"),
-            session_rules,
+            admission,
+            consents("device", None),
+            results,
+            policies,
             clock,
             self.challenges,
+            partial(notify_of_device, NoNotifier()),
         )
         self.bound = rules.bound
-        self.registration = registration.Desk(
+        self.registration = registration.RegistrationDependencies(
             store=store,
-            bookkeeper=self.keeper,
+            transactions=self.keeper,
             accounts=self.accounts,
+            claims=self.claims,
             credentials=self.credentials,
             enrolment=enrolment,
             notifier=NoNotifier(),
-            rules=session_rules,
-            room=HashingRoom(CHEAP_FOR_TESTS),
+            policies=policies,
+            hashing_pool=HashingPool(CHEAP_FOR_TESTS),
             common_passwords=frozenset(),
             clock=clock,
             challenges=self.challenges,
+            limit=RegistrationLimit(  # what it counts is another account's business
+                MemoryStore(), clock, read_settings({}).registration, WorkChallenges(SECRET)
+            ),
         )
+        self.passwords = PasswordChangeDependencies(
+            transactions=self.keeper,
+            accounts=self.accounts,
+            credentials=self.credentials,
+            hashing_pool=HashingPool(CHEAP_FOR_TESTS),
+            common_passwords=frozenset(),
+            issue_tokens=partial(session_service.issue_tokens, self.sessions),
+        )
+        self.closing = ClosingDependencies(self.keeper, self.credentials, clock, CLOSED_FOR)  # type: ignore[arg-type]
+        self.renaming = RenamingDependencies(
+            transactions=self.keeper,
+            accounts=self.accounts,
+            credentials=self.credentials,
+            claims=self.claims,
+            issue_tokens=partial(session_service.issue_tokens, self.sessions),
+            clock=clock,  # type: ignore[arg-type]
+        )
+
+    def forget(self) -> None:
+        """Know no more what was laid down or is still to be noted: it was so in another order."""
+        self.last_seen._noted.clear()
+        forget_laid_down(self._laying)
+
+    def lay_down(self, user: str) -> None:
+        """Lay down what others left in the book, as maintenance does."""
+        book = self.keeper.get_book(user)
+        assert book is None or LayingDown(self.store, lambda: T0, at_once).lay_down(book)
+
+
+class few_tries(RetryBudget):  # noqa: N801 - made where a budget is, without arguments
+    """A budget of three tries in a row: whoever waits for another one's claim gives up while that one stands still."""
+
+    def __init__(self) -> None:
+        super().__init__(pause=lambda _seconds: None)
+        self._tries = 3
+
+    def wait(self) -> bool:
+        """Say whether there is a try left."""
+        self._tries -= 1
+        return self._tries > 0
 
 
 class _NoAuthorities:
@@ -256,13 +336,13 @@ class _NoAuthorities:
     def refresh(self) -> None:
         """See `trust.Authorities`."""
 
-    def glance(self) -> None:
+    def refresh_if_stale(self) -> None:
         """See `trust.Authorities`."""
 
-    def named(self, name: str, now: datetime) -> None:
+    def get(self, name: str, now: datetime) -> None:
         """See `trust.Authorities`."""
 
-    def in_force(self, now: datetime) -> tuple[()]:
+    def active(self, now: datetime) -> tuple[()]:
         """See `trust.Authorities`."""
         return ()
 

@@ -3,10 +3,7 @@
 A client is a greenlet that stops before every store call; a step lets one client make the call that it stands before
 and run on to its next one, or to its end. `explore` goes depth-first through all choices of whose step is next.
 
-With `reduced`, orders that differ only in neighbouring steps that do not touch each other are run once (sleep sets:
-P. Godefroid, Partial-Order Methods for the Verification of Concurrent Systems, 1996, chapter 5). Two steps touch each
-other if one writes a partition of a table that the other reads or writes, or if one ends a call and the other begins
-one: which of two calls was over before the other began is part of what is checked, so no such order is left out.
+With `reduced`, one order stands for all that are equal to it: see `reduction`.
 """
 
 from __future__ import annotations
@@ -18,30 +15,14 @@ from typing import TypeVar
 
 from greenlet import GreenletExit, greenlet
 
-from common.storage.port import Item, Key, Page, Sort, Store, Table, Write
+from common.storage.port import Condition, Item, Key, Page, Sort, Store, Table
+from tests.interleavings.reduction import Choice, Step, find_races, still_asleep, turn_back
 
 R = TypeVar("R")
-Place = tuple[str, str]
 
 
 class Crashed(BaseException):
     """The client's process died; nothing of it goes on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One client's store call: the partitions that it touches, and whether it begins or ends one of its calls."""
-
-    client: int
-    places: frozenset[Place]
-    writes: bool
-    begins: bool = False
-    ends: bool = False
-
-    def touches(self, other: Step) -> bool:
-        """Say whether it matters which of the two comes first."""
-        in_time = (self.ends and other.begins) or (self.begins and other.ends)
-        return in_time or ((self.writes or other.writes) and not self.places.isdisjoint(other.places))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +68,7 @@ class Client:
         assert self._pending is not None
         step, self._begins, self._ends = self._pending, False, False
         self._switch()
-        return Step(step.client, step.places, step.writes, self._begins, self._ends)
+        return step.noted(begins=self._begins, ends=self._ends)
 
     def abandon(self) -> None:
         """Give up what is left of the work; what it holds in its process is let go of."""
@@ -107,9 +88,11 @@ class Client:
         """Return when the current call began."""
         return self._started
 
-    def pause(self, places: frozenset[Place], *, writes: bool) -> None:
-        """Wait for the client's turn."""
-        self._pending = Step(self.number, places, writes)
+    def pause(self, keys: Sequence[Key], *, whole: bool, writes: bool) -> None:
+        """Wait for the client's turn. `whole`: of the keys all items of the partition are read."""
+        places = frozenset((key.table.name, key.partition, key.sort) for key in keys)
+        partitions = frozenset((key.table.name, key.partition) for key in keys)
+        self._pending = Step(self.number, places, partitions, whole, writes)
         assert self._hub is not None
         self._hub.switch()
         self._pending = None
@@ -164,7 +147,7 @@ class Turnstile:
 
     def get(self, key: Key) -> Item | None:
         """See `Store.get`."""
-        return self._in_turn(lambda: self.inner.get(key), [(key.table.name, key.partition)])
+        return self._in_turn(lambda: self.inner.get(key), [key])
 
     def query(
         self, table: Table, partition: str, *, after: Sort | None = None, limit: int = 100, descending: bool = False
@@ -172,21 +155,25 @@ class Turnstile:
         """See `Store.query`."""
         return self._in_turn(
             lambda: self.inner.query(table, partition, after=after, limit=limit, descending=descending),
-            [(table.name, partition)],
+            [Key(table, partition)],
+            whole=True,
         )
 
-    def commit(self, writes: Sequence[Write], request_id: str) -> None:
-        """See `Store.commit`."""
-        places = [(write.key.table.name, write.key.partition) for write in writes]
-        self._in_turn(lambda: self.inner.commit(writes, request_id), places, writes=True)
+    def put(self, table: Table, item: Item, when: Condition = None) -> None:
+        """See `Store.put`."""
+        self._in_turn(lambda: self.inner.put(table, item, when), [table.key_of(item)], writes=True)
+
+    def delete(self, key: Key, when: Condition = None) -> None:
+        """See `Store.delete`."""
+        self._in_turn(lambda: self.inner.delete(key, when), [key], writes=True)
 
     def close(self) -> None:
         """See `Store.close`."""
 
-    def _in_turn(self, call: Callable[[], R], places: Sequence[Place], *, writes: bool = False) -> R:
+    def _in_turn(self, call: Callable[[], R], keys: Sequence[Key], *, whole: bool = False, writes: bool = False) -> R:
         if self.client is None:
             return call()
-        self.client.pause(frozenset(places), writes=writes)
+        self.client.pause(keys, whole=whole, writes=writes)
         try:
             return call()
         finally:
@@ -194,16 +181,6 @@ class Turnstile:
 
 
 # -------------------------------------------------------------------------------------------------------- the schedules
-
-
-@dataclass(slots=True)
-class _Choice:
-    """A point at which several clients may go on: whom to try still, who is asleep, and who was chosen."""
-
-    left: list[int]
-    asleep: dict[int, Step]
-    chosen: int = -1
-    step: Step | None = None
 
 
 @dataclass(slots=True)
@@ -225,72 +202,56 @@ class Schedule:
 
 def explore(make: Callable[[], Sequence[Client]], explored: Explored, *, reduced: bool = False) -> Iterator[Schedule]:
     """Run every order of the clients' steps, each with fresh clients from `make`, and yield it when it has run."""
-    path: list[_Choice] = []
+    path: list[Choice] = []
     while True:
         clients = make()
         for client in clients:
             client.start()
-        order: list[int] = []
         for choice in path:
             explored.steps += 1
             choice.step = clients[choice.chosen].step()
-            order.append(choice.chosen)
-        complete = _run_on(clients, path, order, explored, reduced=reduced)
+        if path and reduced:
+            find_races(path)
+        complete = _run_on(clients, path, explored, reduced=reduced)
         explored.schedules += complete
         explored.cut += not complete
         for client in clients:
             client.abandon()
         if complete:
-            yield Schedule(tuple(order), clients)
-        if not _turn_back(path, reduced=reduced):
+            yield Schedule(tuple(choice.chosen for choice in path), clients)
+        if not turn_back(path, reduced=reduced):
             return
 
 
-def _run_on(
-    clients: Sequence[Client], path: list[_Choice], order: list[int], explored: Explored, *, reduced: bool
-) -> bool:
+def _run_on(clients: Sequence[Client], path: list[Choice], explored: Explored, *, reduced: bool) -> bool:
     """Go on from the end of the path with the first choice each time; say whether all clients came to their end."""
     while True:
         ready = [client.number for client in clients if client.pending is not None]
         if not ready:
             return True
-        asleep = _still_asleep(path[-1]) if path and reduced else {}
+        asleep = still_asleep(path[-1], [client.pending for client in clients]) if path and reduced else {}
         awake = [number for number in ready if number not in asleep]
         if not awake:
             return False
-        choice = _Choice(awake[1:], asleep, awake[0])
+        choice = Choice([] if reduced else awake[1:], asleep, awake[0], {awake[0]})
         path.append(choice)
         explored.steps += 1
         choice.step = clients[choice.chosen].step()
-        order.append(choice.chosen)
+        if reduced:
+            find_races(path)
 
 
-def _still_asleep(choice: _Choice) -> dict[int, Step]:
-    step = choice.step
-    assert step is not None
-    return {number: other for number, other in choice.asleep.items() if not other.touches(step)}
-
-
-def _turn_back(path: list[_Choice], *, reduced: bool) -> bool:
-    """Take the next choice that is left, the latest first; say whether there was one."""
-    while path:
-        choice = path[-1]
-        if choice.left:
-            if reduced and choice.step is not None:
-                choice.asleep[choice.chosen] = choice.step
-            choice.chosen = choice.left.pop(0)
-            return True
-        path.pop()
-    return False
-
-
-def sample(make: Callable[[], Sequence[Client]], chance: random.Random, explored: Explored) -> Schedule:
-    """Run one order drawn at random."""
+def sample(
+    make: Callable[[], Sequence[Client]], chance: random.Random, explored: Explored, *, staying: float = 0
+) -> Schedule:
+    """Run one order drawn at random. `staying`: how probably a client goes on after its step without a draw."""
     clients, order = make(), []
     for client in clients:
         client.start()
+    client = clients[0]
     while ready := [client for client in clients if client.pending is not None]:
-        client = chance.choice(ready)
+        if client.pending is None or chance.random() >= staying:
+            client = chance.choice(ready)
         client.step()
         order.append(client.number)
         explored.steps += 1

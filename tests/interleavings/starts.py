@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from common.admission import ConcurrencyMode
-from common.proofs import Purpose
+from common.account.admission import ConcurrencyMode
+from common.proof.statements import Purpose
 from tests.interleavings.operations import (
     Act,
     answer,
     be_challenged,
     change_password,
+    close,
     join,
     keep_first,
     log_in,
@@ -24,6 +25,7 @@ from tests.interleavings.operations import (
     remember_code,
     rename,
     renew,
+    reopen,
     revoke,
     revoke_certificate,
     show_code,
@@ -33,14 +35,14 @@ from tests.interleavings.operations import (
     verify,
 )
 from tests.interleavings.process import Rules
-from tests.interleavings.worlds import World, world
+from tests.interleavings.scenarios import Scenario, scenario
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
     """A world, made when it is first needed, and the acts that its clients choose from, by name."""
 
-    make: Callable[[], World]
+    make: Callable[[], Scenario]
     acts: Mapping[str, Act]
 
 
@@ -52,72 +54,85 @@ CENTRAL = ("login", "takeover", "refresh", "logout", "unbind", "force_logout")
 
 
 @cache
-def _asked() -> World:
+def _asked() -> Scenario:
     """Limit 1: A is logged in and shows a QR code; B has asked and holds a consent."""
-    return world(Rules(1), register("A"), pair("B", "A"), log_in("A"), log_in("B"), show_code("A"))
+    return scenario(Rules(1), register("A"), pair("B", "A"), log_in("A"), log_in("B"), show_code("A"))
 
 
 @cache
-def _two() -> World:
+def _two() -> Scenario:
     """Limit 2: A and, after it, B are logged in; B shows a QR code; C has asked and holds a consent for both."""
     joined = (register("A"), pair("B", "A"), show_code("A"), pair("C", "A"))
-    return world(Rules(2), *joined, log_in("A"), log_in("B"), log_in("C"), show_code("B"))
+    return scenario(Rules(2), *joined, log_in("A"), log_in("B"), log_in("C"), show_code("B"))
 
 
 @cache
-def _empty() -> World:
+def _empty() -> Scenario:
     """Limit 1: A, B and C are bound and none is logged in; A shows a QR code."""
     joined = (register("A"), pair("B", "A"), show_code("A"), pair("C", "A"))
-    return world(Rules(1), *joined, show_code("A"))
+    return scenario(Rules(1), *joined, show_code("A"))
 
 
 @cache
-def _stale() -> World:
+def _stale() -> Scenario:
     """Limit 1: B holds a consent for A's session, but C is logged in since."""
     joined = (register("A"), pair("B", "A"), show_code("A"), pair("C", "A"))
-    return world(Rules(1), *joined, log_in("A"), log_in("B"), log_out("A"), log_in("C"))
+    return scenario(Rules(1), *joined, log_in("A"), log_in("B"), log_out("A"), log_in("C"))
 
 
 @cache
-def _stolen() -> World:
+def _stolen() -> Scenario:
     """Limit 1: A has refreshed twice, and somebody has its first refresh token; B holds a consent."""
     start = (register("A"), pair("B", "A"), log_in("A"), remember("A", "thief"))
-    return world(Rules(1), *start, refresh("A"), refresh("A"), log_in("B"))
+    return scenario(Rules(1), *start, refresh("A"), refresh("A"), log_in("B"))
 
 
 @cache
-def _evicting() -> World:
+def _evicting() -> Scenario:
     """Mode evict, limit 2: A and B are logged in, C is bound."""
     joined = (register("A"), pair("B", "A"), show_code("A"), pair("C", "A"))
-    return world(Rules(2, ConcurrencyMode.EVICT), *joined, log_in("A"), log_in("B"))
+    return scenario(Rules(2, ConcurrencyMode.EVICT), *joined, log_in("A"), log_in("B"))
 
 
 @cache
-def _full() -> World:
+def _full() -> Scenario:
     """Limit 1, at most 3 devices: A and B are bound, A is logged in and shows two QR codes: one place is left."""
     start = (register("A"), pair("B", "A"), log_in("A"), show_code("A"), remember_code("A", "A2"), show_code("A"))
-    return world(Rules(1, max_devices=3), *start)
+    return scenario(Rules(1, max_devices=3), *start)
 
 
 @cache
-def _proving() -> World:
+def _proving() -> Scenario:
     """Limit 2: A is logged in; B is bound and has signed a challenge."""
-    return world(Rules(2), register("A"), pair("B", "A"), log_in("A"), be_challenged("B"))
+    return scenario(Rules(2), register("A"), pair("B", "A"), log_in("A"), be_challenged("B"))
 
 
 @cache
-def _renewing() -> World:
+def _renewing() -> Scenario:
     """Limit 2: A and B are logged in; B has signed two challenges, of one certificate, to renew it."""
     start = (register("A"), pair("B", "A"), log_in("A"), log_in("B"))
     signed = (be_challenged("B", Purpose.RENEW), be_challenged("B", Purpose.RENEW, "B2"))
-    return world(Rules(2), *start, *signed)
+    return scenario(Rules(2), *start, *signed)
 
 
 @cache
-def _bound() -> World:
+def _bound() -> Scenario:
     """Limit 1, devices show their certificates in TLS: A is logged in and its token bound; B holds a consent."""
     start = (register("A"), pair("B", "A"), log_in("A"), remember("A", "A before"), log_in("B"))
-    return world(Rules(1, bound=True), *start)
+    return scenario(Rules(1, bound=True), *start)
+
+
+@cache
+def _closing() -> Scenario:
+    """Limit 1: A is logged in; B has asked and holds a consent."""
+    return scenario(Rules(1), register("A"), pair("B", "A"), log_in("A"), log_in("B"))
+
+
+@cache
+def _closed() -> Scenario:
+    """The same, and A shows a QR code; then A has closed the account."""
+    start = (register("A"), pair("B", "A"), log_in("A"), log_in("B"), show_code("A"))
+    return scenario(Rules(1), *start, close("A"))
 
 
 STARTS: Mapping[str, Start] = {
@@ -139,7 +154,7 @@ STARTS: Mapping[str, Start] = {
             "forced device register": join("D", "A", force=True),
             "request pairing token": show_code("A"),
             "touch": touch("A"),
-            "password change": change_password(),
+            "password change": change_password("A"),
         },
     ),
     "two": Start(
@@ -213,7 +228,7 @@ STARTS: Mapping[str, Start] = {
             "login": log_in("B"),
             "unbind": unbind("A", "B"),
             "force_logout": keep_first("A"),
-            "password change": change_password(),
+            "password change": change_password("A"),
         },
     ),
     "renewing": Start(
@@ -245,6 +260,28 @@ STARTS: Mapping[str, Start] = {
             "touch": touch("A"),
             "logout": log_out("A"),
             "revoke certificate": revoke_certificate("A", "B"),
+        },
+    ),
+    "closing": Start(
+        _closing,
+        {
+            "close": close("A"),
+            "reopen": reopen(),
+            "login": log_in("B"),
+            "login afterwards": log_in("B", later=1),
+            "takeover": take_over("B"),
+            "refresh": refresh("A"),
+            "password change": change_password("A"),
+        },
+    ),
+    "closed": Start(
+        _closed,
+        {
+            "reopen": reopen(),
+            "login": log_in("B", later=1),
+            "takeover": take_over("B"),
+            "refresh": refresh("A"),
+            "pair": pair("C", "A"),
         },
     ),
     "full": Start(

@@ -15,10 +15,10 @@ import pytest
 
 from tests.interleavings.bugs import LosingAnswers
 from tests.interleavings.judging import Found, Setting, Trial, crashing, sampled, violations
-from tests.interleavings.operations import log_in
+from tests.interleavings.operations import Act, keep_first, log_in, log_out, rename, revoke, revoke_certificate, unbind
 from tests.interleavings.scheduler import Explored, explore
 from tests.interleavings.starts import CENTRAL, SEED, STARTS
-from tests.unit.making import SECOND
+from tests.unit.builders import SECOND
 
 PAIRS = [
     (start, *names)
@@ -72,6 +72,23 @@ def test_three_clients(row: tuple[str, ...], explored: Explored, is_long: bool) 
     if is_long:
         assert agreed(sampled(setting_of(*row), explored, random.Random(SEED), LONG_SAMPLE))
     assert agreed(violations(setting_of(*row), explored, reduced=True))
+
+
+IN_FLIGHT = {
+    "revoke": revoke("A", "B"),
+    "rename": rename("A", "B"),
+    "unbind": unbind("A", "B"),
+    "revoke certificate": revoke_certificate("A", "B"),
+    "force_logout": keep_first("A"),
+}
+
+
+@pytest.mark.regression("Z10")
+@pytest.mark.parametrize("act", IN_FLIGHT.values(), ids=IN_FLIGHT)
+@pytest.mark.parametrize("end", [log_out("A"), log_in("C", force=True)], ids=["logout", "forced login"])
+def test_what_is_in_flight_does_no_harm_once_its_caller_has_left(end: Act, act: Act, explored: Explored) -> None:
+    """A's session ends, by itself or by C's login, while A is about to act on B."""
+    assert agreed(violations(Setting(STARTS["two"].make(), [[act], [end]]), explored))
 
 
 @pytest.mark.parametrize("limit", [1, 2])

@@ -6,12 +6,11 @@ from uuid import uuid4
 
 import pytest
 
-from common.storage.port import Put
 from common.storage.tables import USERS
-from tests.contract.test_store import TestConditions, TestGet, TestQuery, TestRequestIds, TestValues
+from tests.contract.test_store import TestConditions, TestGet, TestOneItem, TestQuery, TestValues
 from tests.interleavings.memory_store import MemoryStore
 
-__all__ = ["TestConditions", "TestGet", "TestQuery", "TestRequestIds", "TestValues"]
+__all__ = ["TestConditions", "TestGet", "TestOneItem", "TestQuery", "TestValues"]
 
 
 class MemoryEngine:
@@ -47,7 +46,7 @@ def test_a_copy_goes_its_own_way() -> None:
     """What is written to a copy is not in the original."""
     original = MemoryStore()
     copy = original.copy()
-    copy.commit([Put(USERS, {"uuid": "anna"})], "once")
+    copy.put(USERS, {"uuid": "anna"})
     assert original.get(USERS.key("anna")) is None
-    original.commit([Put(USERS, {"uuid": "anna", "name": "Anna"})], "once")
+    original.put(USERS, {"uuid": "anna", "name": "Anna"})
     assert copy.get(USERS.key("anna")) == {"uuid": "anna"}

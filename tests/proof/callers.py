@@ -12,8 +12,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tests.client import bearer
 from tests.proof.recording import Call, Operation, Recorder, call_line
+from tests.support.client import bearer
 
 PATHS = {
     Operation.REGISTER: "/registration/",
@@ -31,9 +31,11 @@ PATHS = {
     Operation.REVOKE_CERTIFICATE: "/device/revoke_certificate",
     Operation.RENAME: "/device/rename",
     Operation.FORCE_LOGOUT: "/device/force_logout",
+    Operation.CLOSE: "/registration/close",
+    Operation.REOPEN: "/registration/reopen",
 }
 _READING = {Operation.VERIFY, Operation.LIST}
-_PATIENCE_SECONDS = 30.0
+_TIMEOUT_SECONDS = 30.0
 _NEW_CONNECTION = 0.05
 
 
@@ -122,7 +124,7 @@ class Caller:
 
     def _connected(self, port: int) -> http.client.HTTPConnection:
         if port not in self._connections:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE_SECONDS)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_SECONDS)
             with suppress(OSError):  # whoever sends over it will notice
                 connection.connect()
             self._connections[port] = connection

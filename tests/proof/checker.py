@@ -8,11 +8,12 @@ time it takes is linear in the calls, but for sorting them, and for the states t
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from common.history import Entry, Kind, Reason
+from common.account.history import EventKind, HistoryRecord, Reason
 from tests.proof.recording import Call, Operation, Run
 from tests.proof.timeline import GRANTING, SIGNED_IN, TIMELY, Placed, Story, Violation, end_of, place, tell, was_lost
 
@@ -26,6 +27,10 @@ _RULE_OF_ENDING = {
     Reason.REFRESH_REUSED: "I9",
 }
 """Which invariant forbids the use of a session that ended so; for every other reason it is I2."""
+
+
+_VOIDING = ("set-password", "disable")
+"""What an operator does that makes void what was given out before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ def check(run: Run) -> list[Violation]:
     return found
 
 
-def check_user(limit: int, mode: str, calls: Sequence[Call], entries: Sequence[Entry]) -> list[Violation]:
+def check_user(limit: int, mode: str, calls: Sequence[Call], entries: Sequence[HistoryRecord]) -> list[Violation]:
     """Return all that the calls and the history of one user break."""
     story = tell(entries, limit)
     placed, makers = place(story, calls)
@@ -79,10 +84,25 @@ def every_change_was_asked_for(case: Case) -> Iterator[Violation]:
             yield Violation("I4", f"no call can have made change {number} ({told})")
 
 
+def nobody_acts_after_the_end(case: Case) -> Iterator[Violation]:
+    """I2, I10, I12: what a signed-in caller changes it changes while its session lives, not only when it asked."""
+    for number in range(1, case.story.last + 1):
+        callers = [call for call in case.makers[number] if call.operation in SIGNED_IN]
+        if not callers or len(callers) < len(case.makers[number]):
+            continue
+        sessions = {str(call.asked.get("session_id")) for call in callers}
+        if not any(case.story.lived(session, number - 1, number - 1) for session in sessions):
+            rule = _RULE_OF_ENDING.get(next((case.story.why[s] for s in sessions if s in case.story.why), None), "I2")
+            told = " or ".join(name(call) for call in callers)
+            yield Violation(rule, f"{told} made change {number} after its session had ended")
+
+
 def every_success_is_recorded(case: Case) -> Iterator[Violation]:
     """I27: what was answered as done is in the history."""
-    doing = (*GRANTING, Operation.PAIR, Operation.REGISTER, Operation.UNBIND, Operation.REVOKE_CERTIFICATE)
-    for item in case.where(*doing):
+    joining = (Operation.PAIR, Operation.REGISTER)
+    doing = (*GRANTING, *joining, Operation.UNBIND, Operation.REVOKE_CERTIFICATE, Operation.CLOSE)
+    acts = (item for item in case.where(Operation.OPERATE) if item.call.told.get("changed"))
+    for item in (*case.where(*doing), *acts):
         if item.call.status == 200 and item.own is None and not _was_revoked_before(case, item.call):
             yield Violation("I27", f"{name(item.call)} succeeded and no change of the history tells of it")
 
@@ -95,10 +115,20 @@ def _was_revoked_before(case: Case, call: Call) -> bool:
 def the_order_is_that_of_the_calls(case: Case) -> Iterator[Violation]:
     """I27: a call that was over before another began has the smaller change number."""
     for item in case.placed:
-        if item.own is not None and item.own <= item.first:
+        if item.own is not None and item.own <= item.first and not _is_repetition(case, item.call):
             yield Violation(
                 "I27", f"{name(item.call)} made change {item.own}, but began when change {item.first} had happened"
             )
+
+
+def _is_repetition(case: Case, call: Call) -> bool:
+    """Say whether a takeover told of no session that it ended, and the same consent was sent by another call too."""
+    consent = call.asked.get("consent", {}).get("consent_id")
+    makers = case.makers[case.story.born.get(call.told.get("session_id", ""), 0)]
+    others = [
+        each for each in makers if each is not call and each.asked.get("consent", {}).get("consent_id") == consent
+    ]
+    return call.operation is Operation.TAKEOVER and bool(others) and not call.told.get("evicted")
 
 
 def renames_are_recorded_once(case: Case) -> Iterator[Violation]:
@@ -106,7 +136,7 @@ def renames_are_recorded_once(case: Case) -> Iterator[Violation]:
     events: dict[str | None, int] = defaultdict(int)
     for happened in case.story.events:
         for event in happened:
-            events[event.device_id] += event.kind is Kind.DEVICE_RENAMED
+            events[event.device_id] += event.kind is EventKind.DEVICE_RENAMED
     done: dict[str | None, int] = defaultdict(int)
     lost: dict[str | None, int] = defaultdict(int)
     for item in case.where(Operation.RENAME):
@@ -130,12 +160,12 @@ def never_too_many_at_once(case: Case) -> Iterator[Violation]:
         granted, ended = end_of(item.call), _may_have_ended_at(case, item.call.told.get("session_id", ""))
         if granted < ended:
             moments += [(granted, 1, item.call), (ended, -1, item.call)]
-    live: dict[int, Call] = {}
+    live: dict[str, Call] = {}  # by session: a takeover that was repeated grants the same one
     for _, step, call in sorted(moments, key=lambda moment: (moment[0], moment[1])):
         if step < 0:
-            live.pop(call.number, None)
+            live.pop(call.told["session_id"], None)
             continue
-        live[call.number] = call
+        live[call.told["session_id"]] = call
         if case.limit and len(live) > case.limit:
             granting = ", ".join(name(other) for other in live.values())
             yield Violation("I1", f"sessions of {granting} lived at one time, and the limit is {case.limit}")
@@ -197,6 +227,11 @@ def an_old_password_is_dead(case: Case) -> Iterator[Violation]:
         for item in case.where(*GRANTING)
         if item.call.status == 200 and "password_no" in item.call.asked
     }
+    password_of |= {
+        change.told["session_id"]: change.asked["new_password_no"]
+        for _, change in changes
+        if "session_id" in change.told
+    }
     for item in case.where(*GRANTING, *SIGNED_IN, Operation.REFRESH):
         call = item.call
         session = call.told.get("session_id") if call.operation in GRANTING else call.asked.get("session_id")
@@ -231,12 +266,14 @@ def _endings_are_right(case: Case, call: Call, number: int) -> Iterator[Violatio
     elif ended != expected:
         told = f"ended {_list(ended)}, where {_list(living)} lived and {_list(expected)} had to go"
         yield Violation("I3", f"{name(call)}, change {number}, {told}")
+    if _is_repetition(case, call):
+        return
     if set(call.told.get("evicted", ended)) != set(ended):
         yield Violation("I3", f"{name(call)} told of {_list(call.told['evicted'])} and ended {_list(ended)}")
 
 
 def _whom(case: Case, call: Call, others: Sequence[str]) -> list[str]:
-    """Return whose sessions a newcomer has to end."""
+    """Return whose sessions a candidate has to end."""
     limit = case.limit
     if case.mode != "reject" and "consent" in call.asked:
         return list(others)
@@ -266,45 +303,108 @@ def _was_true(case: Case, item: Placed, shown: set[str]) -> bool:
 
 
 def a_consent_works_once(case: Case) -> Iterator[Violation]:
-    """I7: for the device that asked, within 120 seconds, one time; and it is not refused as used when it was not."""
-    asked_at = {
-        item.call.told["consent"]["consent_id"]: item.call for item in case.placed if "consent" in item.call.told
-    }
+    """I7: for the device that asked, within 120 seconds, while nobody else was admitted; else it is refused as spent.
+
+    And it is not refused so while all that holds.
+    """
+    asked_at = {item.call.told["consent"]["consent_id"]: item for item in case.placed if "consent" in item.call.told}
+    admissions = sorted(case.story.born.values())
     used: dict[str, Call] = {}
-    tried: dict[str, list[Call]] = defaultdict(list)
     for item in case.placed:
         call, consent = item.call, item.call.asked.get("consent")
         if consent is None:
             continue
-        if call.status == 200 or was_lost(call):
-            tried[consent["consent_id"]].append(call)
+        question = asked_at.get(consent["consent_id"])
         if call.status == 200:
-            yield from _use(call, consent, used, asked_at.get(consent["consent_id"]))
-    for item in case.placed:
-        call = item.call
-        if call.told.get("code") == "takeover-spent" and call.asked.get("consent") is not None:
-            consent_id = call.asked["consent"]["consent_id"]
-            question = asked_at.get(consent_id)
-            late = question is None or end_of(call) - question.start > CONSENT_SECONDS
-            if not late and not _has_rival(call, [*tried[consent_id], *_changes_of_password(case)]):
-                yield Violation("I7", f"{name(call)} was told that its consent is spent, and nobody had used it")
+            yield from _use(call, consent, used, None if question is None else question.call)
+            yield from _used_after_another(item, question, admissions)
+        elif call.told.get("code") == "takeover-spent" and question is not None:
+            late = end_of(call) - question.call.start > CONSENT_SECONDS
+            moved = bisect_right(admissions, item.last) > bisect_right(admissions, question.first)
+            if not (late or moved or _has_rival(call, _voidings(case))):
+                yield Violation("I7", f"{name(call)} was told that its consent is spent, and nobody was admitted since")
+
+
+def _used_after_another(item: Placed, question: Placed | None, admissions: Sequence[int]) -> Iterator[Violation]:
+    """Yield where somebody was admitted after a question could last have been asked, and before its consent was used.
+
+    A call that was granted, but whose change the history does not tell, is another rule's.
+    """
+    if question is None or item.own is None:
+        return
+    if bisect_left(admissions, item.own) > bisect_right(admissions, question.last):
+        told = f"{name(item.call)} used a consent"
+        yield Violation("I7", f"{told}, and somebody was admitted between {name(question.call)} and it")
 
 
 def _use(call: Call, consent: dict[str, str], used: dict[str, Call], question: Call | None) -> Iterator[Violation]:
     consent_id = consent["consent_id"]
-    if consent_id in used:
+    if consent_id in used and used[consent_id].told.get("session_id") != call.told.get("session_id"):
         yield Violation("I7", f"{name(used[consent_id])} and {name(call)} both used consent {consent_id}")
     used[consent_id] = call
-    asker = call.asked.get("pairing" if call.operation is Operation.DEVICE_REGISTER else "device_id")
-    if asker is not None and asker != consent["subject"]:
-        yield Violation("I7", f"{name(call)} by {asker} used a consent of {consent['subject']}")
+    requester = call.asked.get("pairing" if call.operation is Operation.DEVICE_REGISTER else "device_id")
+    if requester is not None and requester != consent["subject"]:
+        yield Violation("I7", f"{name(call)} by {requester} used a consent of {consent['subject']}")
     if question is not None and call.start - end_of(question) > CONSENT_SECONDS:
         yield Violation("I7", f"{name(call)} used a consent that {name(question)} was given too long ago")
 
 
-def _changes_of_password(case: Case) -> list[Call]:
-    calls = (item.call for item in case.where(Operation.PASSWORD_CHANGE))
+def a_repeated_takeover_is_harmless(case: Case) -> Iterator[Violation]:
+    """I39: it gives the session that the consent opened, while that lives and was never refreshed."""
+    story = case.story
+    refreshed: dict[str, float] = {}
+    for item in case.where(Operation.REFRESH):
+        if item.call.status == 200:
+            session = item.call.asked.get("session_id", "")
+            refreshed[session] = min(refreshed.get(session, math.inf), end_of(item.call))
+    for item in case.where(Operation.TAKEOVER):
+        call, session = item.call, item.call.told.get("session_id", "")
+        if call.status != 200 or session not in story.born or not _is_repetition(case, call):
+            continue
+        if not story.lived(session, max(item.first, story.born[session]), item.last):
+            yield Violation("I39", f"{name(call)} was given session {session} again, which had ended")
+        if refreshed.get(session, math.inf) < call.start:
+            yield Violation("I39", f"{name(call)} was given session {session} again, which was refreshed before")
+        if call.asked.get("device_id") not in (None, story.device_of[session]):
+            yield Violation("I39", f"{name(call)} was given session {session} of another device")
+
+
+def _voidings(case: Case) -> list[Call]:
+    calls = [item.call for item in case.where(Operation.PASSWORD_CHANGE, Operation.CLOSE)]
+    calls += [item.call for item in case.where(Operation.OPERATE) if item.call.asked["act"].startswith(_VOIDING)]
     return [call for call in calls if call.status == 200 or was_lost(call)]
+
+
+def what_is_voided_is_void(case: Case) -> Iterator[Violation]:
+    """I14: no question and no pairing code of before is good after a password was set, or an account shut."""
+    given: dict[str, Placed] = {}
+    for item in case.placed:
+        given |= {item.call.told["consent"]["consent_id"]: item} if "consent" in item.call.told else {}
+        given |= {item.call.told["pairing"]: item} if "pairing" in item.call.told else {}
+    closings = {number for number in range(1, case.story.last + 1) if _closes(case.story, number)}
+    voided = sorted(closings | {number for act, number in case.story.acted.items() if act.startswith(_VOIDING)})
+    for item in case.where(Operation.TAKEOVER, Operation.PAIR, Operation.DEVICE_REGISTER):
+        consent = (item.call.asked.get("consent") or {}).get("consent_id", "")
+        for source in (given.get(consent), given.get(item.call.asked.get("pairing", ""))):
+            if source is None or item.own is None or item.call.status != 200 or _is_repetition(case, item.call):
+                continue
+            between = [number for number in voided if source.last < number < item.own]
+            if between:
+                told = f"what {name(source.call)} gave was void since change {between[0]}"
+                yield Violation("I14", f"{name(item.call)}, change {item.own}: {told}")
+
+
+def _closes(story: Story, number: int) -> bool:
+    return story.closed[number] and not story.closed[number - 1]
+
+
+def a_shut_account_is_shut(case: Case) -> Iterator[Violation]:
+    """I14: nobody gets in, and nothing is allowed, while an account is disabled or closed."""
+    for item in case.where(*GRANTING, *SIGNED_IN, Operation.REFRESH):
+        seen = range(item.first, item.last + 1) if item.own is None else [item.own - 1]
+        for state, shut in (("disabled", case.story.shut), ("closed", case.story.closed)):
+            if item.call.status == 200 and all(shut[number] for number in seen):
+                yield Violation("I14", f"{name(item.call)} succeeded, and the account was {state} all the while")
 
 
 def _has_rival(call: Call, tried: Iterable[Call]) -> bool:
@@ -408,7 +508,7 @@ def a_pairing_token_works_once(case: Case) -> Iterator[Violation]:
             yield from _issuer_stands(case.story, item, issuer)
         elif call.told.get("code") == "pairing-token-spent" and issuer is not None:
             early = end_of(call) - issuer.call.start <= PAIRING_SECONDS
-            rivals = [*tried[pairing], *_changes_of_password(case)]
+            rivals = [*tried[pairing], *_voidings(case)]
             if early and not _has_rival(call, rivals) and _stood_throughout(case.story, item, issuer):
                 yield Violation("I11", f"{name(call)} was told that its token is spent, and nobody had used it")
 
@@ -497,6 +597,7 @@ def _list(names: Iterable[object]) -> str:
 _RULES: tuple[Callable[[Case], Iterator[Violation]], ...] = (
     every_change_was_asked_for,
     every_success_is_recorded,
+    nobody_acts_after_the_end,
     the_order_is_that_of_the_calls,
     renames_are_recorded_once,
     never_too_many_at_once,
@@ -504,9 +605,12 @@ _RULES: tuple[Callable[[Case], Iterator[Violation]], ...] = (
     the_living_are_not_refused,
     a_logout_ends_its_own,
     an_old_password_is_dead,
+    what_is_voided_is_void,
+    a_shut_account_is_shut,
     a_login_ends_whom_it_may,
     a_question_is_truthful,
     a_consent_works_once,
+    a_repeated_takeover_is_harmless,
     a_forced_logout_keeps_the_first,
     one_refresh_chain,
     a_pairing_token_works_once,

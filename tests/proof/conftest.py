@@ -8,9 +8,9 @@ from random import Random
 
 import pytest
 
-from tests.engines import ENGINES, Engine
 from tests.proof.figures import seed
 from tests.proof.storm import Fleet
+from tests.support.engines import ENGINES, Engine
 
 FleetOf = Callable[..., Fleet]
 

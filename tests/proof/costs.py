@@ -1,4 +1,4 @@
-"""What each operation asks of the store: calls, and DynamoDB's capacity units, as `docs/costs.md` publishes them.
+"""What each operation asks of the store: calls, and DynamoDB's capacity units, for `docs/storage-operations.md`.
 
 `python -m tests.proof.costs` measures on DynamoDB Local and writes the table anew. A new operation is a line in
 `OPERATIONS` and a run of that.
@@ -6,10 +6,9 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +16,18 @@ from typing import Any
 
 from werkzeug.test import TestResponse
 
-from common.storage.dynamodb import DynamoStore
-from tests.authenticator import Authenticator, scanned
-from tests.engines import ENGINES
-from tests.figures_page import ROOT, replace_section, table
-from tests.signing import given_keys
-from tests.usecases.house import HOUR, MINUTE, HandClock, House, Login, Person
+from common.storage.dynamodb.store import DynamoStore
+from registration.mail_model import MailKind
+from registration.mailing import MailLink, token_of
+from tests.support.authenticator import Authenticator, scanned
+from tests.support.benchmarks_page import ROOT, replace_section, table
+from tests.support.client import bearer
+from tests.support.engines import ENGINES
+from tests.support.passkeys import Passkey, made_for
+from tests.support.signing import given_keys
+from tests.usecases.in_process_suite import HOUR, MINUTE, HandClock, InProcessSuite, Login, Person
 
-PAGE = ROOT / "docs" / "costs.md"
+PAGE = ROOT / "docs" / "storage-operations.md"
 HEAD = ("operation", "reads", "commits", "read units", "write units")
 
 Act = Callable[[], TestResponse]
@@ -44,14 +47,14 @@ class Cost:
 class Scene:
     """Anna with a phone and a laptop, the phone logged in; one device may be active."""
 
-    house: House
+    suite: InProcessSuite
     anna: Person
     laptop: Any
     phone: Login
 
     def asked(self) -> TestResponse:
         """The laptop logs in, and is asked."""
-        return self.house.login(self.anna, self.laptop)
+        return self.suite.login(self.anna, self.laptop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +68,16 @@ class Operation:
 
 def _posting(path: str) -> Callable[[Scene], Act]:
     """Return the phone's call of a route."""
-    return lambda scene: lambda: scene.house.post(path, None, scene.phone.access)
+    return lambda scene: lambda: scene.suite.post(path, None, scene.phone.access)
 
 
 def _getting(path: str) -> Callable[[Scene], Act]:
-    return lambda scene: lambda: scene.house.get(path, scene.phone.access)
+    return lambda scene: lambda: scene.suite.get(path, scene.phone.access)
 
 
 def _register(scene: Scene) -> Act:
     body = {"username": "berta", "email": "berta@example.test", "password": scene.anna.password, "device_name": "Phone"}
-    return lambda: scene.house.post("/registration/", body)
+    return lambda: scene.suite.post("/registration/", body)
 
 
 def _joining(path: str, **more: Any) -> Callable[[Scene], Act]:
@@ -82,8 +85,8 @@ def _joining(path: str, **more: Any) -> Callable[[Scene], Act]:
 
     def prepare(scene: Scene) -> Act:
         person = {"username": scene.anna.username, "password": scene.anna.password, "device_name": "Tablet"}
-        body = {**person, "qr_code": scene.house.qr_code(scene.anna), **more}
-        return lambda: scene.house.post(path, body)
+        body = {**person, "qr_code": scene.suite.qr_code(scene.anna), **more}
+        return lambda: scene.suite.post(path, body)
 
     return prepare
 
@@ -91,17 +94,17 @@ def _joining(path: str, **more: Any) -> Callable[[Scene], Act]:
 def _request_pairing(scene: Scene) -> Act:
     person = {"username": scene.anna.username, "password": scene.anna.password}
     body = {**person, "client_cert_fp": scene.anna.first.fingerprint}
-    return lambda: scene.house.post("/registration/request_pairing_token", body)
+    return lambda: scene.suite.post("/registration/request_pairing_token", body)
 
 
 def _first_login(scene: Scene) -> Act:
-    clara = scene.house.register("clara")
-    return lambda: scene.house.login(clara)
+    clara = scene.suite.register("clara")
+    return lambda: scene.suite.login(clara)
 
 
 def _guess(scene: Scene, username: str) -> Act:
     body = {"username": username, "password": "not the password", "client_cert_fp": "0" * 64}
-    return lambda: scene.house.post("/login", body)
+    return lambda: scene.suite.post("/login", body)
 
 
 def _guessed_out(scene: Scene) -> Act:
@@ -111,27 +114,33 @@ def _guessed_out(scene: Scene) -> Act:
     return guess
 
 
+def _asked_again(scene: Scene) -> Act:
+    scene.suite.log_in(scene.anna, scene.laptop, force=True)
+    scene.suite.log_in(scene.anna, force=True)
+    return scene.asked
+
+
 def _taking_over(scene: Scene) -> Act:
     question = scene.asked()
-    return lambda: scene.house.take_over(question, scene.laptop)
+    return lambda: scene.suite.take_over(question, scene.laptop)
 
 
 def _challenge(scene: Scene, purpose: str = "login") -> Act:
     body = {"username": scene.anna.username, "password": scene.anna.password, "purpose": purpose}
-    return lambda: scene.house.post("/login/challenge", {**body, "client_cert_fp": scene.anna.first.fingerprint})
+    return lambda: scene.suite.post("/login/challenge", {**body, "client_cert_fp": scene.anna.first.fingerprint})
 
 
 def _signing(scene: Scene) -> Act:
     keys, asked = given_keys(scene.anna.first.answer), _challenge(scene)().get_json()
     proof = keys.proof(asked, "login", scene.anna.uuid, scene.anna.first.device_id)
-    return lambda: scene.house.post("/login/verify", proof)
+    return lambda: scene.suite.post("/login/verify", proof)
 
 
 def _renewing(scene: Scene) -> Act:
     keys, asked = given_keys(scene.anna.first.answer), _challenge(scene, "renew")().get_json()
     proof = keys.proof(asked, "renew", scene.anna.uuid, scene.anna.first.device_id)
     body = {"proof": proof, "client_cert_fp": scene.anna.first.fingerprint}
-    return lambda: scene.house.post("/device/renew", body)
+    return lambda: scene.suite.post("/device/renew", body)
 
 
 def _renewing_again(scene: Scene) -> Act:
@@ -140,18 +149,24 @@ def _renewing_again(scene: Scene) -> Act:
 
 
 def _verify_after_a_minute(scene: Scene) -> Act:
-    scene.house.clock.move(2 * MINUTE)
-    return lambda: scene.house.verify(scene.phone)
+    scene.suite.clock.move(2 * MINUTE)
+
+    def act() -> TestResponse:
+        answer = scene.suite.verify(scene.phone)
+        scene.suite.wait_a_second()
+        return answer
+
+    return act
 
 
 def _verify_evicted(scene: Scene) -> Act:
-    scene.house.log_in(scene.anna, scene.laptop, force=True)
-    return lambda: scene.house.verify(scene.phone)
+    scene.suite.log_in(scene.anna, scene.laptop, force=True)
+    return lambda: scene.suite.verify(scene.phone)
 
 
 def _refresh_again(scene: Scene) -> Act:
-    scene.house.refresh(scene.phone.refresh)
-    return lambda: scene.house.refresh(scene.phone.refresh)
+    scene.suite.refresh(scene.phone.refresh)
+    return lambda: scene.suite.refresh(scene.phone.refresh)
 
 
 def _about_laptop(path: str) -> Callable[[Scene], Act]:
@@ -159,32 +174,68 @@ def _about_laptop(path: str) -> Callable[[Scene], Act]:
 
     def prepare(scene: Scene) -> Act:
         body = {"device_id": scene.laptop.device_id, "device_name": "Notebook"}
-        return lambda: scene.house.post(path, body, scene.phone.access)
+        return lambda: scene.suite.post(path, body, scene.phone.access)
 
     return prepare
 
 
 def _beginning(scene: Scene) -> Act:
-    return lambda: scene.house.post("/registration/otp/begin", {"password": scene.anna.password}, scene.phone.access)
+    return lambda: scene.suite.post("/registration/otp/begin", {"password": scene.anna.password}, scene.phone.access)
+
+
+def _changing_password(scene: Scene) -> Act:
+    body = {"password": scene.anna.password, "new_password": "an altogether new phrase"}
+    return lambda: scene.suite.post("/registration/password", body, scene.phone.access)
+
+
+def _renaming(scene: Scene) -> Act:
+    body = {"password": scene.anna.password, "username": "another name"}
+    return lambda: scene.suite.post("/registration/username", body, scene.phone.access)
+
+
+def _closing(scene: Scene) -> Act:
+    return lambda: scene.suite.post("/registration/close", {"password": scene.anna.password}, scene.phone.access)
+
+
+def _reopening(scene: Scene) -> Act:
+    assert _closing(scene)().status_code == 200
+    body = {"username": scene.anna.username, "password": scene.anna.password}
+    return lambda: scene.suite.post("/registration/reopen", body)
+
+
+def _ending_all(scene: Scene) -> Act:
+    return lambda: scene.suite.post("/session/end-all", {"password": scene.anna.password}, scene.phone.access)
+
+
+def _making_codes(scene: Scene) -> Act:
+    body = {"password": scene.anna.password}
+    return lambda: scene.suite.post("/registration/recovery-codes", body, scene.phone.access)
+
+
+def _recovering(scene: Scene) -> Act:
+    code = _making_codes(scene)().get_json()["recovery_codes"][0]
+    body = {"username": scene.anna.username, "password": scene.anna.password, "recovery_code": code}
+    body["new_password"] = "an altogether new phrase"
+    return lambda: scene.suite.post("/registration/recover", body)
 
 
 def _begun(scene: Scene) -> tuple[Authenticator, dict[str, str]]:
     """Return the app, and what is to be confirmed with its first code."""
     asked = _beginning(scene)().get_json()
     app = scanned(asked["uri"])
-    return app, {"enrolment": asked["enrolment"], "otp": app.code(scene.house.clock())}
+    return app, {"enrolment": asked["enrolment"], "otp": app.code(scene.suite.clock())}
 
 
 def _confirming(scene: Scene) -> Act:
     _, body = _begun(scene)
-    return lambda: scene.house.post("/registration/otp/confirm", body, scene.phone.access)
+    return lambda: scene.suite.post("/registration/otp/confirm", body, scene.phone.access)
 
 
 def _codes(scene: Scene) -> tuple[str, str]:
     """Switch the second factor on; return the app's next code, and a recovery code."""
     app, body = _begun(scene)
-    answer = scene.house.post("/registration/otp/confirm", body, scene.phone.access).get_json()
-    return app.code(scene.house.clock(), 1), answer["recovery_codes"][0]
+    answer = scene.suite.post("/registration/otp/confirm", body, scene.phone.access).get_json()
+    return app.code(scene.suite.clock(), 1), answer["recovery_codes"][0]
 
 
 def _login_with(otp: Callable[[tuple[str, str]], str] | None) -> Callable[[Scene], Act]:
@@ -193,19 +244,74 @@ def _login_with(otp: Callable[[tuple[str, str]], str] | None) -> Callable[[Scene
     def prepare(scene: Scene) -> Act:
         codes = _codes(scene)
         more: dict[str, Any] = {} if otp is None else {"otp": otp(codes)}
-        return lambda: scene.house.login(scene.anna, **more)
+        return lambda: scene.suite.login(scene.anna, **more)
 
     return prepare
 
 
 def _switching_off(scene: Scene) -> Act:
     body = {"password": scene.anna.password, "otp": _codes(scene)[0]}
-    return lambda: scene.house.post("/registration/otp/remove", body, scene.phone.access)
+    return lambda: scene.suite.post("/registration/otp/remove", body, scene.phone.access)
+
+
+def _beginning_passkey(scene: Scene) -> Act:
+    body = {"password": scene.anna.password}
+    return lambda: scene.suite.post("/registration/passkeys/begin", body, scene.phone.access)
+
+
+def _made(scene: Scene) -> tuple[Passkey, dict[str, Any]]:
+    """Return a passkey, and what enters it into the account."""
+    options = _beginning_passkey(scene)().get_json()["options"]
+    passkey = made_for(options)
+    return passkey, {"passkey": passkey.attestation(options)}
+
+
+def _finishing_passkey(scene: Scene) -> Act:
+    _, body = _made(scene)
+    return lambda: scene.suite.post("/registration/passkeys/finish", body, scene.phone.access)
+
+
+def _with_passkey(scene: Scene) -> dict[str, Any]:
+    """Make a passkey; return its answer to a question of now."""
+    passkey, body = _made(scene)
+    scene.suite.post("/registration/passkeys/finish", body, scene.phone.access)
+    asked = scene.suite.post("/login/passkey/begin").get_json()["options"]
+    return {"passkey": passkey.assertion(asked)}
+
+
+def _login_by_passkey(scene: Scene) -> Act:
+    body = {**_with_passkey(scene), "client_cert_fp": scene.anna.first.fingerprint}
+    return lambda: scene.suite.post("/login/passkey/finish", body)
+
+
+def _removing_passkey(scene: Scene) -> Act:
+    body = _with_passkey(scene)
+    (listed,) = scene.suite.get("/registration/passkeys", scene.phone.access).get_json()["passkeys"]
+    path = f"/registration/passkeys/{listed['id']}"
+    return lambda: scene.suite.client.delete(path, json=body, headers=bearer(scene.phone.access))
+
+
+def _link(kind: MailKind, path: str, **more: str) -> Callable[[Scene], Act]:
+    """Return the call by the link of a mail."""
+
+    def prepare(scene: Scene) -> Act:
+        email = f"{scene.anna.username}@example.test"
+        token = token_of(scene.suite.suite.mailing, MailLink(kind, scene.anna.uuid, email, "", 0))
+        return lambda: scene.suite.post(path, {"token": token, **more})
+
+    return prepare
+
+
+def _objecting(scene: Scene) -> Act:
+    _making_codes(scene)()
+    (newest, *_) = scene.suite.get("/session/history", scene.phone.access).get_json()["events"]
+    body = {"change_no": newest["change_no"], "password": scene.anna.password}
+    return lambda: scene.suite.post("/registration/objection", body, scene.phone.access)
 
 
 def _list_again(scene: Scene) -> Act:
-    scene.house.get("/device/crl")
-    return lambda: scene.house.get("/device/crl")
+    scene.suite.get("/device/crl")
+    return lambda: scene.suite.get("/device/crl")
 
 
 OPERATIONS = (
@@ -215,19 +321,20 @@ OPERATIONS = (
     Operation("redeem it and log in at once (device/register, force)", _joining("/device/register", force=True)),
     Operation("device/register, asked: 409", _joining("/device/register"), 409),
     Operation("log in, for the first time from a place", _first_login),
-    Operation("log in again (a known device)", lambda scene: lambda: scene.house.login(scene.anna)),
+    Operation("log in again (a known device)", lambda scene: lambda: scene.suite.login(scene.anna)),
     Operation("log in, asked: 409", lambda scene: scene.asked, 409),
+    Operation("log in again, asked: 409 (a known device)", _asked_again, 409),
     Operation("log in by takeover", _taking_over),
-    Operation("log in by force", lambda scene: lambda: scene.house.login(scene.anna, scene.laptop, force=True)),
+    Operation("log in by force", lambda scene: lambda: scene.suite.login(scene.anna, scene.laptop, force=True)),
     Operation("log in, wrong password: 401", lambda scene: _guess(scene, scene.anna.username), 401),
     Operation("log in, unknown name: 401", lambda scene: _guess(scene, "nobody"), 401),
     Operation("log in, no try left: 429", _guessed_out, 429),
     Operation("ask for a challenge", _challenge),
     Operation("log in by signing it", _signing),
-    Operation("verify", lambda scene: lambda: scene.house.verify(scene.phone)),
+    Operation("verify", lambda scene: lambda: scene.suite.verify(scene.phone)),
     Operation("verify, last seen over a minute ago", _verify_after_a_minute),
     Operation("verify an evicted session: 401", _verify_evicted, 401),
-    Operation("refresh", lambda scene: lambda: scene.house.refresh(scene.phone.refresh)),
+    Operation("refresh", lambda scene: lambda: scene.suite.refresh(scene.phone.refresh)),
     Operation("refresh again (the answer was lost)", _refresh_again),
     Operation("log out", _posting("/session/logout")),
     Operation("list the sessions", _getting("/session/list")),
@@ -238,9 +345,17 @@ OPERATIONS = (
     Operation("revoke a device's certificate", _about_laptop("/device/revoke_certificate")),
     Operation("renew a certificate by signing a challenge", _renewing),
     Operation("renew it again (the answer was lost)", _renewing_again),
-    Operation("the list of revoked certificates, signed", lambda scene: lambda: scene.house.get("/device/crl")),
+    Operation("the list of revoked certificates, signed", lambda scene: lambda: scene.suite.get("/device/crl")),
     Operation("the list of revoked certificates, again", _list_again),
     Operation("keep the earliest (force_logout), nobody to end", _posting("/device/force_logout")),
+    Operation("sign out everywhere else, nobody to end", _ending_all),
+    Operation("change the password", _changing_password),
+    Operation("change the username", _renaming),
+    Operation("close the account", _closing),
+    Operation("reopen the account", _reopening),
+    Operation("the account", _getting("/registration/account")),
+    Operation("make recovery codes, without a second factor", _making_codes),
+    Operation("recover the account by a recovery code", _recovering),
     Operation("log in again, with a code of the second factor", _login_with(otp=lambda codes: codes[0])),
     Operation("log in again, with a recovery code", _login_with(otp=lambda codes: codes[1])),
     Operation("log in, a code is asked for: 401", _login_with(otp=None), 401),
@@ -248,17 +363,22 @@ OPERATIONS = (
     Operation("switch a second factor on: begin", _beginning),
     Operation("switch a second factor on: confirm", _confirming),
     Operation("switch it off", _switching_off),
+    Operation("make a passkey: begin", _beginning_passkey),
+    Operation("make a passkey: finish", _finishing_passkey),
+    Operation("log in again, by a passkey", _login_by_passkey),
+    Operation("remove a passkey, by itself", _removing_passkey),
+    Operation("confirm the mail address by its link", _link(MailKind.CONFIRM, "/registration/email/confirm")),
+    Operation(
+        "a new password by the link of a mail",
+        _link(MailKind.RESET, "/registration/password/reset", new_password="an altogether new phrase"),
+    ),
+    Operation("take a change back, in a session", _objecting),
+    Operation("all that is kept, as a file", _getting("/registration/export")),
 )
 
 
-AMAZON_TO_LOCAL = 2
-"""DynamoDB Local counts four units for a write of 1 KB in a transaction; Amazon documents two, and bills two."""
-
-KILOBYTE = 1024
-
-
 class Meter:
-    """Adds up what DynamoDB says that each call consumed, transactions as Amazon counts them."""
+    """Adds up what DynamoDB says that each call consumed."""
 
     def __init__(self, store: DynamoStore) -> None:
         self.reads = self.writes = 0.0
@@ -268,51 +388,35 @@ class Meter:
     def _noted(self, verb: str, request: Any) -> Any:
         answer = self._answer(verb, request)
         told = answer["ConsumedCapacity"]
-        if verb == "transact_write_items":
-            self.writes += _written(told, [write for each in request["TransactItems"] for write in each.values()])
+        if verb in ("put_item", "delete_item"):
+            self.writes += told["CapacityUnits"]
         else:
             self.reads += told["CapacityUnits"]
         return answer
 
 
-def _written(told: Sequence[Any], writes: Sequence[Any]) -> float:
-    """Return a transaction's write units.
-
-    DynamoDB Local counts one write for each table, however many there are (tried: three puts in one table, four units).
-    Where there are several they are counted here, each by its size; what is deleted so is small.
-    """
-    units = 0.0
-    for each in told:
-        own = [write for write in writes if write["TableName"] == each["TableName"]]
-        if len(own) == 1:
-            units += each["CapacityUnits"] / AMAZON_TO_LOCAL
-        else:
-            units += sum(2 * max(1, math.ceil(len(repr(write.get("Item", ""))) / KILOBYTE)) for write in own)
-    return units
-
-
-def measured(operation: Operation, house: House) -> Cost:
+def measured(operation: Operation, suite: InProcessSuite) -> Cost:
     """Do an operation in a scene of its own, an hour after the last one, and count. Units are DynamoDB's to tell."""
-    house.store.watch()
-    house.clock.move(HOUR)
-    anna = house.register(f"anna{OPERATIONS.index(operation):02}")
-    laptop = house.pair(anna)
-    act = operation.prepare(Scene(house, anna, laptop, house.log_in(anna)))
-    meter = Meter(house.store.inner) if isinstance(house.store.inner, DynamoStore) else None
-    house.store.watch()
+    suite.store.watch()
+    suite.clock.move(HOUR)
+    anna = suite.register(f"anna{OPERATIONS.index(operation):02}")
+    laptop = suite.pair(anna)
+    act = operation.prepare(Scene(suite, anna, laptop, suite.log_in(anna)))
+    meter = Meter(suite.store.inner) if isinstance(suite.store.inner, DynamoStore) else None
+    suite.store.watch()
     answer = act()
     assert answer.status_code == operation.status, f"{operation.name}: {answer.get_data(as_text=True)}"
-    commits = len(house.store.commits)
-    return Cost(len(house.store.calls) - commits, commits, meter.reads if meter else 0, meter.writes if meter else 0)
+    commits = len(suite.store.commits)
+    return Cost(len(suite.store.calls) - commits, commits, meter.reads if meter else 0, meter.writes if meter else 0)
 
 
 @contextmanager
-def house_on(kind: str) -> Iterator[House]:
-    """Give a house on an engine; skips where DynamoDB Local cannot run."""
+def suite_on(kind: str) -> Iterator[InProcessSuite]:
+    """Give a suite on an engine; skips where DynamoDB Local cannot run."""
     with tempfile.TemporaryDirectory() as folder:
         store = None if kind == "sqlite" else ENGINES[kind](Path(folder)).open()
-        with closing(House(Path(folder), Path(folder), HandClock(), store)) as house:
-            yield house
+        with closing(InProcessSuite(Path(folder), Path(folder), HandClock(), store)) as suite:
+            yield suite
 
 
 def row(operation: Operation, cost: Cost) -> tuple[str, ...]:
@@ -322,8 +426,8 @@ def row(operation: Operation, cost: Cost) -> tuple[str, ...]:
 
 def main() -> int:
     """Measure all and write the table."""
-    with house_on("dynamodb") as house:
-        rows = [row(operation, measured(operation, house)) for operation in OPERATIONS]
+    with suite_on("dynamodb") as suite:
+        rows = [row(operation, measured(operation, suite)) for operation in OPERATIONS]
     replace_section("costs", table(HEAD, rows), PAGE)
     print(f"{len(rows)} operations written to {PAGE.relative_to(ROOT)}")
     return 0

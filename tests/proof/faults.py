@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import TypeVar
 
-from common.storage.port import Conflict, Item, Key, OutcomeUnknown, Page, Sort, Store, StoreUnavailable, Table, Write
+from common.storage.port import (
+    Condition,
+    Conflict,
+    Item,
+    Key,
+    OutcomeUnknown,
+    Page,
+    Sort,
+    Store,
+    StoreUnavailable,
+    Table,
+)
 from common.storage.tables import SESSIONS
 
 R = TypeVar("R")
@@ -18,14 +29,14 @@ class Fault(Enum):
 
     AWAY = "the store refuses this call"
     AWAY_FROM = "the store refuses this call and all that follow"
-    REQUEST_LOST = "a commit is not done, and nobody knows"
-    ANSWER_LOST = "a commit is done, and nobody knows"
-    ANSWER_LOST_FOR_GOOD = "a commit is done, nobody knows, and the store refuses all that follow"
-    CONFLICT = "a book's commit is said to conflict, though nothing has changed"
+    REQUEST_LOST = "a write is not done, and nobody knows"
+    ANSWER_LOST = "a write is done, and nobody knows"
+    ANSWER_LOST_FOR_GOOD = "a write is done, nobody knows, and the store refuses all that follow"
+    CONFLICT = "a book's write is said to conflict, though nothing has changed"
 
 
 OF_COMMITS = frozenset({Fault.REQUEST_LOST, Fault.ANSWER_LOST, Fault.ANSWER_LOST_FOR_GOOD, Fault.CONFLICT})
-"""Faults that only a commit can have; a read passes them by."""
+"""Faults that only a write can have; a read passes them by."""
 
 LASTING = frozenset({Fault.AWAY_FROM, Fault.ANSWER_LOST_FOR_GOOD})
 """Faults that nobody gets over by trying again."""
@@ -54,16 +65,22 @@ class FaultyStore:
         """See `Store.query`."""
         return self._read(lambda: self.inner.query(table, partition, after=after, limit=limit, descending=descending))
 
-    def commit(self, writes: Sequence[Write], request_id: str) -> None:
-        """See `Store.commit`."""
-        can_conflict = any(write.key.table is SESSIONS for write in writes)
-        if not self._strikes(commit=self.fault is not Fault.CONFLICT or can_conflict):
-            self.inner.commit(writes, request_id)
+    def put(self, table: Table, item: Item, when: Condition = None) -> None:
+        """See `Store.put`."""
+        self._write(table, lambda: self.inner.put(table, item, when))
+
+    def delete(self, key: Key, when: Condition = None) -> None:
+        """See `Store.delete`."""
+        self._write(key.table, lambda: self.inner.delete(key, when))
+
+    def _write(self, table: Table, write: Callable[[], None]) -> None:
+        if not self._strikes(commit=self.fault is not Fault.CONFLICT or table is SESSIONS):
+            write()
             return
         if self.fault is Fault.CONFLICT:
-            raise Conflict((len(writes) - 1,))
+            raise Conflict
         if self.fault in (Fault.ANSWER_LOST, Fault.ANSWER_LOST_FOR_GOOD) and self.calls == self.at:
-            self.inner.commit(writes, request_id)
+            write()
         if self.fault in OF_COMMITS and self.calls == self.at:
             raise OutcomeUnknown("the answer was lost")
         raise StoreUnavailable("away")

@@ -19,7 +19,7 @@ FILE, LONG, SEED = "ICHIDAI_TEST_FIGURES", "ICHIDAI_TEST_LONG", "ICHIDAI_TEST_SE
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One line of the table: the id of `docs/proof.md`, what was done how often, what was wrong, and what it took."""
+    """One line of the table: its id, what was done how often, what was wrong, and what it took."""
 
     id: str
     what: str

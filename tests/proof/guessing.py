@@ -1,4 +1,4 @@
-"""Guessing passwords through every door that takes one, by many at once; and how many of the guesses were judged."""
+"""Guessing passwords through every endpoint that takes one, by many at once; how many guesses were checked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from common.crypto.passwords import PasswordHash
-from tests.client import PASSWORD
+from tests.support.client import PASSWORD
 
 WRONG = "not the password at all"
 OWNER, OWNERS_PLACE = "owner", "2001:db8:0:ffff::1"
@@ -38,7 +38,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class Endpoint:
     """A route that takes a password, the fields that go with it, and what says that a wrong one was judged."""
 
     path: str
@@ -55,18 +55,39 @@ def _with_qr_code(target: Target) -> Fields:
     return {"username": target.username, "qr_code": target.qr_code, "device_name": "Mine"}
 
 
-DOORS = (
-    Door("/login", _named),
-    Door("/login", lambda target: {"email": target.email, "client_cert_fp": target.fingerprint}),
-    Door("/login/force", _named),
-    Door("/login/challenge", _named),
-    Door("/session/create", _named),
-    Door("/registration/request_pairing_token", _named),
-    Door("/registration/", _with_qr_code),
-    Door("/device/register", _with_qr_code),
-    Door("/device/unbind", lambda _: {"device_id": "junk"}, judged=404, signed_in=True),
-    Door("/registration/otp/begin", lambda _: {}, signed_in=True),
-    Door("/device/revoke_certificate", lambda _: {"device_id": "junk"}, judged=404, signed_in=True),
+def _recovering(target: Target) -> Fields:
+    lost = {"recovery_code": "aaaaa-bbbbb", "new_password": "a phrase of the guesser"}
+    return {"username": target.username, "device_name": "Mine", **lost}
+
+
+def _with_passkey(target: Target) -> Fields:
+    answer = {"clientDataJSON": "e30", "authenticatorData": "AA", "signature": "AA"}
+    return {**_named(target), "passkey": {"id": "AA", "type": "public-key", "response": answer}}
+
+
+ENDPOINTS = (
+    Endpoint("/login", _named),
+    Endpoint("/login", lambda target: {"email": target.email, "client_cert_fp": target.fingerprint}),
+    Endpoint("/login/force", _named),
+    Endpoint("/login/challenge", _named),
+    Endpoint("/session/create", _named),
+    Endpoint("/registration/request_pairing_token", _named),
+    Endpoint("/registration/", _with_qr_code),
+    Endpoint("/device/register", _with_qr_code),
+    Endpoint("/device/unbind", lambda _: {"device_id": "junk"}, judged=404, signed_in=True),
+    Endpoint("/registration/password", lambda _: {"new_password": "a phrase of the guesser"}, signed_in=True),
+    Endpoint("/registration/recover", _recovering),
+    Endpoint("/login/passkey/finish", _with_passkey),
+    Endpoint("/registration/passkeys/begin", lambda _: {}, signed_in=True),
+    Endpoint("/registration/email", lambda target: {"email": target.email}, signed_in=True),
+    Endpoint("/registration/username", lambda _: {"username": "guessed"}, signed_in=True),
+    Endpoint("/registration/close", lambda _: {}, signed_in=True),
+    Endpoint("/registration/reopen", lambda target: {"username": target.username}),
+    Endpoint("/registration/recovery-codes", lambda _: {}, signed_in=True),
+    Endpoint("/registration/objection", lambda _: {"change_no": 1}, signed_in=True),
+    Endpoint("/session/end-all", lambda _: {}, signed_in=True),
+    Endpoint("/registration/otp/begin", lambda _: {}, signed_in=True),
+    Endpoint("/device/revoke_certificate", lambda _: {"device_id": "junk"}, judged=404, signed_in=True),
 )
 
 
@@ -80,9 +101,13 @@ def headers(source: str, token: str | None = None) -> dict[str, str]:
     return {"X-Forwarded-For": source, **({} if token is None else {"Authorization": f"Bearer {token}"})}
 
 
-def guess(target: Target, door: Door, password: str) -> tuple[str, Fields, str | None]:
+def guess(target: Target, endpoint: Endpoint, password: str) -> tuple[str, Fields, str | None]:
     """Return path, body and access token of a guess."""
-    return door.path, {**door.fields(target), "password": password}, target.access if door.signed_in else None
+    return (
+        endpoint.path,
+        {**endpoint.fields(target), "password": password},
+        target.access if endpoint.signed_in else None,
+    )
 
 
 # -------------------------------------------------------------------------------------------------- in this process
@@ -92,7 +117,7 @@ def guess(target: Target, door: Door, password: str) -> tuple[str, Fields, str |
 class Judge:
     """Watches the hashes: how many wrong guesses were judged, and the most that were wrong or pending at one moment.
 
-    What the thread called `OWNER` does is the owner's. A hash takes a moment longer, so that a crowd meets there.
+    What the thread called `OWNER` does is the owner's. A hash takes a moment longer, so that many guesses meet there.
     """
 
     wrong: int = 0
@@ -129,7 +154,7 @@ def judging() -> Iterator[Judge]:
 
 @dataclass(frozen=True, slots=True)
 class Siege:
-    """How many guess how often, from how many addresses, through all doors of some servers."""
+    """How many guess how often, from how many addresses, through all endpoints of some servers."""
 
     ports: tuple[int, ...]
     target: Target
@@ -140,14 +165,14 @@ class Siege:
 
 
 def besiege(number: int, gate: Callable[[], None], siege: Siege) -> Counter[tuple[str, int]]:
-    """Be a guesser (or, with number 0, the owner on a known device); return how often which door answered what."""
+    """Be a guesser (or, with number 0, the owner on a known device); return how often which endpoint answered what."""
     rng, told = Random(f"{siege.seed} {number}"), Counter[tuple[str, int]]()
     with requests.Session() as wire:
         gate()
         for _ in range(siege.guesses if number else siege.owner):
             if number:
-                door = rng.choice(DOORS)
-                path, body, token = guess(siege.target, door, WRONG)
+                endpoint = rng.choice(ENDPOINTS)
+                path, body, token = guess(siege.target, endpoint, WRONG)
                 sent = headers(address(rng.randrange(siege.sources)), token)
             else:
                 path, token, sent = "/login", None, headers(OWNERS_PLACE)

@@ -32,6 +32,7 @@ class Session:
     ends: int
     generation: int = 0
     rotated: int | None = None
+    consent: Consent | None = None
 
 
 @dataclass
@@ -42,7 +43,7 @@ class Consent:
     shown: set[int]
     checked: int
     expires: int
-    used: bool = False
+    admissions: int
 
 
 @dataclass
@@ -57,36 +58,55 @@ class Pairing:
 
 @dataclass
 class Model:
-    """One account, and the settings and the time of the suite."""
+    """One account, and the policy and the time of the suite.
+
+    `lowest`: the lowest limit since the book's last change; None: the present one. `entered_as`: the session that the
+    last device was let in with.
+    """
 
     limit: int
     mode: str
     now: int = 0
+    lowest: int | None = None
     bound: list[bool] = field(default_factory=lambda: [True])
     book: list[Session] = field(default_factory=list)
     gone: dict[int, str] = field(default_factory=dict)
     consents: list[Consent] = field(default_factory=list)
     pairings: list[Pairing] = field(default_factory=list)
     sessions: int = 0
+    entered_as: int = 0
 
-    def why_dead(self, number: int) -> str | None:
+    def end_reason(self, number: int) -> str | None:
         """Return why a session may not be used."""
         if number in self.gone:
             return self.gone[number]
         place, session = next((p, s) for p, s in enumerate(self.book) if s.number == number)
-        if min(session.ends, session.seen + IDLE) <= self.now:
+        if min(session.ends, session.seen + IDLE + TOUCH) <= self.now:
             return "expired"
-        return "over-limit" if self.limit and place >= self.limit else None
+        return "over-limit" if place >= (self.limit if self.lowest is None else self.lowest) else None
+
+    def change_policy(self, limit: int, mode: str) -> None:
+        """Let another limit and mode be in force: what a lower limit refuses stays refused under a higher one."""
+        self.lowest = min(limit, self.limit if self.lowest is None else self.lowest)
+        self.limit, self.mode = limit, mode
+
+    def written(self) -> None:
+        """Note a change of the book: what is over the limit leaves it, and the limit counts from here."""
+        over = {s.number: "over-limit" for s in self.book if self.end_reason(s.number) == "over-limit"}
+        self.gone |= over
+        self.book = [session for session in self.book if session.number not in over]
+        self.lowest = None
 
     def live(self) -> list[Session]:
         """Return the live sessions, earliest first."""
-        return [session for session in self.book if self.why_dead(session.number) is None]
+        return [session for session in self.book if self.end_reason(session.number) is None]
 
     def change(self, ended: dict[int, str]) -> None:
         """Take sessions out of the book, and with them all that are dead."""
-        dead = {session.number: self.why_dead(session.number) for session in self.book}
+        dead = {session.number: self.end_reason(session.number) for session in self.book}
         self.gone |= {number: why for number, why in dead.items() if why} | ended
         self.book = [session for session in self.book if session.number not in self.gone]
+        self.lowest = None
 
     def enter(self, device: int, checked: int, consent: Consent | str | None, *, ask: bool = True) -> Answer:
         """Let a device in, or ask. `consent`: what was agreed to, or "force"."""
@@ -96,21 +116,25 @@ class Model:
             if {session.number for session in others} - consent.shown:
                 return self.question(device, others, checked, ask=ask)
             out, why = others, "taken-over"
-        elif self.limit and len(others) >= self.limit:
+        elif len(others) >= self.limit:
             if self.mode == "reject" or (self.mode == "ask" and consent is None):
                 return self.question(device, others, checked, ask=ask)
             out, why = (others, "forced-out") if consent else (others[: len(others) - self.limit + 1], why)
+        if isinstance(consent, Consent) and consent.admissions != self.sessions:
+            return Answer(410, "takeover-spent")  # also below the limit, and in every mode
         self.change({session.number: why for session in out})
         self.change({session.number: "replaced" for session in self.book if session.device == device})
-        self.book.append(Session(self.sessions, device, checked, self.now, self.now + LIFETIME))
-        self.sessions += 1
+        agreed = consent if isinstance(consent, Consent) else None
+        self.book.append(Session(self.sessions, device, checked, self.now, self.now + LIFETIME, consent=agreed))
+        self.entered_as, self.sessions = self.sessions, self.sessions + 1
         return Answer(200, told=[session.device for session in out])
 
     def question(self, device: int, others: list[Session], checked: int, *, ask: bool) -> Answer:
         """Show who is active; in mode reject there is nothing to agree to."""
         if ask and self.mode != "reject":
             expires = min(self.now + CONSENT, checked + 600)
-            self.consents.append(Consent(device, {session.number for session in others}, checked, expires))
+            shown = {session.number for session in others}
+            self.consents.append(Consent(device, shown, checked, expires, self.sessions))
         return Answer(409, "device-active", [session.device for session in others])
 
     def login(self, device: int, *, force: bool) -> Answer:
@@ -121,32 +145,36 @@ class Model:
 
     def take_over(self, consent: Consent, device: int) -> Answer:
         """Consent, from a device."""
-        if consent.used or consent.expires <= self.now:
+        if consent.expires <= self.now:
             return Answer(410, "takeover-spent")
         if not self.bound[device] or device != consent.device:
             return Answer(403, "device-mismatch")
-        answer = self.enter(device, consent.checked, consent)
-        consent.used = answer.status == 200
-        return answer
+        made = next((session for session in self.live() if session.consent is consent), None)
+        if made is not None and made.rotated is None:
+            self.entered_as = made.number
+            return Answer(200, told=[])
+        return self.enter(device, consent.checked, consent)
 
     def caller(self, number: int, issued: int, *, active: bool) -> Answer | Session:
         """Return whose access token it is, or the refusal."""
-        if why := self.why_dead(number):
+        if why := self.end_reason(number):
             return Answer(401, why)
         if issued + TOKEN <= self.now:
             return Answer(401, "token-expired")
         session = next(session for session in self.book if session.number == number)
         if active and self.now - session.seen >= TOUCH:
             session.seen = self.now
+            self.written()
         return session
 
     def refresh(self, number: int, generation: int) -> Answer:
         """Use a refresh token."""
-        if why := self.why_dead(number):
+        if why := self.end_reason(number):
             return Answer(401, why)
         session = next(session for session in self.book if session.number == number)
         if generation == session.generation:
             session.generation, session.rotated = generation + 1, self.now
+            self.written()
         elif generation != session.generation - 1 or session.rotated is None or self.now > session.rotated + GRACE:
             self.change({number: "refresh-reused"})
             return Answer(401, "refresh-reused")
@@ -154,7 +182,7 @@ class Model:
 
     def logout(self, number: int) -> Answer:
         """End one's own session, if it is there still."""
-        self.change({} if self.why_dead(number) else {number: "logged-out"})
+        self.change({} if self.end_reason(number) else {number: "logged-out"})
         return Answer(200)
 
     def keep_first(self, session: Session) -> Answer:
@@ -183,7 +211,7 @@ class Model:
 
     def redeem(self, pairing: Pairing, *, enter: bool, force: bool = False) -> Answer:
         """Join with a new device, and with `enter` log it in."""
-        ended = pairing.session is not None and self.why_dead(pairing.session)
+        ended = pairing.session is not None and self.end_reason(pairing.session)
         if pairing.used or pairing.expires <= self.now or not self.bound[pairing.device] or ended:
             return Answer(410, "pairing-token-spent")
         if sum(self.bound) >= MOST_DEVICES:
@@ -194,5 +222,6 @@ class Model:
             pairing.used = True
             self.bound.append(True)
             if not enter:
+                self.written()
                 self.pairings.append(Pairing(device, None, self.now + PAIRING))
         return answer

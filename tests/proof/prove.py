@@ -1,4 +1,4 @@
-"""`python3 dev.py prove`: runs the proof part by part and keeps what each measured in `docs/figures.md`.
+"""`python3 dev.py prove`: runs the proof part by part and keeps what each measured in `docs/benchmarks.md`.
 
 The page has two sections, one of the CI size and one of the long size. After each part its rows are replaced there, in
 the section of its size; a run that was stopped goes on with `--only`.
@@ -18,10 +18,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.figures_page import PAGE, ROOT, Row, commit, machine, replace_section, rows_of, section, table, today
 from tests.proof.figures import FILE, LONG, SEED, Figure, seed
+from tests.support.benchmarks_page import (
+    PAGE,
+    ROOT,
+    Row,
+    commit,
+    machine,
+    replace_section,
+    rows_of,
+    section,
+    table,
+    today,
+)
 
 STORMS, KILLS = "tests/proof/test_storms.py", "tests/proof/test_kills.py"
+STREAMS = "tests/proof/test_storm_with_streams.py"
+OPERATORS = "tests/proof/test_storm_with_operator.py"
+LOWERED = "tests/proof/test_lowered_policy.py"
 HEAD = ("id", "what", "size", "violations", "measured", "run")
 
 _BESIDE = ("-n", "auto", "--maxprocesses", "4", "--dist", "worksteal")
@@ -43,12 +57,13 @@ PARTS = (
         (f"{STORMS}::test_logins_and_takeovers_on_one_account", f"{STORMS}::test_tries_for_a_change"),
         alone=True,
     ),
-    Part("F2", (f"{STORMS}::test_everything_on_fifty_accounts",), alone=True),
+    Part("F2", (f"{STORMS}::test_everything_on_fifty_accounts", STREAMS, OPERATORS, LOWERED), alone=True),
+    Part("F28", ("tests/proof/test_check_store.py",), alone=True),
     Part("F3", (f"{STORMS}::test_an_evicted_token_is_refused_everywhere",), alone=True),
     Part("F5", (f"{STORMS}::test_refreshes",), alone=True),
     Part("F6", (f"{STORMS}::test_one_name_is_registered_once",), alone=True),
     Part("F7", (f"{STORMS}::test_one_pairing_token_makes_one_device",), alone=True),
-    Part("F9", (KILLS,), alone=True),
+    Part("F9", (KILLS, "tests/proof/test_laying_down.py"), alone=True),
     Part(
         "F10",
         ("tests/proof/test_faults.py", "tests/usecases/test_store_failures.py"),
@@ -61,13 +76,13 @@ PARTS = (
     ),
     Part(
         "F11",
-        ("tests/proof/test_away.py", "tests/integration/test_store_away.py"),
+        ("tests/proof/test_store_unavailable.py", "tests/integration/test_store_unavailable.py"),
         "the store away: every route is answered 503 in time, nothing happens, and all goes on afterwards",
         alone=True,
     ),
     Part("F12", ("tests/proof/test_guessing.py",), alone=True),
-    Part("F13", ("tests/proof/test_timing.py",), alone=True),
-    Part("F18", (f"{STORMS}::test_clocks_of_the_processes_apart",), alone=True),
+    Part("F13", ("tests/proof/test_timing.py", "tests/proof/test_timing_of_links.py"), alone=True),
+    Part("F18", (f"{STORMS}::test_clocks_of_the_processes_apart", "tests/proof/test_clocks.py"), alone=True),
     Part("F19", ("tests/proof/test_state_machine.py",)),
     Part("F23", ("tests/proof/test_streams.py",), alone=True),
     Part(
@@ -80,11 +95,28 @@ PARTS = (
         ("tests/interleavings/test_every_order.py",),
         "every order of the store calls of two and of three clients, and of those who die",
     ),
+    Part("F26", ("tests/proof/test_hostile.py",), alone=True),
     Part("I28", ("tests/browser/test_notice.py",), alone=True),
+    Part(
+        "claims",
+        ("tests/interleavings/test_claims.py",),
+        "every order of two who want the same name, mail or key, and of those who die; the mistakes found",
+    ),
+    Part(
+        "regions",
+        ("tests/interleavings/test_regions.py",),
+        "clients in three regions, strongly consistent: no violation; eventually consistent: promises break",
+    ),
+    Part("F27", ("tests/releases/test_side_by_side.py",), alone=True),
     Part("planted", ("tests/interleavings/test_planted_bugs.py",), "the mistakes that the orders must find, found"),
     Part(
         "checker",
-        ("tests/proof/test_checker.py", "tests/proof/test_recording.py", "tests/interleavings/test_memory_store.py"),
+        (
+            "tests/proof/test_checker.py",
+            "tests/proof/test_recording.py",
+            "tests/interleavings/test_memory_store.py",
+            "tests/interleavings/test_scheduler.py",
+        ),
         "the checker finds each violation in runs made up for it",
     ),
     Part("races", ("tests/races",), "eight logins at once; the classic mistake lets all eight in"),

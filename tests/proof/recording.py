@@ -22,6 +22,9 @@ A run is one file of JSON lines. The first tells the settings, every other is a 
 | password_no  | which password of the user's, counted from 0        | the new one's number (password change)     |
 | code, reason |                                                     | of the problem document                    |
 | evicted      |                                                     | the session ids that a login ended         |
+| act          | of an operator, and how many of its kind changed    |                                            |
+|              | the account before ("disable 0")                    |                                            |
+| changed      |                                                     | whether the act changed the account        |
 | kept         |                                                     | the session id that a force_logout kept    |
 | logged_out   |                                                     | the session ids that it ended              |
 | fingerprint  | of the certificate that the device shows            | of the one that it was given               |
@@ -41,8 +44,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from common.account.history import ClientInfo, Event, EventKind, HistoryRecord, Reason
+from common.account.outbox import read_records
 from common.clock import from_millis, to_millis
-from common.history import Entry, Event, Kind, Origin, Reason, read_entries
 from common.storage.port import Store
 
 _PAGE = 100
@@ -68,6 +72,9 @@ class Operation(StrEnum):
     DEVICE_REGISTER = "device-register"
     REQUEST_PAIRING_TOKEN = "request-pairing-token"
     PASSWORD_CHANGE = "password-change"
+    CLOSE = "close"
+    REOPEN = "reopen"
+    OPERATE = "operate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +102,7 @@ class Run:
     limit: int
     mode: str
     calls: tuple[Call, ...]
-    histories: Mapping[str, tuple[Entry, ...]]
+    histories: Mapping[str, tuple[HistoryRecord, ...]]
 
 
 # --------------------------------------------------------------------------------------------- from and to JSON lines
@@ -117,9 +124,9 @@ def call_line(call: Call) -> str:
     return _line({"is": "call", **fields, "operation": str(call.operation)})
 
 
-def entry_line(user: str, entry: Entry) -> str:
+def entry_line(user: str, entry: HistoryRecord) -> str:
     """Write a history entry as a line."""
-    origin = {"ip": entry.origin.ip, "user_agent": entry.origin.user_agent}
+    origin = {"ip": entry.client.ip, "user_agent": entry.client.user_agent}
     events = [_event_fields(event) for event in entry.events]
     return _line({"is": "entry", "user": user, "change_no": entry.change_no, "events": events, **origin})
 
@@ -128,7 +135,7 @@ def read_run(lines: Iterable[str]) -> Run:
     """Read the lines of one or several files, in any order. ValueError unless the settings stand in them."""
     settings: dict[str, Any] = {}
     calls: list[Call] = []
-    histories: dict[str, list[Entry]] = {}
+    histories: dict[str, list[HistoryRecord]] = {}
     for line in lines:
         fields = json.loads(line)
         match fields.pop("is"):
@@ -157,11 +164,11 @@ def load_run(*paths: Path) -> Run:
     return read_run(line for path in paths for line in path.read_text(encoding="utf-8").splitlines())
 
 
-def whole_history(store: Store, user: str) -> tuple[Entry, ...]:
+def whole_history(store: Store, user: str) -> tuple[HistoryRecord, ...]:
     """Read a user's whole history from the store, first change first."""
-    entries: list[Entry] = []
+    entries: list[HistoryRecord] = []
     before = None
-    while page := read_entries(store, user, before=before, limit=_PAGE):
+    while page := read_records(store, user, before=before, limit=_PAGE):
         entries += page
         before = entries[-1].change_no
     return tuple(reversed(entries))
@@ -261,9 +268,20 @@ def refresh_token_facts(token: str) -> dict[str, Any]:
 def consent_of(token: str) -> dict[str, Any] | None:
     """Return what a takeover token says: user, subject, consent_id, session_ids, epoch, expires_at (ms since 1970)."""
     match _json(token.rpartition(".")[0]):
-        case [str(user), _, str(subject), _, _, list(shown), str(consent_id), int(expires_at), int(epoch), *_]:
+        case [
+            str(user),
+            _,
+            str(subject),
+            _,
+            _,
+            list(shown),
+            str(consent_id),
+            int(expires_at),
+            int(credential_version),
+            *_,
+        ]:
             facts = {"user": user, "subject": subject, "consent_id": consent_id, "session_ids": shown}
-            return {**facts, "epoch": epoch, "expires_at": expires_at}
+            return {**facts, "epoch": credential_version, "expires_at": expires_at}
     return None
 
 
@@ -303,11 +321,11 @@ def _event_fields(event: Event) -> dict[str, Any]:
     return {**fields, "at": to_millis(event.at)}
 
 
-def _entry(fields: Mapping[str, Any]) -> Entry:
+def _entry(fields: Mapping[str, Any]) -> HistoryRecord:
     events = tuple(_event(event) for event in fields["events"])
-    return Entry(fields["change_no"], events, Origin(fields["ip"], fields["user_agent"]))
+    return HistoryRecord(fields["change_no"], events, ClientInfo(fields["ip"], fields["user_agent"]))
 
 
 def _event(fields: Mapping[str, Any]) -> Event:
     reason = Reason(fields["reason"]) if "reason" in fields else None
-    return Event(**{**fields, "kind": Kind(fields["kind"]), "at": from_millis(fields["at"]), "reason": reason})
+    return Event(**{**fields, "kind": EventKind(fields["kind"]), "at": from_millis(fields["at"]), "reason": reason})

@@ -14,22 +14,25 @@ from random import Random
 
 import requests
 
-from common.book import Book
-from common.bookkeeping import Bookkeeper, Change, Snapshot
+from common.account.book import Book
+from common.account.draft import Draft
+from common.account.history import ClientInfo, Event, EventKind
+from common.account.laying_down import LayingDown
+from common.account.transactions import AccountTransactions, Snapshot, TransactionResult
+from common.background import BackgroundThread
 from common.clock import system_clock
-from common.draft import Draft
-from common.history import Event, Kind, Origin
 from common.ids import new_id
-from common.storage.port import Store
-from tests.client import all_at_once
-from tests.crowd import at_once
-from tests.engines import Engine
+from common.storage.port import Store, StoreUnavailable
 from tests.proof.callers import Caller
 from tests.proof.checker import check
-from tests.proof.people import Actor, Person, actors_of, register
+from tests.proof.listening import Listening
 from tests.proof.recording import Call, Operation, Run, load_run, run_lines, whole_history
 from tests.proof.timeline import GRANTING, tell
-from tests.servers import GENEROUS, Suite, serve_command, until
+from tests.proof.users import Actor, Person, actors_of, register
+from tests.support.client import all_at_once
+from tests.support.engines import Engine
+from tests.support.processes import at_once
+from tests.support.servers import GENEROUS, Suite, serve_command, until
 
 CLIENTS = 8
 _CLIENTS_AT_MOST = 64
@@ -66,14 +69,15 @@ class Fleet:
         workers: int,
         *,
         offsets: Sequence[int] = (),
+        environments: Sequence[Mapping[str, str]] = (),
         **settings: str,
     ) -> None:
-        """`offsets`: by how many seconds each server's clock is wrong."""
+        """`offsets`: how many seconds each clock is wrong by; `environments`: what else each server has of its own."""
         self.engine = engine
         self.limit = int(settings.get("MAX_CONCURRENT_DEVICES", "1"))
         ours = {**GENEROUS, "ICHIDAI_TEST_CHEAP_HASH": "true", **engine.settings, **settings}
-        wrong = dict(enumerate(offsets))
-        commands = {f"server {n}": partial(_command, workers, wrong.get(n, 0)) for n in range(servers)}
+        own = environments or [{"ICHIDAI_TEST_CLOCK_OFFSET_SECONDS": str(offset)} for offset in offsets]
+        commands = {f"server {n}": partial(_command, workers, dict(enumerate(own)).get(n, {})) for n in range(servers)}
         self.suite = Suite(commands, ours, folder)
         self.suite.start()
         self._warm_up()
@@ -101,15 +105,15 @@ class Fleet:
         self.suite.stop()
 
 
-def _command(workers: int, offset: int, port: int) -> list[str]:
-    """Return what starts a server, with a clock of its own where one is asked for."""
-    own = ["env", f"ICHIDAI_TEST_CLOCK_OFFSET_SECONDS={offset}"] if offset else []
+def _command(workers: int, environment: Mapping[str, str], port: int) -> list[str]:
+    """Return what starts a server, with an environment of its own where one is asked for."""
+    own = ["env", *(f"{name}={value}" for name, value in environment.items())] if environment else []
     return [*own, *serve_command("all", port, workers)]
 
 
 @dataclass(frozen=True, slots=True)
 class Storm:
-    """How many do how much of what to whom. Plain values: it goes to the client processes."""
+    """How many do how much of what to whom, and where they listen. Plain values: it goes to the client processes."""
 
     ports: tuple[int, ...]
     folder: Path
@@ -119,6 +123,7 @@ class Storm:
     devices: int
     weights: Mapping[str, int]
     clients: int = CLIENTS
+    streams: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +149,15 @@ def rage(
     devices: int,
     weights: Mapping[str, int],
     clients: int = CLIENTS,
+    streams: Sequence[str] = (),
 ) -> Run:
-    """Let the clients make about so many calls together; return what they wrote down and what the store says."""
+    """Let the clients make about so many calls together; return what they wrote down and what the store says.
+
+    `streams`: the addresses at which they open a stream for each session.
+    """
     folder.mkdir(parents=True)
-    at_once(clients, take_part, Storm(fleet.ports, folder, seed, calls, people, devices, weights, clients))
+    storm = Storm(fleet.ports, folder, seed, calls, people, devices, weights, clients, tuple(streams))
+    at_once(clients, take_part, storm)
     return read(fleet, folder)
 
 
@@ -169,8 +179,14 @@ def take_part(number: int, gate: Callable[[], None], storm: Storm) -> None:
     people = read_people(storm.folder, storm.people)
     gate()
     actors = _share(actors_of(caller, rng, people), number, storm)
+    listening = Listening(storm.streams)
     for _ in range(storm.calls // storm.clients):
-        actor_of_chance(actors, rng).act(storm.weights)
+        actor = actor_of_chance(actors, rng)
+        actor.act(storm.weights)
+        listening.listen(actor)
+    if storm.streams:
+        gate()
+        listening.close(storm.folder / f"{number}")
     caller.close()
 
 
@@ -235,29 +251,47 @@ def _ask(caller: Caller, person: Person, access: str, refresh: str, times: int) 
 
 def joined(store: Store) -> str:
     """Make a user whom nobody has a device of; return the id."""
-    draft = Draft(Book(new_id()), (Event(Kind.REGISTERED, system_clock()),))
-    Bookkeeper(store, system_clock).create(draft, (), Origin())
+    draft = Draft(Book(new_id()), (Event(EventKind.REGISTERED, system_clock()),))
+    AccountTransactions(store, system_clock).create(draft, (), ClientInfo())
     return draft.book.user_uuid
+
+
+_TRIES_SECONDS = 60.0
+"""How long a change is tried: not the four seconds of a request, for a full machine has its own pace."""
+
+
+def _was_made(change: Callable[[], object]) -> bool:
+    """Make a change; say whether the store could be asked, which DynamoDB Local on a full machine may not answer."""
+    try:
+        change()
+    except StoreUnavailable:
+        return False
+    return True
 
 
 def count_tries(
     number: int, gate: Callable[[], None], engine: Engine, user: str, changes: int
 ) -> list[tuple[int, float]]:
     """Change a book so many times, at the same moment as the others; return tries and seconds of each change."""
-    store, told = engine.open(), []
-    keeper = Bookkeeper(store, system_clock)
-    keeper.read(user)
+    store, told, background = engine.open(), [], BackgroundThread()
+    laying = LayingDown(store, system_clock, background)
+    keeper = AccountTransactions(store, system_clock, laying=laying, deadline=_TRIES_SECONDS)
+    background.start()
+    while not _was_made(lambda: keeper.get_book(user)):
+        continue
     gate()
     for _ in range(changes):
         begun, tries = time.monotonic(), [0]
 
-        def noted(snapshot: Snapshot, tries: list[int] = tries) -> Change[None]:
+        def noted(snapshot: Snapshot, tries: list[int] = tries) -> TransactionResult[None]:
             tries[0] += 1
-            event = Event(Kind.DEVICE_RENAMED, snapshot.now, str(number))
-            return Change(None, snapshot.draft.with_book(snapshot.book, event))
+            event = Event(EventKind.DEVICE_RENAMED, snapshot.now, str(number))
+            return TransactionResult(None, snapshot.draft.with_book(snapshot.book, event))
 
-        keeper.change(user, noted)
+        while not _was_made(lambda: keeper.run(user, noted)):
+            continue
         told.append((tries[0], time.monotonic() - begun))
+    background.close()
     store.close()
     return told
 
@@ -276,11 +310,19 @@ def _server_faults(run: Run) -> Iterator[str]:
             yield f"call {call.number} ({call.operation}) was answered {call.status} {call.told}"
 
 
+def judged(fleet: Fleet, run: Run) -> list[str]:
+    """Return all that is wrong with a run, and with the books it left."""
+    store = fleet.engine.open()
+    wrong = [*violations(run), *books_differ(store, run)]
+    store.close()
+    return wrong
+
+
 def books_differ(store: Store, run: Run) -> Iterator[str]:
     """Yield where a user's book and history tell of different sessions, devices or numbers of changes."""
-    keeper = Bookkeeper(store, system_clock)
+    keeper = AccountTransactions(store, system_clock)
     for user, entries in run.histories.items():
-        book, story = keeper.read(user), tell(entries, run.limit)
+        book, story = keeper.get_book(user), tell(entries, run.limit)
         if book is None:
             yield f"{user} has no book"
         elif (book.change_no, set(book.sessions), {key for key, each in book.devices.items() if not each.revoked}) != (

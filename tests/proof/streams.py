@@ -1,8 +1,8 @@
 """F23: many idle streams on one process while logins go on; every evicted session is told, and how soon.
 
 `python -m tests.proof.streams` measures 4,000 streams, each of another session, and writes the section `streams` of
-`docs/figures.md`; a test runs a small size, and in the long size this one. With fewer accounts each has several streams
-on its one session, as tabs have; a login by force ends it.
+`docs/benchmarks.md`; a test runs a small size, and in the long size this one. With fewer accounts each has several
+streams on its one session, as tabs have; a login by force ends it.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from tests.client import Account, Client, login_of
-from tests.figures_page import machine, replace_section, table, today
-from tests.servers import Suite, combined, free_port, until
-from tests.streams import events_url
+from tests.support.benchmarks_page import machine, replace_section, table, today
+from tests.support.client import Account, Client, login_of
+from tests.support.ports import free_port
+from tests.support.servers import Suite, combined, until
+from tests.support.streams import events_url
 
 IN_TIME = 2.0
 
@@ -215,7 +216,7 @@ def _body(size: Size, figures: Figures) -> str:
         ("memory of that process for each stream", f"{figures.memory / 1024:.1f} KiB"),
         ("processor of that process while all are idle, of one core", f"{figures.idle_cpu:.1f} %"),
         ("evictions, one after another", f"{size.accounts:,}"),
-        ("logins of somebody else meanwhile", f"{figures.logins:,}"),
+        ("logins of other users meanwhile", f"{figures.logins:,}"),
         ("streams told", f"{len(lags):,} of {size.streams:,}"),
         ("from the request that evicts to the notice: median", f"{statistics.median(lags):.2f} s"),
         ("p99", f"{figures.p99:.2f} s"),

@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec import structs
 
-from common.history import Entry, Event, Kind, Origin, Reason
+from common.account.history import ClientInfo, Event, EventKind, HistoryRecord, OperatorAct, Reason
 from tests.proof.checker import check
 from tests.proof.recording import Call, Operation, Run
 from tests.proof.timeline import Violation
@@ -29,7 +30,7 @@ class Tale:
     limit: int = 1
     mode: str = "ask"
     calls: list[Call] = field(default_factory=list)
-    history: list[Entry] = field(default_factory=list)
+    history: list[HistoryRecord] = field(default_factory=list)
 
     def call(
         self,
@@ -50,7 +51,7 @@ class Tale:
 
     def change(self, *events: Event, number: int | None = None) -> Tale:
         """Add a change to the history."""
-        self.history.append(Entry(number or len(self.history) + 1, events, Origin()))
+        self.history.append(HistoryRecord(number or len(self.history) + 1, events, ClientInfo()))
         return self
 
     def broken(self) -> dict[str, str]:
@@ -61,22 +62,22 @@ class Tale:
 
 def added(device: str) -> Event:
     """Tell of a device that joined."""
-    return Event(Kind.DEVICE_ADDED, AT, device)
+    return Event(EventKind.DEVICE_ADDED, AT, device)
 
 
 def removed(device: str) -> Event:
     """Tell of a device that was unbound."""
-    return Event(Kind.DEVICE_REMOVED, AT, device)
+    return Event(EventKind.DEVICE_REMOVED, AT, device)
 
 
 def login(session: str, device: str) -> Event:
     """Tell of a login."""
-    return Event(Kind.LOGIN, AT, device, session)
+    return Event(EventKind.LOGIN, AT, device, session)
 
 
 def ended(session: str, device: str, reason: Reason) -> Event:
     """Tell of an ending."""
-    return Event(Kind.SESSION_ENDED, AT, device, session, reason)
+    return Event(EventKind.SESSION_ENDED, AT, device, session, reason)
 
 
 def consent(*sessions: str, subject: str = "pc", name: str = "c1") -> dict[str, Any]:
@@ -87,7 +88,7 @@ def consent(*sessions: str, subject: str = "pc", name: str = "c1") -> dict[str, 
 def begun(limit: int = 1, mode: str = "ask") -> Tale:
     """Register anna with her phone and her pc, by calls 1 and 2 and changes 1 and 2; the phone showed code `qr`."""
     tale = Tale(limit, mode).call(O.REGISTER, told={"device_id": "phone", "pairing": "qr"})
-    tale.change(Event(Kind.REGISTERED, AT), added("phone"))
+    tale.change(Event(EventKind.REGISTERED, AT), added("phone"))
     tale.call(O.PAIR, asked={"pairing": "qr"}, told={"device_id": "pc", "pairing": "qr2"})
     return tale.change(added("pc"))
 
@@ -120,6 +121,18 @@ def use(tale: Tale, session: str, status: int = 200, reason: str | None = None, 
     """Verify a session."""
     told = {"session_id": session} if status == 200 else {"code": "session-ended", "reason": reason}
     return tale.call(O.VERIFY, status, {"session_id": session}, told, **more)
+
+
+def operated(tale: Tale, act: OperatorAct, *events: Event, made: bool = True) -> Tale:
+    """Let an operator act; `made`: the history has it."""
+    tale.call(O.OPERATE, asked={"act": f"{act} 0"}, told={"changed": True, "ended": len(events)})
+    return tale.change(*(structs.replace(event, act=act) for event in events)) if made else tale
+
+
+def disabled() -> Tale:
+    """Disable the account: session p ends, call 4, change 4."""
+    shut = Event(EventKind.ACCOUNT_DISABLED, AT)
+    return operated(phone_in(), OperatorAct.DISABLE, ended("p", "phone", Reason.REVOKED), shut)
 
 
 def refresh(tale: Tale, asked: int, told: int, **more: Any) -> Tale:
@@ -168,6 +181,12 @@ RIGHT: dict[str, Callable[[], Tale]] = {
         .call(O.UNBIND, asked={"session_id": "p", "target": "pc"})
         .change(removed("pc"))
         .call(O.LOGIN, 401, {"device_id": "pc"}, {"code": "certificate-revoked"})
+    ),
+    "an operator who disables and enables": lambda: use(
+        operated(disabled(), OperatorAct.ENABLE, Event(EventKind.ACCOUNT_ENABLED, AT))
+        .call(O.LOGIN, asked={"device_id": "pc"}, told=grant("q", "pc"))
+        .change(login("q", "pc")),
+        "q",
     ),
     "a session that expired": lambda: use(phone_in(), "p", 401, "expired"),
 }
@@ -276,6 +295,18 @@ WRONG: dict[str, tuple[str, Callable[[], Tale]]] = {
         lambda: phone_in(2).call(O.LOGIN, 409, {"device_id": "pc"}, {"code": "device-active", "consent": consent("p")}),
     ),
     "a consent used twice": ("I7", consent_used_twice),
+    "a consent used after another admission": (
+        "I7",
+        lambda: (
+            asked_pc()
+            .call(O.LOGIN, asked={"device_id": "phone"}, told=grant("p2", "phone"))
+            .change(ended("p", "phone", Reason.REPLACED), login("p2", "phone"))
+            .call(O.LOGOUT, asked={"session_id": "p2"})
+            .change(ended("p2", "phone", Reason.LOGGED_OUT))
+            .call(O.TAKEOVER, asked={"device_id": "pc", "consent": consent("p")}, told=grant("q", "pc", evicted=[]))
+            .change(login("q", "pc"))
+        ),
+    ),
     "a consent of another device": (
         "I7",
         lambda: (
@@ -394,13 +425,37 @@ WRONG: dict[str, tuple[str, Callable[[], Tale]]] = {
             .change(login("q", "pc"))
         ),
     ),
+    "an operator's act that the history lacks": (
+        "I27",
+        lambda: operated(phone_in(), OperatorAct.END_SESSIONS, made=False),
+    ),
+    "an act of no operator": (
+        "I4",
+        lambda: phone_in().change(structs.replace(ended("p", "phone", Reason.REVOKED), act=OperatorAct.END_SESSIONS)),
+    ),
+    "a login to a disabled account": (
+        "I14",
+        lambda: disabled().call(O.LOGIN, asked={"device_id": "pc"}, told=grant("q", "pc")).change(login("q", "pc")),
+    ),
+    "a consent that outlives a new password": (
+        "I14",
+        lambda: (
+            operated(asked_pc(), OperatorAct.SET_PASSWORD, Event(EventKind.PASSWORD_CHANGED, AT))
+            .call(
+                O.TAKEOVER,
+                asked={"device_id": "pc", "consent": consent("p")},
+                told=grant("q", "pc", evicted=["p"]),
+            )
+            .change(ended("p", "phone", Reason.TAKEN_OVER), login("q", "pc"))
+        ),
+    ),
     "a rename that is told twice": (
         "I27",
         lambda: (
             phone_in()
             .call(O.RENAME, asked={"session_id": "p", "target": "pc"})
-            .change(Event(Kind.DEVICE_RENAMED, AT, "pc"))
-            .change(Event(Kind.DEVICE_RENAMED, AT, "pc"))
+            .change(Event(EventKind.DEVICE_RENAMED, AT, "pc"))
+            .change(Event(EventKind.DEVICE_RENAMED, AT, "pc"))
         ),
     ),
 }

@@ -1,4 +1,4 @@
-"""F12: a thousand guesses at once, through every door, never get more than a bucket's tries; the owner gets in."""
+"""F12: a thousand guesses at once, through every endpoint, never get more than a bucket's tries; the owner gets in."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
@@ -17,17 +17,14 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
+from common.account.history import ClientInfo
 from common.errors import Refusal
-from common.history import Origin
 from registration.credentials import CredentialCheck
-from registration.guesses import Bucket, Guesses
-from tests.client import Client
-from tests.crowd import at_once
-from tests.engines import ENGINES
+from registration.login_rate_limiter import LoginRateLimiter
 from tests.proof.conftest import engine_in
 from tests.proof.figures import figure, rounds
 from tests.proof.guessing import (
-    DOORS,
+    ENDPOINTS,
     OWNER,
     OWNERS_PLACE,
     WRONG,
@@ -41,24 +38,29 @@ from tests.proof.guessing import (
     judging,
 )
 from tests.proof.storm import Fleet
-from tests.usecases.house import PASSWORD, HandClock, House, Person
+from tests.support.client import Client
+from tests.support.engines import ENGINES
+from tests.support.processes import at_once
+from tests.usecases.in_process_suite import PASSWORD, HandClock, InProcessSuite, Person
 
 BY_SOURCE_AND_ACCOUNT, BY_ACCOUNT, BY_SOURCE = 10, 50, 100
 SETTINGS = {
-    "ICHIDAI_GUESSES_ACCOUNT_SOURCE": str(BY_SOURCE_AND_ACCOUNT),
-    "ICHIDAI_GUESSES_ACCOUNT": str(BY_ACCOUNT),
-    "ICHIDAI_GUESSES_SOURCE": str(BY_SOURCE),
+    "ICHIDAI_LOGIN_ATTEMPTS_ACCOUNT_SOURCE": str(BY_SOURCE_AND_ACCOUNT),
+    "ICHIDAI_LOGIN_ATTEMPTS_ACCOUNT": str(BY_ACCOUNT),
+    "ICHIDAI_LOGIN_ATTEMPTS_SOURCE": str(BY_SOURCE),
     "ICHIDAI_TRUSTED_PROXIES": "127.0.0.1",
     "MAX_CONCURRENT_DEVICES": "3",
+    "ICHIDAI_MAIL": "smtp://127.0.0.1:9",
 }
-"""The buckets as they are by default. The clock stands still in the house: no try comes back with time."""
+"""The buckets as they are by default; mails are on, to where nothing listens. The clock of the suite stands still: no
+try comes back with time."""
 
 NO_DEVICE = {"password": PASSWORD, "client_cert_fp": "0" * 64}
-JUDGED = {door.path: door.judged for door in DOORS}
-
-ONLY_WITH_A_FACTOR = "/registration/otp/remove"
-"""Asks an account without a second factor for nothing."""
+JUDGED = {endpoint.path: endpoint.judged for endpoint in ENDPOINTS}
 """With which status a wrong password was judged, by route."""
+
+ONLY_WITH_A_FACTOR = {"/registration/otp/remove", "/registration/otp/recovery_codes"}
+"""Ask an account without a second factor for nothing."""
 
 THREADS = {"sqlite": 32, "dynamodb": 5}
 """How many guess at once: DynamoDB Local does some fifteen changes a second, and more would be told to come back."""
@@ -71,59 +73,69 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def house_on(tmp_path: Path, keys: Path) -> Iterator[Callable[[str], House]]:
-    """Return what builds a house on an engine."""
+def suite_on(tmp_path: Path, keys: Path) -> Iterator[Callable[[str], InProcessSuite]]:
+    """Return what builds a suite on an engine."""
     with ExitStack() as built:
 
-        def on(kind: str) -> House:
+        def on(kind: str) -> InProcessSuite:
             store = None if kind == "sqlite" else ENGINES[kind](tmp_path).open()
-            return built.enter_context(closing(House(tmp_path, keys, HandClock(), store, **SETTINGS)))
+            return built.enter_context(closing(InProcessSuite(tmp_path, keys, HandClock(), store, **SETTINGS)))
 
         yield on
 
 
-def target_of(house: House, person: Person) -> Target:
+def target_of(suite: InProcessSuite, person: Person) -> Target:
     """Return what a guesser knows; the person's laptop has a session, the phone was in from the owner's place."""
-    laptop = house.pair(person)
-    session = house.log_in(person, laptop)
-    assert log_in_as_owner(house, person) == 200
+    laptop = suite.pair(person)
+    session = suite.log_in(person, laptop)
+    assert log_in_as_owner(suite, person) == 200
     mail = f"{person.username}@example.test"
-    return Target(person.username, mail, laptop.fingerprint, house.qr_code(person, laptop), session.access)
+    return Target(person.username, mail, laptop.fingerprint, suite.qr_code(person, laptop), session.access)
 
 
-def post(house: House, path: str, body: Fields, source: str, token: str | None = None) -> TestResponse:
+def post(suite: InProcessSuite, path: str, body: Fields, source: str, token: str | None = None) -> TestResponse:
     """Send a body from a place, by a client of this thread's own."""
-    return house.client.application.test_client().post(path, json=body, headers=headers(source, token))
+    return suite.client.application.test_client().post(path, json=body, headers=headers(source, token))
 
 
-def log_in_as_owner(house: House, person: Person) -> int:
+def log_in_as_owner(suite: InProcessSuite, person: Person) -> int:
     """Log the phone in from the owner's place; return the status."""
     phone = {"username": person.username, "client_cert_fp": person.first.fingerprint}
-    return post(house, "/login", {**phone, "password": person.password}, OWNERS_PLACE).status_code
+    return post(suite, "/login", {**phone, "password": person.password}, OWNERS_PLACE).status_code
 
 
-def all_guess(house: House, target: Target, guesses: int, sources: int, rng: Random, threads: int) -> Counter[int]:
-    """Guess from many threads through all doors. One of twenty knows the password and has no device: a try put back."""
+def all_guess(
+    suite: InProcessSuite, target: Target, limiter: int, sources: int, rng: Random, threads: int
+) -> Counter[int]:
+    """Guess from many threads through all endpoints. One of twenty knows the password and has no device: a refund."""
 
     def one(seed: int) -> int:
         own = Random(seed)
-        path, body, token = guess(target, own.choice(DOORS), WRONG)
+        path, body, token = guess(target, own.choice(ENDPOINTS), WRONG)
         if seed % 20 == 0:
             path, body, token = "/login", {**NO_DEVICE, "username": target.username}, None
-        return post(house, path, body, address(own.randrange(sources)), token).status_code
+        return post(suite, path, body, address(own.randrange(sources)), token).status_code
 
     with ThreadPoolExecutor(threads) as pool:
-        return Counter(pool.map(one, [rng.getrandbits(32) for _ in range(guesses)]))
+        return Counter(pool.map(one, [rng.getrandbits(32) for _ in range(limiter)]))
+
+
+def use_up(suite: InProcessSuite, target: Target, sources: int) -> None:
+    """Guess one after another until none is judged any more: what was given back after the last of many is there."""
+    for place in range(sources):
+        path, body, token = guess(target, ENDPOINTS[0], WRONG)
+        while post(suite, path, body, address(place), token).status_code != 429:
+            pass
 
 
 @contextmanager
-def owner_about(house: House, person: Person) -> Iterator[Counter[int]]:
+def owner_about(suite: InProcessSuite, person: Person) -> Iterator[Counter[int]]:
     """Let the owner log in again and again meanwhile; give how often which status was told."""
     over, told = threading.Event(), Counter[int]()
 
     def live() -> None:
         while not over.wait(0.02):
-            told[log_in_as_owner(house, person)] += 1
+            told[log_in_as_owner(suite, person)] += 1
 
     thread = threading.Thread(target=live, name=OWNER)
     thread.start()
@@ -132,90 +144,94 @@ def owner_about(house: House, person: Person) -> Iterator[Counter[int]]:
     thread.join()
 
 
-@pytest.mark.pitfall("X73", "X05")
-@pytest.mark.parametrize(("kind", "guesses"), [("sqlite", 1000), ("dynamodb", 150)])
+@pytest.mark.regression("X73", "X05")
+@pytest.mark.parametrize(("kind", "limiter"), [("sqlite", 1000), ("dynamodb", 150)])
 @pytest.mark.parametrize(("sources", "bound"), [(1, BY_SOURCE_AND_ACCOUNT), (40, BY_ACCOUNT)])
 def test_guesses_at_one_account(
-    house_on: Callable[[str], House], chance: Random, kind: str, guesses: int, sources: int, bound: int
+    suite_on: Callable[[str], InProcessSuite], chance: Random, kind: str, limiter: int, sources: int, bound: int
 ) -> None:
     """I23: wrong and pending guesses together never pass what the bucket holds; the owner's device is let in always."""
-    house = house_on(kind)
-    anna = house.register()
-    target, guesses = target_of(house, anna), guesses * rounds(10 if kind == "sqlite" else 1)
-    with judging() as judge, owner_about(house, anna) as owner:
-        statuses = all_guess(house, target, guesses, sources, chance, THREADS[kind])
+    suite = suite_on(kind)
+    anna = suite.register()
+    target, limiter = target_of(suite, anna), limiter * rounds(10 if kind == "sqlite" else 1)
+    with judging() as judge, owner_about(suite, anna) as owner:
+        statuses = all_guess(suite, target, limiter, sources, chance, THREADS[kind])
+        use_up(suite, target, sources)
     wrong = [f"{judge.most} wrong or pending"] if judge.most > bound else []
     wrong += [f"the owner was told {owner}"] if set(owner) != {200} else []
     wrong += [f"answers {statuses}"] if set(statuses) - {401, 404, 429, 503} else []
     what = f"guesses at once at one account from {sources} place{'s' * (sources > 1)}, {kind}"
     told = f"most wrong or pending {judge.most} of {bound}; the owner got in {owner[200]} times"
-    figure("F12", what, f"{guesses:,} guesses", len(wrong), told)
+    figure("F12", what, f"{limiter:,} guesses", len(wrong), told)
     assert wrong == []
     assert judge.wrong == bound  # and no try is lost on the way
 
 
-@pytest.mark.pitfall("X73", "X05")
-def test_spraying_over_accounts(house_on: Callable[[str], House], chance: Random) -> None:
+@pytest.mark.regression("X73", "X05")
+def test_spraying_over_accounts(suite_on: Callable[[str], InProcessSuite], chance: Random) -> None:
     """I23: one password tried at many names, of people and of nobody, from one place: its bucket is the bound."""
-    house = house_on("sqlite")
-    people = [house.register(f"user{number}").username for number in range(5)]
+    suite = suite_on("sqlite")
+    people = [suite.register(f"user{number}").username for number in range(5)]
     names = people + [f"nobody{number}" for number in range(295)]
-    guesses = 1000 * rounds(10)
+    limiter = 1000 * rounds(10)
 
     def spray(name: str) -> int:
         body = {**NO_DEVICE, "username": name, "password": WRONG}
-        return post(house, "/login", body, address(0)).status_code
+        return post(suite, "/login", body, address(0)).status_code
 
     with judging() as judge, ThreadPoolExecutor(THREADS["sqlite"]) as pool:
-        statuses = Counter(pool.map(spray, chance.choices(names, k=guesses)))
+        statuses = Counter(pool.map(spray, chance.choices(names, k=limiter)))
     wrong = int(judge.most > BY_SOURCE) + int(bool(set(statuses) - {401, 429, 503}))
     told = f"most wrong or pending {judge.most} of {BY_SOURCE}"
-    figure("F12", "one password sprayed over 300 names from one place, sqlite", f"{guesses:,} guesses", wrong, told)
+    figure("F12", "one password sprayed over 300 names from one place, sqlite", f"{limiter:,} guesses", wrong, told)
     assert not wrong
     assert judge.wrong == BY_SOURCE
 
 
-@pytest.mark.pitfall("X73", "X05")
+@pytest.mark.regression("X73", "X05")
 def test_counting_failures_afterwards_is_caught(
-    house_on: Callable[[str], House], chance: Random, monkeypatch: pytest.MonkeyPatch
+    suite_on: Callable[[str], InProcessSuite], chance: Random, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The classic mistake: look whether a try is left, judge, and count what was wrong. The crowd slips through."""
-    house = house_on("sqlite")
-    anna = house.register()
-    target, take, record = target_of(house, anna), Guesses.take, CredentialCheck._record_failure
+    """The classic mistake: look for a try that is left, check, and count wrong ones. Guesses at once slip through."""
+    suite = suite_on("sqlite")
+    anna = suite.register()
+    target, take, record = target_of(suite, anna), LoginRateLimiter.acquire, CredentialCheck._record_failure
     guessed = threading.local()
 
-    def look(guesses: Guesses, buckets: Sequence[Bucket]) -> None:
-        held, guesses._committed = guesses._committed, lambda _: True
+    def look(limiter: LoginRateLimiter, *where: Any, code: bool) -> Any:
+        counters = limiter._counters
+        tls_certificate, counters._write = counters._write, lambda *_: {"version": ""}
         try:
-            take(guesses, buckets)
+            taken = take(limiter, *where, code=code)
         finally:
-            guesses._committed = held
-        guessed.buckets = buckets
+            counters._write = tls_certificate
+        guessed.where = where
+        return taken
 
-    def count(check: CredentialCheck, account_key: str, origin: Origin) -> None:
+    def count(check: CredentialCheck, account_key: str, origin: ClientInfo) -> None:
         with suppress(Refusal):
-            take(check._guesses, guessed.buckets)
+            take(check._limiter, *guessed.where, code=False)
         record(check, account_key, origin)
 
-    monkeypatch.setattr(Guesses, "take", look)
-    monkeypatch.setattr(Guesses, "put_back", lambda *_: None)
+    monkeypatch.setattr(LoginRateLimiter, "acquire", look)
+    monkeypatch.setattr(LoginRateLimiter, "refund", lambda *_: None)
+    monkeypatch.setattr(LoginRateLimiter, "put_back_code", lambda *_: None)
     monkeypatch.setattr(CredentialCheck, "_record_failure", count)
     with judging() as judge:
-        all_guess(house, target, 200, 1, chance, THREADS["sqlite"])
+        all_guess(suite, target, 200, 1, chance, THREADS["sqlite"])
     assert judge.most > BY_SOURCE_AND_ACCOUNT
 
 
-def test_every_route_that_takes_a_password_is_a_door(house_on: Callable[[str], House]) -> None:
+def test_every_route_that_takes_a_password_is_an_endpoint(suite_on: Callable[[str], InProcessSuite]) -> None:
     """A new one does not stay out of this unnoticed."""
-    document = house_on("sqlite").get("/openapi.json").get_json()
+    document = suite_on("sqlite").get("/openapi.json").get_json()
     schemas = document["components"]["schemas"]
     asking = {name for name, schema in schemas.items() if "password" in schema.get("properties", {})}
     bodies = {
         path: json.dumps(each["post"]["requestBody"]) for path, each in document["paths"].items() if has_body(each)
     }
-    doors = {path for path, body in bodies.items() if any(f'/{name}"' in body for name in asking)}
-    assert doors - {ONLY_WITH_A_FACTOR} == {door.path for door in DOORS}
+    endpoints = {path for path, body in bodies.items() if any(f'/{name}"' in body for name in asking)}
+    assert endpoints - ONLY_WITH_A_FACTOR == {endpoint.path for endpoint in ENDPOINTS}
 
 
 def has_body(methods: Mapping[str, Any]) -> bool:
@@ -223,7 +239,7 @@ def has_body(methods: Mapping[str, Any]) -> bool:
     return "requestBody" in methods.get("post", {})
 
 
-@pytest.mark.pitfall("X73", "X05")
+@pytest.mark.regression("X73", "X05")
 @pytest.mark.parametrize(("sources", "bound"), [(1, BY_SOURCE_AND_ACCOUNT), (40, BY_ACCOUNT)])
 def test_a_siege_over_http(tmp_path: Path, chance: Random, sources: int, bound: int) -> None:
     """The same against several servers with several workers: what they hold against guessing is one and the same."""
@@ -236,8 +252,8 @@ def test_a_siege_over_http(tmp_path: Path, chance: Random, sources: int, bound: 
             "/login", {**account.credentials, **account.phone.proof}, headers=headers(OWNERS_PLACE)
         ).ok
         target = Target(account.username, account.email, account.phone.fingerprint, qr_code, session.access)
-        guesses, began = 1001 * rounds(5) // 7, time.monotonic()
-        siege = Siege(fleet.ports, target, chance.getrandbits(32), guesses, sources, owner=40)
+        limiter, began = 1001 * rounds(5) // 7, time.monotonic()
+        siege = Siege(fleet.ports, target, chance.getrandbits(32), limiter, sources, owner=40)
         owner, *guessers = at_once(8, besiege, siege)
         minutes = (time.monotonic() - began) / 60
     finally:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.figures_page import ROOT, commit, replace_section, rows_of, section, table
 from tests.proof.figures import Figure, rounds
 from tests.proof.prove import CI, LONGEST, PARTS, Part, gathered, write
+from tests.support.benchmarks_page import ROOT, commit, replace_section, rows_of, section, table
 
 FOLDERS = ("tests/proof", "tests/interleavings", "tests/races")
 NO_PART = {"tests/proof/test_prove.py"}
@@ -20,7 +20,7 @@ NO_PART = {"tests/proof/test_prove.py"}
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
     """Return where a page is to be."""
-    return tmp_path / "figures.md"
+    return tmp_path / "benchmarks.md"
 
 
 def lines(page: Path, size: object) -> list[tuple[str, ...]]:

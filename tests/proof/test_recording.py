@@ -7,24 +7,28 @@ from pathlib import Path
 
 import pytest
 
-from common.admission import Shown
+from common.account.admission import AuthenticatedUser, ConsentToEnd, LoginCandidate
+from common.account.history import ClientInfo, Event, EventKind, HistoryRecord, Reason
 from common.clock import to_millis
-from common.crypto.tokens import MacTokens
-from common.history import Entry, Event, Kind, Origin, Reason
-from login_app.takeover_token import Asker, Takeover, seal
+from common.crypto.tokens import SignedTokens
+from login_app.takeover_token import sign
 from tests.proof.recording import Call, Operation, Recorder, Run, load_run, read_run, run_lines, write_run
 
 AT = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 HISTORY = (
-    Entry(1, (Event(Kind.REGISTERED, AT), Event(Kind.DEVICE_ADDED, AT, "phone")), Origin("192.0.2.1", "a browser")),
-    Entry(2, (Event(Kind.SESSION_ENDED, AT, "phone", "s1", Reason.TAKEN_OVER, by="pc"),), Origin()),
+    HistoryRecord(
+        1,
+        (Event(EventKind.REGISTERED, AT), Event(EventKind.DEVICE_ADDED, AT, "phone")),
+        ClientInfo("192.0.2.1", "a browser"),
+    ),
+    HistoryRecord(2, (Event(EventKind.SESSION_ENDED, AT, "phone", "s1", Reason.TAKEN_OVER, by="pc"),), ClientInfo()),
 )
 CALLS = (
     Call(1, "w1", Operation.LOGIN, "anna", 1.5, 1.75, 200, {"device_id": "phone"}, {"session_id": "s1"}),
     Call(2, "w2", Operation.LOGOUT, "anna", 2.0, None, None, {"session_id": "s1"}),
 )
 RUN = Run(1, "ask", CALLS, {"anna": HISTORY})
-TOKENS = MacTokens(b"k" * 32, "a test")
+TOKENS = SignedTokens(b"k" * 32, "a test")
 
 
 def test_reads_back_equal(tmp_path: Path) -> None:
@@ -44,8 +48,8 @@ def test_a_run_without_settings_is_refused() -> None:
 
 def test_a_record_says_what_the_tokens_say() -> None:
     """A refresh by its session and generation, a question by its consent; no token is in it."""
-    refresh = TOKENS.seal(["anna", "s1", 3, "Anna"])
-    successor = TOKENS.seal(["anna", "s1", 4, "Anna"])
+    refresh = TOKENS.sign(["anna", "s1", 3, "Anna"])
+    successor = TOKENS.sign(["anna", "s1", 4, "Anna"])
     answer = {"refresh_token": successor, "session_id": "s1", "device_id": "phone", "user_uuid": "anna"}
     call = Recorder("w1", first=5, step=10).call(
         2, Operation.REFRESH, start=1, end=2, status=200, sent={"refresh_token": refresh}, answer=answer
@@ -58,8 +62,8 @@ def test_a_record_says_what_the_tokens_say() -> None:
 def test_a_question_is_recorded_by_its_consent() -> None:
     """The sessions shown and the consent's id; a long token too, which is compressed."""
     shown = frozenset(f"session number {number} of many" for number in range(10))
-    consent = Shown(shown, "c1", AT, 0)
-    token = seal(TOKENS, Takeover(Asker("anna", "Anna", "pc", AT), consent))
+    candidate = LoginCandidate(AuthenticatedUser("anna", "Anna", 0, AT), "pc")
+    token = sign(TOKENS, ConsentToEnd(candidate, shown, "c1", AT, 1))
     assert token.startswith(".")
     answer = {"code": "device-active", "takeover": {"token": token}}
     call = Recorder("w1").call(0, Operation.LOGIN, start=1, end=2, status=409, user="anna", answer=answer)

@@ -16,7 +16,7 @@ BESIDE_OTHERS = 10.0
 """Seconds that a notice may take where other tests want the same two cores; the figure still counts to two."""
 
 
-@pytest.mark.row("B20", "B33")
+@pytest.mark.requirement("B20", "B33")
 def test_evictions_are_told_in_time(tmp_path: Path) -> None:
     """All streams of all sessions; one in a hundred may take a moment longer, and none is left out."""
     size = LONG_SIZE if is_long() else SIZE

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
-from common.history import Entry, Event, Kind, Reason
+from common.account.history import Event, EventKind, HistoryRecord, Reason
 from tests.proof.recording import Call, Operation
 
 GRANTING = frozenset({Operation.LOGIN, Operation.TAKEOVER, Operation.DEVICE_REGISTER})
@@ -29,6 +29,7 @@ SIGNED_IN = frozenset(
         Operation.REVOKE_CERTIFICATE,
         Operation.RENAME,
         Operation.FORCE_LOGOUT,
+        Operation.CLOSE,
     }
 )
 TIMELY = frozenset({Reason.EXPIRED, Reason.OVER_LIMIT})
@@ -43,13 +44,17 @@ _NAMED = {
     Operation.RENAME: ("rename", "target"),
     Operation.RENEW: ("renew", "device_id"),
     Operation.PASSWORD_CHANGE: ("password", "user"),
+    Operation.CLOSE: ("close", "device_id"),
+    Operation.REOPEN: ("reopen", "user"),
 }
 
 _DOING = {
-    Kind.DEVICE_REMOVED: "unbind",
-    Kind.CERTIFICATE_REVOKED: "revoke-certificate",
-    Kind.DEVICE_RENAMED: "rename",
-    Kind.CERTIFICATE_RENEWED: "renew",
+    EventKind.DEVICE_REMOVED: "unbind",
+    EventKind.CERTIFICATE_REVOKED: "revoke-certificate",
+    EventKind.DEVICE_RENAMED: "rename",
+    EventKind.CERTIFICATE_RENEWED: "renew",
+    EventKind.ACCOUNT_CLOSED: "close",
+    EventKind.ACCOUNT_REOPENED: "reopen",
 }
 
 Key = tuple[str, str | None]
@@ -71,7 +76,9 @@ class Story:
     """The history of one account, told forwards: where each session and device begins and ends, and who lives when.
 
     `live[k]` are the sessions of state k, earliest login first; `bound[k]` its devices whose certificate is good.
-    `renewed_at` is when a device's certificate was first renewed. `faults` is what the history itself breaks.
+    `renewed_at` is when a device's certificate was first renewed. `acted` is when an operator did something: the act,
+    and how many of its kind there were before. `shut[k]`: the account is disabled; `closed[k]`: its
+    owner has closed it, or an operator for him. `faults`: what the history breaks.
     """
 
     limit: int
@@ -83,6 +90,9 @@ class Story:
     unbound_at: dict[str, int] = field(default_factory=dict)
     revoked_at: dict[str, int] = field(default_factory=dict)
     renewed_at: dict[str, int] = field(default_factory=dict)
+    acted: dict[str, int] = field(default_factory=dict)
+    shut: list[bool] = field(default_factory=lambda: [False])
+    closed: list[bool] = field(default_factory=lambda: [False])
     live: list[tuple[str, ...]] = field(default_factory=lambda: [()])
     bound: list[frozenset[str]] = field(default_factory=lambda: [frozenset()])
     events: list[tuple[Event, ...]] = field(default_factory=lambda: [()])
@@ -95,7 +105,7 @@ class Story:
 
     def endings(self, number: int) -> dict[str, Reason]:
         """Return the sessions that a change ended, and why."""
-        ended = (event for event in self.events[number] if event.kind is Kind.SESSION_ENDED)
+        ended = (event for event in self.events[number] if event.kind is EventKind.SESSION_ENDED)
         return {event.session_id or "": event.reason or Reason.ENDED for event in ended}
 
     def lived(self, session_id: str, first: int, last: int) -> bool:
@@ -113,7 +123,7 @@ class Story:
         self.faults.append(Violation(rule, sentence))
 
 
-def tell(entries: Sequence[Entry], limit: int) -> Story:
+def tell(entries: Sequence[HistoryRecord], limit: int) -> Story:
     """Read a history from its beginning."""
     story = Story(limit)
     for number, entry in enumerate(entries, 1):
@@ -127,25 +137,38 @@ def _turn_page(story: Story, number: int, events: tuple[Event, ...]) -> None:
     live, bound = list(story.live[-1]), set(story.bound[-1])
     for event in events:
         match event.kind:
-            case Kind.LOGIN:
+            case EventKind.LOGIN:
                 _log_in(story, number, event, live, bound)
-            case Kind.SESSION_ENDED:
+            case EventKind.SESSION_ENDED:
                 _end(story, number, event, live)
-            case Kind.DEVICE_ADDED:
+            case EventKind.DEVICE_ADDED:
                 story.bound_at[event.device_id or ""] = number
                 bound.add(event.device_id or "")
-            case Kind.DEVICE_REMOVED:
+            case EventKind.DEVICE_REMOVED:
                 story.unbound_at[event.device_id or ""] = number
                 bound.discard(event.device_id or "")
-            case Kind.CERTIFICATE_REVOKED:
+            case EventKind.CERTIFICATE_REVOKED:
                 story.revoked_at[event.device_id or ""] = number
                 bound.discard(event.device_id or "")
-            case Kind.CERTIFICATE_RENEWED:
+            case EventKind.CERTIFICATE_RENEWED:
                 story.renewed_at.setdefault(event.device_id or "", number)
+    _note_acts(story, number, events)
     story.events.append(events)
     story.live.append(tuple(live))
     story.bound.append(frozenset(bound))
     _check_state(story, number)
+
+
+def _note_acts(story: Story, number: int, events: tuple[Event, ...]) -> None:
+    for act in {str(event.act) for event in events if event.act is not None}:
+        story.acted[f"{act} {sum(each.rpartition(' ')[0] == act for each in story.acted)}"] = number
+    kinds = {event.kind for event in events}
+    story.shut.append(
+        EventKind.ACCOUNT_DISABLED in kinds or (story.shut[-1] and EventKind.ACCOUNT_ENABLED not in kinds)
+    )
+    story.closed.append(
+        EventKind.ACCOUNT_CLOSED in kinds or (story.closed[-1] and EventKind.ACCOUNT_REOPENED not in kinds)
+    )
 
 
 def _log_in(story: Story, number: int, event: Event, live: list[str], bound: set[str]) -> None:
@@ -175,6 +198,8 @@ def _check_state(story: Story, number: int) -> None:
         device = story.device_of[session]
         if device in story.unbound_at and device not in bound:
             story.fault("I12", f"after change {number} session {session} lives on device {device}, which is unbound")
+    if story.closed[number] and live:
+        story.fault("I14", f"after change {number} the account is closed, and the sessions {', '.join(live)} live")
     if len({story.device_of[session] for session in live}) < len(live):
         story.fault("I5", f"after change {number} a device has two sessions among {', '.join(live)}")
 
@@ -207,7 +232,9 @@ _OWN: Mapping[Operation, Callable[[Story, Call], int | None]] = {
     Operation.PAIR: lambda story, call: story.bound_at.get(call.told.get("device_id", "")),
     Operation.REGISTER: lambda story, call: story.bound_at.get(call.told.get("device_id", "")),
     Operation.UNBIND: lambda story, call: story.unbound_at.get(call.asked.get("target", "")),
+    Operation.OPERATE: lambda story, call: story.acted.get(call.asked["act"]) if call.told.get("changed") else None,
     Operation.REVOKE: lambda story, call: story.died.get(call.asked.get("target", "")),
+    Operation.CLOSE: lambda story, call: story.died.get(call.asked.get("session_id", "")),
     Operation.FORCE_LOGOUT: lambda story, call: story.died.get(next(iter(call.told.get("logged_out", ())), "")),
 }
 
@@ -280,7 +307,12 @@ def _makers(story: Story, calls: Sequence[Call]) -> list[tuple[Call, ...]]:
     for call in calls:
         for key in _claims(call):
             by_key[key].append(call)
-    return [(), *(_first_found(by_key, _causes(events)) for events in story.events[1:])]
+    acts = {number: act for act, number in story.acted.items()}
+    causes = (
+        [("act", acts[number])] if number in acts else _causes(events)
+        for number, events in enumerate(story.events[1:], 1)
+    )
+    return [(), *(_first_found(by_key, each) for each in causes)]
 
 
 def _first_found(by_key: Mapping[Key, list[Call]], causes: Iterable[Key]) -> tuple[Call, ...]:
@@ -291,7 +323,10 @@ def _claims(call: Call) -> Iterator[Key]:
     """Yield by what the change can be known that this call made or may have made."""
     asked, told, lost = call.asked, call.told, was_lost(call)
     operation = call.operation
-    if operation is Operation.REFRESH and (lost or told.get("reason") == Reason.REFRESH_REUSED):
+    if operation is Operation.OPERATE:
+        if lost or told.get("changed"):
+            yield "act", asked["act"]
+    elif operation is Operation.REFRESH and (lost or told.get("reason") == Reason.REFRESH_REUSED):
         yield "reuse", asked.get("session_id")
     elif lost:
         yield from _lost_claims(operation, asked)
@@ -306,6 +341,8 @@ def _claims(call: Call) -> Iterator[Key]:
 
 def _lost_claims(operation: Operation, asked: Mapping[str, Any]) -> Iterator[Key]:
     """Yield what a call without an answer may have done."""
+    if operation is Operation.TAKEOVER:  # a session that a consent opens has its id, whoever is told of it later
+        yield "login", asked.get("consent", {}).get("consent_id")
     if operation in GRANTING:
         yield "lost login", asked.get("device_id")
     if operation in (*_JOINING, Operation.DEVICE_REGISTER):
@@ -326,16 +363,18 @@ def _causes(events: tuple[Event, ...]) -> Iterator[Key]:
     """Yield by what its maker can be known, the surest first."""
     kinds = {event.kind for event in events}
     for event in events:
-        if event.kind is Kind.LOGIN:
+        if event.kind is EventKind.LOGIN:
             yield "login", event.session_id
             yield "lost login", event.device_id
     for event in events:
-        if event.kind is Kind.DEVICE_ADDED:
+        if event.kind is EventKind.DEVICE_ADDED:
             yield "joining", event.device_id
             yield "lost joining", None
+        elif event.kind is EventKind.PASSWORD_CHANGED:
+            yield "password", None
         elif event.kind in _DOING:
             yield _DOING[event.kind], event.device_id
-    if Kind.LOGIN not in kinds:
+    if EventKind.LOGIN not in kinds:
         yield from (key for event in events for key in _causes_of_ending(event))
 
 

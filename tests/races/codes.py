@@ -9,18 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from common.bookkeeping import Bookkeeper
+from msgspec.structs import replace
+
+from common.account.book import Book
+from common.account.history import ClientInfo
+from common.account.transactions import AccountTransactions
 from common.clock import system_clock
 from common.crypto.otp import FactorKeys, code_at, matching_step, new_recovery_codes, new_secret, step_at
 from common.errors import Refusal
-from common.history import Origin
-from common.ids import new_id
-from common.storage.port import Put, Store
-from common.storage.tables import FACTORS
+from common.storage.port import Store
+from common.storage.tables import FACTORS, SESSIONS
 from registration.factor_model import Factor
 from registration.factors import Factors
-from tests.engines import Engine
 from tests.races.logins import registered
+from tests.support.engines import Engine
+from tests.support.passkeys import no_passkeys
 
 KEYS = FactorKeys(b"k" * 32)
 
@@ -32,14 +35,16 @@ class Case:
     user: str
     otp: str
     recovery_code: str
+    version: int
 
 
 def prepared(store: Store) -> Case:
     """Make one whose factor was never used."""
     user, secret, codes, now = registered(store, 1), new_secret(), new_recovery_codes(), system_clock()
-    factor = Factor(user, KEYS.seal(secret, user), 0, KEYS.marks_of(codes, user), now)
-    store.commit([Put(FACTORS, factor.to_item())], new_id())
-    return Case(user, code_at(secret, step_at(now) + 1), codes[0])  # the next one: there is time to be slow
+    factor = Factor(user, KEYS.encrypt(secret, user), 0, KEYS.hashes_of(codes, user), now)
+    store.put(FACTORS, factor.to_item())
+    version = Book.from_item(store.get(SESSIONS.key(user)) or {}).version
+    return Case(user, code_at(secret, step_at(now) + 1), codes[0], version)  # the next one: there is time to be slow
 
 
 def careful(
@@ -47,12 +52,12 @@ def careful(
 ) -> list[str]:
     """Use each user's code in turn, at the same moment as the others; return what came of it."""
     store = engine.open()
-    factors = Factors(store, system_clock, Bookkeeper(store, system_clock), KEYS)
+    factors = Factors(store, system_clock, AccountTransactions(store, system_clock), KEYS, no_passkeys(system_clock))
 
     def one(case: Case) -> str:
         gate()
         try:
-            factors.take(case.user, case.recovery_code if recovery else case.otp, Origin())
+            factors.use_code(case.user, case.recovery_code if recovery else case.otp, ClientInfo())
         except Refusal as refusal:
             return str(refusal.code)
         return "in"
@@ -75,19 +80,24 @@ def careless(number: int, gate: Callable[[], None], engine: Engine, cases: Seque
     store = engine.open()
 
     def one(case: Case) -> str:
-        factor = Factor.from_item(store.get(FACTORS.key(case.user)))
-        secret = KEYS.unseal(factor.sealed, case.user)
-        step = matching_step(secret, case.otp, system_clock(), factor.last_step)
+        factor, book = Factor.from_item(store.get(FACTORS.key(case.user))), book_of(store, case)
+        secret = KEYS.decrypt(factor.encrypted_secret, case.user)
+        step = matching_step(secret, case.otp, system_clock(), max(factor.last_step, book.code_step))
         gate()
         if step is None:
             return "otp-invalid"
-        store.commit([Put(FACTORS, factor.after(step).to_item())], new_id())
+        store.put(SESSIONS, replace(book, code_step=step).to_item())
         return "in"
 
     return [one(case) for case in cases]
 
 
 def state(store: Store, case: Case) -> tuple[int, int]:
-    """Return how often the row was written since, and how many recovery codes are left."""
+    """Return how often the account was changed since, and how many recovery codes are left."""
     factor = Factor.from_item(store.get(FACTORS.key(case.user)))
-    return factor.version - 1, len(factor.marks)
+    return book_of(store, case).version - case.version, len(factor.recovery_code_hashes)
+
+
+def book_of(store: Store, case: Case) -> Book:
+    """Return the account of a case."""
+    return Book.from_item(store.get(SESSIONS.key(case.user)) or {})

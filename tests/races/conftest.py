@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.engines import ENGINES, Engine
+from tests.support.engines import ENGINES, Engine
 
 
 @pytest.fixture(scope="session", params=ENGINES)

@@ -12,18 +12,19 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from common.admission import Admit, ConcurrencyMode, NoConsent
-from common.book import Book, BoundDevice, Session
-from common.bookkeeping import Bookkeeper, Change, Snapshot
+from common.account.admission import Admit, ConcurrencyMode
+from common.account.book import Book, BoundDevice, Session
+from common.account.draft import Draft
+from common.account.history import ClientInfo, Event, EventKind, HistoryRecord, history_put
+from common.account.liveness import SessionRules
+from common.account.outbox import read_records
+from common.account.transactions import AccountTransactions, Snapshot, TransactionResult
 from common.clock import system_clock
-from common.draft import Draft
-from common.history import Entry, Event, Kind, Origin, entry_put, read_entries
 from common.ids import new_id
-from common.liveness import SessionRules
-from common.storage.port import Put, Store
+from common.storage.port import Store
 from common.storage.tables import SESSIONS
 from device_manager.concurrency_policy import decide
-from tests.engines import Engine
+from tests.support.engines import Engine
 
 RULES = SessionRules(limit=1, idle=timedelta(days=1))
 
@@ -41,23 +42,23 @@ def registered(store: Store, devices: int) -> str:
     book, until = Book(new_id()), system_clock() + timedelta(days=365)
     for number in range(devices):
         book = book.bound(BoundDevice(str(number), f"{number:064x}", until))
-    draft = Draft(book, (Event(Kind.REGISTERED, system_clock()),))
-    Bookkeeper(store, system_clock).create(draft, (), Origin())
+    draft = Draft(book, (Event(EventKind.REGISTERED, system_clock()),))
+    AccountTransactions(store, system_clock).create(draft, (), ClientInfo())
     return book.user_uuid
 
 
-def admission(device_id: str, session_id: str) -> Callable[[Snapshot], Change[Answer]]:
+def admission(device_id: str, session_id: str) -> Callable[[Snapshot], TransactionResult[Answer]]:
     """Return the transition of a login: ask the policy, open a session or say who is in the way."""
 
-    def transition(snapshot: Snapshot) -> Change[Answer]:
-        draft = snapshot.draft.swept(RULES, snapshot.now)
-        live = draft.live(RULES, snapshot.now)
-        decision = decide(live, device_id, limit=RULES.limit, mode=ConcurrencyMode.ASK, consent=NoConsent())
+    def transition(snapshot: Snapshot) -> TransactionResult[Answer]:
+        draft = snapshot.draft.without_expired(RULES, snapshot.now)
+        live = draft.live_sessions(RULES, snapshot.now)
+        decision = decide(live, device_id, limit=RULES.limit, mode=ConcurrencyMode.ASK, consent=None)
         if not isinstance(decision, Admit):
-            return Change(Answer(None, tuple(session.session_id for session in decision.shown)))
+            return TransactionResult(Answer(None, tuple(session.session_id for session in decision.shown)))
         session = _session(snapshot.book, device_id, session_id, snapshot.now)
-        event = Event(Kind.LOGIN, snapshot.now, device_id, session_id)
-        return Change(Answer(session_id), draft.with_book(draft.book.opened(session), event))
+        event = Event(EventKind.LOGIN, snapshot.now, device_id, session_id)
+        return TransactionResult(Answer(session_id), draft.with_book(draft.book.opened(session), event))
 
     return transition
 
@@ -65,13 +66,13 @@ def admission(device_id: str, session_id: str) -> Callable[[Snapshot], Change[An
 def careful(number: int, gate: Callable[[], None], engine: Engine, users: Sequence[str]) -> list[Answer]:
     """Log this process' device in to each user in turn, at the same moment as the others."""
     store = engine.open()
-    keeper = Bookkeeper(store, system_clock)
-    keeper.read(users[0])
+    keeper = AccountTransactions(store, system_clock)
+    keeper.get_book(users[0])
     answers = []
     for user in users:
         transition = admission(str(number), new_id())
         gate()
-        answers.append(keeper.change(user, transition))
+        answers.append(keeper.run(user, transition))
     return answers
 
 
@@ -83,7 +84,7 @@ def careless(number: int, gate: Callable[[], None], engine: Engine, users: Seque
 
 def violations(answers: Sequence[Answer], store: Store, user: str) -> Iterator[str]:
     """Yield what is wrong after one round of logins on a limit of one."""
-    book = Bookkeeper(store, system_clock).read(user)
+    book = AccountTransactions(store, system_clock).get_book(user)
     assert book is not None
     live = [session.session_id for session in book.in_order()]
     admitted = [answer.session_id for answer in answers if answer.session_id]
@@ -94,10 +95,10 @@ def violations(answers: Sequence[Answer], store: Store, user: str) -> Iterator[s
     for answer in answers:
         if not answer.session_id and list(answer.shown) != admitted:
             yield "a refusal names others than the one who is in"
-    entries = read_entries(store, user, before=None, limit=100)[::-1]
+    entries = read_records(store, user, before=None, limit=100)[::-1]
     if [entry.change_no for entry in entries] != list(range(1, book.change_no + 1)):
         yield "the history has a gap, or ends before the book does"
-    logins = [event.session_id for entry in entries for event in entry.events if event.kind is Kind.LOGIN]
+    logins = [event.session_id for entry in entries for event in entry.events if event.kind is EventKind.LOGIN]
     if logins != admitted:
         yield f"the history tells of {len(logins)} logins"
 
@@ -106,12 +107,13 @@ def _count_then_create(store: Store, gate: Callable[[], None], user: str, device
     item = store.get(SESSIONS.key(user))
     assert item is not None
     book, now = Book.from_item(item), system_clock()
-    change = admission(device_id, new_id())(Snapshot(book, (), now))
+    change = admission(device_id, new_id())(Snapshot(book, {}, now))
     gate()
     if change.draft is not None:
         written = replace(change.draft.book, version=book.version + 1, change_no=book.change_no + 1)
-        entry = entry_put(user, Entry(written.change_no, change.draft.events, Origin()))
-        store.commit([Put(SESSIONS, written.to_item()), replace(entry, when=None)], new_id())
+        entry = history_put(user, HistoryRecord(written.change_no, change.draft.events, ClientInfo()))
+        store.put(SESSIONS, written.to_item())
+        store.put(entry.table, entry.item)
     return change.result
 
 

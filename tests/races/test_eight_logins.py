@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import pytest
 
-from tests.crowd import at_once, rounds
-from tests.engines import Engine
 from tests.races import logins
+from tests.support.engines import Engine
+from tests.support.processes import at_once, rounds
 
 EIGHT = 8
 
 
-@pytest.mark.row("B01", "B02", "D40", "D47")
-@pytest.mark.pitfall("X05", "Y07")
+@pytest.mark.requirement("B01", "B02", "D40", "D47")
+@pytest.mark.regression("X05", "Y07")
 def test_exactly_one_gets_in(engine: Engine) -> None:
     """One is let in, seven are refused and shown the one; each time with a fresh account."""
     store = engine.open()

@@ -7,13 +7,13 @@ import sys
 
 _FIRST = """
 import sys, threading
-from common.web import bodies
+from common.web import request_body
 from device_manager.schemas import DeviceRegisterBody
 from login_app.schemas import ChallengeBody, LoginBody, TakeoverBody
 from registration.schemas import PairingBody, RegistrationBody
 
 if sys.argv[1] == "unlearned":
-    bodies._learned = lambda _schema: ()
+    request_body._learned = lambda _schema: ()
 sys.setswitchinterval(1e-6)
 proof = {"challenge_id": "a", "signature": "b"}
 fields = {"username": "anna", "email": "a@b.test", "password": "c", "proof": proof}
@@ -24,7 +24,7 @@ read = []
 
 def ask():
     gate.wait()
-    read.extend(bodies.parse(schema, fields) for schema in schemas)
+    read.extend(request_body.parse(schema, fields) for schema in schemas)
 
 threads = [threading.Thread(target=ask) for _ in range(16)]
 for each in threads:
@@ -48,4 +48,4 @@ def test_first_requests_at_once_are_all_read() -> None:
 
 def test_without_learning_processes_die() -> None:
     """The negative control: the same processes, each schema learned by whoever comes first."""
-    assert processes_that_fail("unlearned", 12) > 0
+    assert any(processes_that_fail("unlearned", 1) for _ in range(60))

@@ -10,16 +10,16 @@ from collections import Counter
 
 import pytest
 
-from tests.crowd import at_once, rounds
-from tests.engines import Engine
 from tests.races import proofs
-from tests.signing import p256_keys
+from tests.support.engines import Engine
+from tests.support.processes import at_once, rounds
+from tests.support.signing import p256_keys
 
 EIGHT = 8
 
 
-@pytest.mark.row("R73")
-@pytest.mark.pitfall("X63")
+@pytest.mark.requirement("R73")
+@pytest.mark.regression("X63")
 def test_exactly_one_gets_in(engine: Engine) -> None:
     """All others find it spent, and the book has seen one login; each time with a fresh challenge."""
     store, keys = engine.open(), p256_keys()

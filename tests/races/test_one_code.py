@@ -6,14 +6,14 @@ from collections import Counter
 
 import pytest
 
-from tests.crowd import at_once, rounds
-from tests.engines import Engine
 from tests.races import codes
+from tests.support.engines import Engine
+from tests.support.processes import at_once, rounds
 
 EIGHT = 8
 
 
-@pytest.mark.row("R72")
+@pytest.mark.requirement("R72")
 @pytest.mark.parametrize("task", [codes.with_code, codes.with_recovery_code])
 def test_exactly_one_gets_in(engine: Engine, task: object) -> None:
     """All others find it used; the row was written once; each time with a fresh account."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from common.crypto.authorities import open_authorities
-from common.crypto.keylist import open_keyring
-from common.storage.sqlite import SqliteStore
+from common.keys.authorities import open_authorities
+from common.keys.key_registry import open_keyring
+from common.storage.sqlite.store import SqliteStore
 from common.storage.tables import ALL
-from tests.unit.making import T0
+from tests.unit.builders import T0
 
 
 def start(_number: int, gate: Callable[[], object], folder: str) -> list[str]:
@@ -19,4 +19,4 @@ def start(_number: int, gate: Callable[[], object], folder: str) -> list[str]:
     ring, _ = open_keyring(Path(folder) / "keys", store, T0)
     authorities = open_authorities(Path(folder) / "keys", store, lambda: T0, ring.authority)
     store.close()
-    return [authority.name for authority in authorities.in_force(T0)]
+    return [authority.name for authority in authorities.active(T0)]

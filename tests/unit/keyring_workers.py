@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from common.crypto.keylist import open_keyring
-from common.storage.sqlite import SqliteStore
+from common.keys.key_registry import open_keyring
+from common.storage.sqlite.store import SqliteStore
 from common.storage.tables import ALL
-from tests.unit.making import T0
+from tests.unit.builders import T0
 
 
 def start(_number: int, gate: Callable[[], object], folder: str) -> str:

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import unicodedata
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from common.crypto.passwords import CHEAP_FOR_TESTS, PasswordHash, new_password_hash
-from common.storage.bounds import can_hold
-from common.storage.tables import NAMES
-from ichidai.wiring import common_passwords
+from common.ids import new_id
+from common.storage.engine_rules import is_valid_key, size_of
+from common.storage.tables import NAMES, USERS
+from ichidai.password_list import common_passwords
 from registration.account_model import (
+    MOST_OBJECTIONS,
     Account,
-    Repeatable,
+    FormerName,
+    IdempotencyRecord,
+    Objection,
     fold,
     mail_claim,
     name_claim,
     normal_password,
     password_fault,
 )
-from tests.unit.making import MINUTE, T0, moments, names, uuids
+from tests.unit.builders import MINUTE, T0, moments, names, uuids
 
 COMMON = common_passwords()
 HASH = PasswordHash(CHEAP_FOR_TESTS, b"salt" * 4, "0" * 64)
@@ -42,7 +48,7 @@ def test_common_passwords_are_kept_folded() -> None:
 class TestNames:
     """Names and mails are unique by their folded form."""
 
-    @pytest.mark.pitfall("X33")
+    @pytest.mark.regression("X33")
     @pytest.mark.parametrize(
         ("one", "other"),
         [
@@ -86,8 +92,8 @@ class TestNames:
     @example("\N{ARABIC LIGATURE SALLALLAHOU ALAYHE WASALLAM}" * 254)
     def test_every_name_can_be_a_key_of_the_store(self, name: str) -> None:
         """Folding makes some letters eighteen; what would be too long is hashed."""
-        assert can_hold(NAMES.key(name_claim(name)))
-        assert can_hold(NAMES.key(mail_claim(name)))
+        assert is_valid_key(NAMES.key(name_claim(name)))
+        assert is_valid_key(NAMES.key(mail_claim(name)))
 
     def test_long_names_stay_apart(self) -> None:
         """A hash is of all of it, and no short name can look like one."""
@@ -165,9 +171,9 @@ accounts = st.builds(
     username=names,
     email=names,
     password=st.just(HASH),
-    epoch=st.integers(0, 2**31),
+    credential_version=st.integers(0, 2**31),
     created_at=moments(),
-    repeatable=st.none() | st.builds(Repeatable, uuids, moments(), st.integers(1, 99)),
+    idempotency=st.none() | st.builds(IdempotencyRecord, uuids, moments(), st.integers(1, 99)),
 )
 
 
@@ -177,11 +183,42 @@ def test_an_account_reads_back_as_it_was_written(account: Account) -> None:
     assert Account.from_item(account.to_item()) == account
 
 
-@pytest.mark.row("R14", "R18")
+@pytest.mark.requirement("R14", "R18")
 def test_the_salt_is_bytes_in_memory_and_hex_at_rest() -> None:
     """And nothing of the password is there but its hash."""
-    item = Account("u", "anna", "anna@example.test", HASH, 0, T0, Repeatable("k", T0 + 10 * MINUTE, 1)).to_item()
+    item = Account("u", "anna", "anna@example.test", HASH, 0, T0, IdempotencyRecord("k", T0 + 10 * MINUTE, 1)).to_item()
     kept = item["password"]
     assert isinstance(kept, dict)
     assert kept["salt"] == (b"salt" * 4).hex()
     assert set(kept) == {"algorithm", "cost", "salt", "digest"}
+
+
+def test_the_largest_account_fits() -> None:
+    """The longest names and addresses, three of before each, and as many objections as are kept."""
+    long_name, now = "\U00020bb7" * 64, datetime(2036, 11, 21, tzinfo=UTC)
+    long_mail = "\U00020bb7" * 252 + "@x"
+    password = new_password_hash("a long enough phrase", CHEAP_FOR_TESTS)
+    account = Account(new_id(), long_name, long_mail, password, 1, now, email_confirmed=True)
+    for number in range(MOST_OBJECTIONS + 5):
+        account = account.with_password(password, number, now).with_email(f"{number % 10}{long_mail[1:]}", now)
+        objection = Objection(2**53 - number, 2**53, now + timedelta(days=7))
+        account = account.with_objection(objection, now)
+    names = tuple(FormerName(long_name, now, now) for _ in range(3))
+    account = replace(account, former_names=names, reset_required=True)
+    assert len(account.former_emails) == len(account.former) == 3
+    assert size_of(account.to_item()) < USERS.largest
+    assert Account.from_item(account.to_item()) == account
+
+
+def test_of_very_many_objections_the_oldest_become_one() -> None:
+    """What was taken back stays so; what lies between two of them is not objected to any more."""
+    now = datetime(2036, 11, 21, tzinfo=UTC)
+    password = new_password_hash("a long enough phrase", CHEAP_FOR_TESTS)
+    account = Account(new_id(), "anna", "anna@example.test", password, 1, now)
+    for number in range(MOST_OBJECTIONS + 2):
+        account = account.with_objection(Objection(number * 10, number * 10 + 2, now + timedelta(days=7)), now)
+    assert len(account.objections) == MOST_OBJECTIONS
+    assert all(account.has_objection_to(number * 10 + 1) for number in range(MOST_OBJECTIONS + 2))
+    assert account.has_objection_to(5)
+    assert not account.has_objection_to((MOST_OBJECTIONS + 1) * 10 - 5)
+    assert account.with_objection(Objection(1, 2, now), now + timedelta(days=7)).objections == (Objection(1, 2, now),)

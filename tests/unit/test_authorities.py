@@ -14,16 +14,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 
-from common.crypto.authorities import Authorities, AuthorityMissing, open_authorities
-from common.crypto.authority_file import FILE_NAME
 from common.crypto.certificates import CertificateAuthority, KeyKind, issuer_name, new_authority
-from common.crypto.keyring import KeyRingError
-from common.crypto.signatures import DevicePublicKey, new_signing_key
-from common.storage.sqlite import SqliteStore
+from common.crypto.device_keys import DevicePublicKey, new_signing_key
+from common.keys.authorities import Authorities, AuthorityMissing, open_authorities
+from common.keys.authority_file import FILE_NAME
+from common.keys.keyring import KeyRingError
+from common.storage.sqlite.store import SqliteStore
 from common.storage.tables import ALL
-from tests.crowd import at_once
+from tests.support.processes import at_once
 from tests.unit import authority_workers
-from tests.unit.making import DAY, HOUR, SECOND, T0
+from tests.unit.builders import DAY, HOUR, SECOND, T0
 
 USER, DEVICE = "2f5c1f0e-8a42-4d3b-9d0a-0c6d2f9f4a11", "b2a1c7de-5c53-4d0e-8a41-9b3f0e7d6c22"
 
@@ -57,7 +57,7 @@ def opened(tmp_path: Path, store: SqliteStore, founder: CertificateAuthority) ->
 
 def names(authorities: Authorities, now: datetime = T0) -> list[str]:
     """Return the names of those in force."""
-    return [authority.name for authority in authorities.in_force(now)]
+    return [authority.name for authority in authorities.active(now)]
 
 
 def key_of(kind: KeyKind) -> DevicePublicKey:
@@ -70,7 +70,7 @@ def key_of(kind: KeyKind) -> DevicePublicKey:
 def issued_by(authorities: Authorities, kind: KeyKind, now: datetime = T0) -> str:
     """Issue a certificate and return its issuer's name; it verifies under that one."""
     found = x509.load_der_x509_certificate(authorities.issue(USER, DEVICE, key_of(kind), now).der)
-    by_name = {authority.name: authority for authority in authorities.in_force(now)}
+    by_name = {authority.name: authority for authority in authorities.active(now)}
     found.verify_directly_issued_by(by_name[issuer_name(found)].certificate)
     return issuer_name(found)
 
@@ -81,7 +81,7 @@ class TestOpening:
     ) -> None:
         """The founder first: the newest kind stands before the older one."""
         first = opened()
-        assert [a.kind for a in first.in_force(T0)] == [KeyKind.POST_QUANTUM, KeyKind.CLASSICAL]
+        assert [a.kind for a in first.active(T0)] == [KeyKind.POST_QUANTUM, KeyKind.CLASSICAL]
         assert names(opened()) == names(first)
         assert names(first)[0] == founder.name
 
@@ -132,7 +132,7 @@ class TestIssuing:
         """So that a TLS stack that knows P-256 alone finds nothing else in the chain."""
         authorities = opened()
         assert issued_by(authorities, kind) == authorities.issuing(kind, T0).name
-        assert authorities.named(kind, T0) == authorities.issuing(kind, T0)
+        assert authorities.get(kind, T0) == authorities.issuing(kind, T0)
 
     @pytest.mark.parametrize("key", [MLDSA65PrivateKey.generate(), ec.generate_private_key(ec.SECP384R1())])
     def test_no_other_key_is_certified(self, opened: Opened, key: MLDSA65PrivateKey) -> None:
@@ -164,10 +164,10 @@ class TestRotation:
         now = T0
         looking = open_authorities(tmp_path / "host", store, lambda: now, founder)
         new = open_authorities(tmp_path / "host", store, lambda: T0, founder).rotate(KeyKind.CLASSICAL, T0).name
-        looking.glance()
+        looking.refresh_if_stale()
         assert new not in names(looking)
         now = T0 + 60 * SECOND
-        looking.glance()
+        looking.refresh_if_stale()
         assert new in names(looking)
 
     def test_one_at_a_time(self, opened: Opened) -> None:
@@ -209,7 +209,7 @@ class TestRotation:
         """The file has a key that nobody lists; the next rotation clears it away."""
         operator = opened()
         with monkeypatch.context() as patched:
-            patched.setattr("common.crypto.authorities._write_list", _crash)
+            patched.setattr("common.keys.authorities._write_list", _crash)
             with pytest.raises(KeyboardInterrupt):
                 operator.rotate(KeyKind.CLASSICAL, T0)
         assert names(opened()) == names(operator)

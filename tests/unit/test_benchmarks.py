@@ -18,8 +18,8 @@ from benchmarks.load import Ask, NoLoadGenerator, require_wrk
 from benchmarks.measuring import Sample, Spread, interleaved
 from ichidai.apps import app_for
 from ichidai.settings import read_settings
-from ichidai.topology import Part
-from ichidai.wiring import build
+from ichidai.topology import App
+from ichidai.wiring.build import build
 
 
 def test_every_case_runs_once_a_round_and_the_first_round_does_not_count() -> None:
@@ -83,7 +83,7 @@ def test_copies_are_accounts_like_any_other(tmp_path: Path) -> None:
     settings = {"ICHIDAI_DATA_DIR": str(tmp_path / "data"), "MAX_CONCURRENT_DEVICES": "2"}
     loaded = population.load(settings, accounts=4, devices=2)
     assert len({person.user_uuid for person in loaded.people}) == 3
-    client = app_for(Part.ALL, build(read_settings(settings), Part.ALL, 8000)).test_client()
+    client = app_for(App.ALL, build(read_settings(settings), App.ALL, 8000)).test_client()
     person, token = loaded.people[0], loaded.tokens(1)[0]
     own = client.get("/session/list", headers={"Authorization": f"Bearer {token}"}).get_json()
     assert len(own["sessions"]) == 2

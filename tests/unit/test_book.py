@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,11 +10,14 @@ import pytest
 from hypothesis import given
 from msgspec.structs import replace
 
-from common.book import AccountState, Book, BoundDevice, Session
-from tests.unit.making import DAY, MILLISECOND, SECOND, T0, a_book, a_device, a_session, books
+from common.account.book import AccountState, Book, BoundDevice, Session
+from tests.unit.builders import DAY, MILLISECOND, SECOND, T0, a_book, a_device, a_session, books
 
 READ_UNIT = 4096
 """A strongly consistent read of DynamoDB up to this many bytes costs one unit."""
+
+WRITE_UNIT = 1024
+"""A write of DynamoDB up to this many bytes costs one unit."""
 
 
 def dynamodb_size(value: Any) -> int:
@@ -65,14 +67,12 @@ def full_book(thumbprint: str | None = "A" * 43) -> Book:
         )
         for n in range(10)
     ]
-    book = Book(uuid(0), version=99_999_999, change_no=9_999_999, epoch=99)
+    book = Book(uuid(0), version=99_999_999, change_no=9_999_999, credential_version=99)
     for device in devices:
         book = book.bound(device)
     for session in sessions:
         book = book.opened(session)
-    for number in range(5):
-        book = book.spent(uuid(300 + number), at + timedelta(seconds=120), at)
-    return book
+    return replace(book, admissions=9_999_999)
 
 
 @given(books())
@@ -92,7 +92,20 @@ def test_a_book_holds_one_session_a_device_in_order_of_login(book: Book) -> None
 
 
 class TestSize:
-    """Ten devices and ten sessions stay within one read unit."""
+    """Ten devices and ten sessions stay within one read unit, two within one write unit."""
+
+    def test_two_devices_are_one_write_unit_once_laid_down(self) -> None:
+        """Both logged in, the longest numbers, and the id of the change that wrote it."""
+        book = full_book(thumbprint=None)
+        devices = dict(list(book.devices.items())[:2])
+        sessions = [
+            replace(session, device_id=device_id, device_name=None)
+            for session, device_id in zip(book.sessions.values(), devices, strict=False)
+        ]
+        two = replace(book, devices=devices, sessions={session.session_id: session for session in sessions})
+        two = two.remembering("123456789012", 9_999_999, T0)
+        assert (len(two.sessions), len(two.devices), len(two.changes)) == (2, 2, 1)
+        assert item_size(two.to_item()) <= WRITE_UNIT
 
     def test_a_full_book_is_one_read_unit_in_dynamodb(self) -> None:
         """Counted as DynamoDB counts, names of attributes included."""
@@ -129,6 +142,13 @@ class TestSessions:
         assert book.device_with("") is None
         assert book.session_of("phone") == book.sessions["s"]
         assert book.session_of("laptop") is None
+
+    def test_a_book_has_32_sessions_at_most(self) -> None:
+        """Whoever opens another sees first that one leaves."""
+        full = a_book(*(a_session(f"s{n}", n) for n in range(32)))
+        with pytest.raises(ValueError, match="as many sessions"):
+            full.opened(a_session("one more", 33, name="Firefox"))
+        assert len(full.closed("s0").opened(a_session("one more", 33, name="Firefox")).sessions) == 32
 
     def test_a_second_session_of_a_device_is_refused(self) -> None:
         """Sessions never outnumber devices."""
@@ -180,25 +200,33 @@ class TestDevices:
         assert not book.closed("s").unbound("phone").devices
 
 
-class TestConsents:
-    """A book remembers consents until they have expired."""
+class TestAdmissions:
+    """A book counts the sessions that were ever opened."""
 
-    def test_a_spent_consent_is_kept_until_it_expires(self) -> None:
-        """Then the next one clears it away, so that they do not pile up."""
-        book = a_book().spent("one", T0 + SECOND, T0)
-        assert book.spent("two", T0 + DAY, T0).spent_consents.keys() == {"one", "two"}
-        assert book.spent("two", T0 + DAY, T0 + SECOND).spent_consents.keys() == {"two"}
+    def test_it_counts_sessions_that_are_opened_and_nothing_else(self) -> None:
+        """Neither their use nor their end moves it, nor a device that comes or goes."""
+        before = a_book(a_session("s", 1, device="phone")).closed("s")
+        book = before.opened(a_session("s", 2, device="phone"))
+        assert (before.admissions, book.admissions) == (0, 1)
+        later = book.updated(replace(book.sessions["s"], generation=1)).closed("s").unbound("phone")
+        assert later.admissions == 1
+
+    def test_a_book_of_release_0_1_0_has_counted_none(self) -> None:
+        """Its list of spent consents is not read."""
+        item = {**a_book().to_item(), "spent": {"one": 1}}
+        del item["admissions"]
+        assert Book.from_item(item).admissions == 0
 
 
 @pytest.mark.parametrize(
-    ("state", "epoch", "accepted"),
+    ("state", "credential_version", "accepted"),
     [(AccountState.ACTIVE, 7, True), (AccountState.ACTIVE, 6, False), (AccountState.DISABLED, 7, False)],
 )
 def test_a_book_accepts_the_password_of_its_own_epoch_while_it_is_active(
-    state: AccountState, epoch: int, *, accepted: bool
+    state: AccountState, credential_version: int, *, accepted: bool
 ) -> None:
     """A password that was changed since it was found right is not right any more, and a disabled account has none."""
-    assert Book("anna", epoch=7, state=state).accepts(epoch) is accepted
+    assert Book("anna", credential_version=7, state=state).is_current(credential_version) is accepted
 
 
 def test_an_empty_book_is_active_and_has_nothing() -> None:
@@ -213,3 +241,27 @@ def test_a_self_keyed_device_and_a_nameless_session_cost_no_bytes_for_what_they_
     item: Any = a_book(session).to_item()
     assert set(item["sessions"]["s"]) == {"d", "q", "l", "a", "s", "e"}
     assert set(item["devices"]["phone"]) == {"fp", "na"}
+
+
+class TestChanges:
+    """The book remembers its last changes, and says of any change whether it was made."""
+
+    def test_they_are_kept_for_ten_seconds(self) -> None:
+        """Longer than any request waits; not at the tenth."""
+        book = a_book().remembering("first", 11, T0).remembering("second", 12, T0 + 10 * SECOND - MILLISECOND)
+        assert [change.change_id for change in book.changes] == ["first", "second"]
+        book = book.remembering("third", 13, T0 + 10 * SECOND)
+        assert [change.change_id for change in book.changes] == ["second", "third"]
+
+    def test_there_are_32_at_most(self) -> None:
+        """The oldest go first."""
+        book = a_book()
+        for number in range(40):
+            book = book.remembering(str(number), 11 + number, T0)
+        assert [change.change_id for change in book.changes] == [str(number) for number in range(8, 40)]
+
+    def test_what_is_remembered_is_known_and_nothing_else(self) -> None:
+        """Made, not made since another was, not made yet, and forgotten."""
+        book = a_book(version=10).remembering("mine", 11, T0).remembering("other", 12, T0)
+        assert [book.was_made("mine", version) for version in (11, 12, 13)] == [True, False, False]
+        assert book.was_made("mine", 10) is None

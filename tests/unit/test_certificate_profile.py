@@ -22,9 +22,9 @@ from common.crypto.certificates import (
     kind_of,
     new_authority,
 )
-from common.crypto.revocation_lists import LIST_LIFETIME, RevocationReason, Revoked, revocation_list
-from common.crypto.signatures import DevicePublicKey, new_signing_key
-from tests.unit.making import DAY, MINUTE, SECOND, T0
+from common.crypto.crl import LIST_LIFETIME, RevocationReason, Revoked, revocation_list
+from common.crypto.device_keys import DevicePublicKey, new_signing_key
+from tests.unit.builders import DAY, MINUTE, SECOND, T0
 
 PAGE = Path(__file__).parents[2] / "docs" / "certificates.md"
 USER, DEVICE = "2f5c1f0e-8a42-4d3b-9d0a-0c6d2f9f4a11", "b2a1c7de-5c53-4d0e-8a41-9b3f0e7d6c22"
@@ -70,7 +70,7 @@ CRITICAL = {
 }
 
 
-@pytest.mark.row("R37", "D24")
+@pytest.mark.requirement("R37", "D24")
 def test_it_has_the_extensions_of_the_page_and_no_others(issued: Issued) -> None:
     """Each critical or not as the page says."""
     rows = re.findall(r"^\| `(\w+)` \| (yes|no) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
@@ -174,7 +174,7 @@ def openssl_version() -> tuple[int, ...]:
     return tuple(map(int, told.split()[1].split(".")[:2]))
 
 
-@pytest.mark.row("D24")
+@pytest.mark.requirement("D24")
 def test_openssl_accepts_chain_and_list(issued: Issued, tmp_path: Path) -> None:
     """Strictly by RFC 5280, as a client's; refused once its serial is on the list, or if openssl knows no ML-DSA."""
     good = openssl_verify(issued, tmp_path, 5)

@@ -1,4 +1,4 @@
-"""The reference client without a server: its file, its patience, and what it makes of an answer."""
+"""The reference client without a server: its file, its retries, and how it reads answers."""
 
 from __future__ import annotations
 
@@ -15,15 +15,23 @@ import pytest
 import requests
 
 from common.crypto.certificates import KeyKind
-from common.crypto.sealing import seal
-from common.crypto.signatures import UnfitKey, is_signed, read_private_key, signature_of
-from common.proofs import Purpose
-from ichidai.client import DeviceActive, DeviceFile, DeviceFileFault, Problem, SessionEnded, Unreachable, Untrustworthy
-from ichidai.client.failures import problem_of
+from common.crypto.device_keys import UnfitKey, is_signed, read_private_key, signature_of
+from common.crypto.kem import encrypt_challenge
+from common.proof.statements import Purpose
+from ichidai.client import (
+    DeviceActive,
+    DeviceFile,
+    DeviceFileError,
+    Problem,
+    ServerIdentityError,
+    SessionEnded,
+    Unreachable,
+)
+from ichidai.client.errors import problem_of
+from ichidai.client.http_transport import HttpTransport, bearer
 from ichidai.client.keys import DeviceKeys
-from ichidai.client.state import Begun, Identity, State, Tokens
-from ichidai.client.wire import Wire, bearer
-from tests.signing import Keys, digest, given_keys, lines
+from ichidai.client.state import Identity, PendingRegistration, State, Tokens
+from tests.support.signing import Keys, digest, given_keys, lines
 
 posix = pytest.mark.skipif(os.name == "nt", reason="only on POSIX: files have modes")
 
@@ -31,7 +39,7 @@ IDENTITY = Identity("https://a.test", "アリス", "u", "d", "Phone", "-----BEGI
 FULL = State(
     "https://a.test",
     DeviceKeys.make(KeyKind.POST_QUANTUM),
-    begun=Begun("anna", "key"),
+    begun=PendingRegistration("anna", "key"),
     identity=IDENTITY,
     session=Tokens("s", "2026-11-21T09:00:00.000Z", "access", "refresh", "https://a.test"),
 )
@@ -69,7 +77,7 @@ class TestTheFile:
         assert (read.begun, read.identity, read.session) == (None, None, None)
 
     @posix
-    @pytest.mark.row("R56")
+    @pytest.mark.requirement("R56")
     def test_nobody_else_may_read_it(self, file: DeviceFile) -> None:
         """Whatever the umask, at the first writing and at the next."""
         before = os.umask(0)
@@ -87,7 +95,7 @@ class TestTheFile:
         """With a sentence that says what to do; and it is left as it is."""
         file.write(FULL)
         file.path.chmod(mode)
-        with pytest.raises(DeviceFileFault, match=r"may be read by others.*chmod 600"):
+        with pytest.raises(DeviceFileError, match=r"may be read by others.*chmod 600"):
             file.read()
         file.path.chmod(0o600)
         assert file.read() is not None
@@ -110,7 +118,7 @@ class TestTheFile:
         file.path.parent.mkdir()
         file.path.write_text(content, encoding="utf-8")
         file.path.chmod(0o600)
-        with pytest.raises(DeviceFileFault, match=r"device\.json"):
+        with pytest.raises(DeviceFileError, match=r"device\.json"):
             file.read()
 
     def test_fields_of_later_versions_are_passed_over(self, file: DeviceFile) -> None:
@@ -131,7 +139,7 @@ class TestTheFile:
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(os, "fsync", full)
-        with pytest.raises(DeviceFileFault, match="No space left"):
+        with pytest.raises(DeviceFileError, match="No space left"):
             file.write(State("https://b.test", FULL.keys))
         monkeypatch.undo()
         read = file.read()
@@ -149,14 +157,14 @@ class TestTheFile:
 class TestKeys:
     """What the client signs is what the contract has, as the tests have written it a second time."""
 
-    @pytest.mark.row("R37")
+    @pytest.mark.requirement("R37")
     @pytest.mark.parametrize("kind", KeyKind)
     def test_a_proof(self, kind: KeyKind) -> None:
         """Over the lines of the contract, with the token's digest where there is one."""
         keys = DeviceKeys.make(kind)
         asked = {"challenge_id": "c", "challenge": "text", "issuer": "https://a.test"}
         for token, acted_on in ((None, "-"), ("token", digest("token"))):
-            proof = keys.prove(asked, Purpose.TAKEOVER, "u", "d", token)
+            proof = keys.sign_challenge(asked, Purpose.TAKEOVER, "u", "d", token)
             message = lines("takeover", "https://a.test", "u", "d", "text", acted_on)
             assert proof["challenge_id"] == "c"
             assert is_signed(keys.public_key, proof["signature"], message)
@@ -176,18 +184,18 @@ class TestKeys:
         """Another's key, another's id, no key at all: not signed."""
         keys, other = DeviceKeys.make(KeyKind.POST_QUANTUM), DeviceKeys.make(KeyKind.POST_QUANTUM)
         assert keys.kem is not None
-        box = seal(keys.kem.public, "c", "text")
+        box = encrypt_challenge(keys.kem.public, "c", "text")
         sealed = {"kem": "sntrup761", "ciphertext": box.ciphertext, "box": box.box}
         asked = {"challenge_id": "c", "sealed": sealed, "issuer": "i"}
-        proof = keys.prove(asked, Purpose.LOGIN, "u", "d")
+        proof = keys.sign_challenge(asked, Purpose.LOGIN, "u", "d")
         assert is_signed(keys.public_key, proof["signature"], lines("login", "i", "u", "d", "text"))
         for opener, told in (
             (other, asked),
             (keys, {**asked, "challenge_id": "d"}),
             (DeviceKeys.make(KeyKind.CLASSICAL), asked),
         ):
-            with pytest.raises(Untrustworthy, match="not sealed to this device"):
-                opener.prove(told, Purpose.LOGIN, "u", "d")
+            with pytest.raises(ServerIdentityError, match="not sealed to this device"):
+                opener.sign_challenge(told, Purpose.LOGIN, "u", "d")
 
     def test_keys_that_the_server_made_can_be_read(self) -> None:
         """Their form is one and the same."""
@@ -222,7 +230,7 @@ def replies(*answers: tuple[int, dict[str, str], object] | Exception) -> Callabl
     return send
 
 
-class TestPatience:
+class TestRetries:
     """`Retry-After` is honoured within bounds."""
 
     BUSY = (503, {"Retry-After": "2"}, {"code": "busy", "detail": "Busy."})
@@ -233,7 +241,7 @@ class TestPatience:
         monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", replies(*answers))
         waits: list[float] = []
         try:
-            return Wire("https://a.test", pause=waits.append).call("POST", "/x", {}, **more), waits
+            return HttpTransport("https://a.test", pause=waits.append).call("POST", "/x", {}, **more), waits
         except (Problem, Unreachable) as failure:
             return failure, waits
 
@@ -253,7 +261,7 @@ class TestPatience:
         assert (failure.code, waits) == ("too-many-attempts", [])
 
     def test_no_time_at_all_is_a_little(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """`Retry-After: 0` is no leave to hammer."""
+        """`Retry-After: 0` is no permission to repeat at once."""
         _, waits = self.called(monkeypatch, (503, {"Retry-After": "0"}, {}), self.GOOD)
         assert waits == [0.2]
 
@@ -265,7 +273,7 @@ class TestPatience:
     def test_no_answer_is_tried_again_only_where_that_is_harmless(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """What was sent may have been done."""
         cut = requests.ConnectionError("cut")
-        assert self.called(monkeypatch, cut, self.GOOD, repeatable=True) == (self.GOOD[2], [1])
+        assert self.called(monkeypatch, cut, self.GOOD, idempotent=True) == (self.GOOD[2], [1])
         failure, waits = self.called(monkeypatch, cut)
         assert (type(failure), waits) == (Unreachable, [])
 
@@ -288,9 +296,9 @@ class TestPatience:
             return replies(self.GOOD)(None, request)
 
         monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", send)
-        wire = Wire("https://a.test")
-        wire.call("GET", "/x", auth=bearer("token"))
-        wire.call("GET", "/x")
+        transport = HttpTransport("https://a.test")
+        transport.call("GET", "/x", auth=bearer("token"))
+        transport.call("GET", "/x")
         assert sent == ["Bearer token", None]
 
 

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.clock import from_millis, seconds_between, system_clock, to_millis, to_rfc3339
-from tests.unit.making import MILLISECOND, SECOND, T0, moments
+from tests.unit.builders import MILLISECOND, SECOND, T0, moments
 
 
-@pytest.mark.row("R21")
-@pytest.mark.pitfall("X67", "X19")
+@pytest.mark.requirement("R21")
+@pytest.mark.regression("X67", "X19")
 def test_the_system_clock_is_aware_utc_in_whole_milliseconds() -> None:
     """A time that was stored reads back equal."""
     before, now, after = datetime.now(UTC), system_clock(), datetime.now(UTC)

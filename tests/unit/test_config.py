@@ -11,11 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.admission import ConcurrencyMode, DeviceProof
-from common.config import SettingsError, SettingsReader
-from common.throttle import Quota
-from ichidai.settings import Settings, Trials, read_settings, read_trials
-from tests.unit.making import DAY, MINUTE, SECOND
+from common.account.admission import ConcurrencyMode, DeviceProof
+from common.account.policy import Policy
+from common.account.policy_values import to_policy
+from common.config import RENAMED, SettingsError, SettingsReader
+from common.rate_limit import Quota
+from ichidai.brand import Brand
+from ichidai.settings import OverridesForTests, Settings, read_settings, read_test_overrides
+from ichidai.topology import DOMAINS, AddressSettings, App
+from tests.unit.builders import DAY, MINUTE, SECOND
 
 
 def faults_of(**source: str) -> tuple[str, ...]:
@@ -34,34 +38,37 @@ def settings() -> Settings:
 class TestDefaults:
     """Without any settings it runs on a developer's machine."""
 
-    @pytest.mark.row("D40")
+    @pytest.mark.requirement("D40")
     def test_one_device_may_be_active_and_the_person_is_asked(self, settings: Settings) -> None:
         """That is what it is for."""
-        assert settings.session.rules.limit == 1
-        assert settings.login.mode is ConcurrencyMode.ASK
-        assert settings.login.allow_force
-        assert settings.login.device_proof is DeviceProof.FINGERPRINT
-        assert settings.device.max_devices == 10
+        policy = to_policy(settings.policy)
+        assert policy.rules.limit == 1
+        assert policy.mode is ConcurrencyMode.ASK
+        assert policy.allow_force
+        assert policy.device_proof is DeviceProof.FINGERPRINT
+        assert policy.max_devices == 10
 
-    @pytest.mark.row("B06")
+    @pytest.mark.requirement("B06")
     def test_tokens_are_short_and_sessions_end(self, settings: Settings) -> None:
         """Ten minutes, a day without activity, thirty days in all."""
-        assert settings.session.access_token_lifetime == 10 * MINUTE
-        assert settings.session.rules.idle == DAY
-        assert settings.session.session_lifetime == 30 * DAY
+        policy = to_policy(settings.policy)
+        assert policy.access_token_lifetime == 10 * MINUTE
+        assert policy.rules.idle == DAY
+        assert policy.session_lifetime == 30 * DAY
+        assert policy == Policy(), "what no store has said is the default"
 
     def test_guesses_are_bounded(self, settings: Settings) -> None:
         """By source, account and both."""
-        assert settings.registration.guesses_account_source == Quota(10, MINUTE)
-        assert settings.registration.guesses_account == Quota(50, MINUTE)
-        assert settings.registration.guesses_source == Quota(100, SECOND)
+        assert settings.registration.login_attempts_account_source == Quota(10, MINUTE)
+        assert settings.registration.login_attempts_account == Quota(50, MINUTE)
+        assert settings.registration.login_attempts_source == Quota(100, SECOND)
 
-    @pytest.mark.row("R24")
-    @pytest.mark.pitfall("X49", "X65", "X76")
+    @pytest.mark.requirement("R24")
+    @pytest.mark.regression("X49", "X65", "X76")
     def test_nothing_leaves_the_machine_and_nobody_is_trusted(self, settings: Settings) -> None:
         """No topic, no bucket, no origins, no proxies, and no secret has a default."""
         assert settings.registration.sns_topic_arn == "dummy"
-        assert settings.registration.s3_bucket == ""
+        assert settings.device.s3_bucket == ""
         assert (settings.cors_origins, settings.trusted_proxies) == ((), ())
         assert settings.client_cert_header is None
 
@@ -72,7 +79,7 @@ class TestDefaults:
         assert settings.port is None
 
 
-@pytest.mark.row("R03", "D03")
+@pytest.mark.requirement("R03", "D03")
 def test_every_setting_is_read() -> None:
     """Each by its name, with space around it forgiven."""
     settings = read_settings(
@@ -82,6 +89,16 @@ def test_every_setting_is_read() -> None:
             "ICHIDAI_KEYS_DIR": "/keys",
             "ICHIDAI_PUBLIC_URL": "https://accounts.example.test/",
             "ICHIDAI_ISSUER": "https://issuer.example.test",
+            "ICHIDAI_REGISTRATION_URL": "https://registration.example.test",
+            "ICHIDAI_LOGIN_URL": "https://login.example.test/",
+            "ICHIDAI_SESSION_URL": "https://session.example.test",
+            "ICHIDAI_DEVICE_URL": "https://device.example.test",
+            "ICHIDAI_ADMIN_URL": "https://admin.example.test",
+            "ICHIDAI_CONSOLE_URL": "https://console.example.test",
+            "ICHIDAI_BRAND_NAME": "Hoshi",
+            "ICHIDAI_BRAND_COLOR": "#7A1F5C",
+            "ICHIDAI_TERMS_URL": "https://hoshi.example/terms",
+            "ICHIDAI_EVENTS_URL": "https://events.example.test",
             "ICHIDAI_CORS_ORIGINS": "https://a.test, https://b.test,",
             "ICHIDAI_TRUSTED_PROXIES": "10.0.0.0/8, 192.0.2.1",
             "ICHIDAI_CLIENT_CERT_HEADER": "Client-Cert-0f1e2d3c4b5a69788796a5b4c3d2e1f0",
@@ -93,37 +110,49 @@ def test_every_setting_is_read() -> None:
             "ICHIDAI_ACCESS_TOKEN_SECONDS": "60",
             "ICHIDAI_IDLE_SECONDS": "120",
             "ICHIDAI_SESSION_SECONDS": "180",
-            "ICHIDAI_GUESSES_ACCOUNT_SOURCE": "1",
-            "ICHIDAI_GUESSES_ACCOUNT": "2",
-            "ICHIDAI_GUESSES_SOURCE": "3",
+            "ICHIDAI_LOGIN_ATTEMPTS_ACCOUNT_SOURCE": "1",
+            "ICHIDAI_LOGIN_ATTEMPTS_ACCOUNT": "2",
+            "ICHIDAI_LOGIN_ATTEMPTS_SOURCE": "3",
             "MAX_CONCURRENT_DEVICES": "0",
             "AWS_REGION": "ap-northeast-1",
-            "SNS_TOPIC_ARN": "arn:aws:sns:x",
+            "SNS_TOPIC_ARN": "arn:aws:sns:eu-central-1:123456789012:x",
             "S3_BUCKET": "bucket",
             "PORT": "8080",
             "PATH": "/usr/bin",
         }
     )
     assert (settings.store_url, settings.keys_dir, settings.port) == ("dynamodb://prefix", Path("/keys"), 8080)
-    assert (settings.public_url, settings.issuer) == ("https://accounts.example.test", "https://issuer.example.test")
+    assert settings.addresses == AddressSettings(
+        public_url="https://accounts.example.test",
+        issuer="https://issuer.example.test",
+        console_url="https://console.example.test",
+        events_url="https://events.example.test",
+        app_urls={app: f"https://{app}.example.test" for app in (*DOMAINS, App.ADMIN)},
+    )
+    assert settings.brand == Brand("Hoshi", None, "#7a1f5c", "https://hoshi.example/terms")
     assert settings.cors_origins == ("https://a.test", "https://b.test")
     assert settings.trusted_proxies == (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("192.0.2.1/32"))
     assert settings.client_cert_header == "Client-Cert-0f1e2d3c4b5a69788796a5b4c3d2e1f0"
     assert (settings.login.certificate_bound, settings.session.certificate_bound) == (True, True)
-    assert settings.login.mode is ConcurrencyMode.EVICT
-    assert not settings.login.allow_force
-    assert settings.login.device_proof is DeviceProof.NONE
-    assert settings.device.max_devices == 20
-    assert settings.session.rules.limit == 0
-    assert settings.session.rules.idle == timedelta(seconds=120)
-    assert settings.session.access_token_lifetime == timedelta(seconds=60)
-    assert settings.session.session_lifetime == timedelta(seconds=180)
+    policy = to_policy(settings.policy)
+    assert policy.mode is ConcurrencyMode.EVICT
+    assert not policy.allow_force
+    assert policy.device_proof is DeviceProof.NONE
+    assert policy.max_devices == 20
+    assert policy.rules.limit == 0
+    assert policy.rules.idle == timedelta(seconds=120)
+    assert policy.access_token_lifetime == timedelta(seconds=60)
+    assert policy.session_lifetime == timedelta(seconds=180)
     guesses = settings.registration
-    bursts = (guesses.guesses_account_source.burst, guesses.guesses_account.burst, guesses.guesses_source.burst)
+    bursts = (
+        guesses.login_attempts_account_source.burst,
+        guesses.login_attempts_account.burst,
+        guesses.login_attempts_source.burst,
+    )
     assert bursts == (1, 2, 3)
-    assert (guesses.aws_region, guesses.sns_topic_arn, guesses.s3_bucket) == (
+    assert (guesses.aws_region, guesses.sns_topic_arn, settings.device.s3_bucket) == (
         "ap-northeast-1",
-        "arn:aws:sns:x",
+        "arn:aws:sns:eu-central-1:123456789012:x",
         "bucket",
     )
 
@@ -144,6 +173,12 @@ def test_all_faults_are_told_together() -> None:
         "ICHIDAI_MAX_DEVICES": "21",
         "ICHIDAI_IDLE_SECONDS": "0",
         "ICHIDAI_PUBLIC_URL": "accounts.example.test",
+        "ICHIDAI_LOGIN_URL": "http://login.example.test:70000",
+        "ICHIDAI_CONSOLE_URL": "https://console.example.test/?from=here",
+        "ICHIDAI_BRAND_NAME": "a name that is far too long for any header of a page",
+        "ICHIDAI_BRAND_LOGO": "/no/such/logo.svg",
+        "ICHIDAI_BRAND_COLOR": "#ffcc00",
+        "ICHIDAI_TERMS_URL": "http://hoshi.example/terms",
         "ICHIDAI_TRUSTED_PROXIES": "10.0.0.1/8,proxy",
         "PORT": "70000",
         "ICHIDAI_MAX_DEVICE": "3",
@@ -243,15 +278,50 @@ def test_an_empty_value_is_as_absent() -> None:
 
 def test_the_tests_own_names_change_the_clock_and_the_cost_of_a_hash() -> None:
     """Off unless they are set; a value that cannot be read stops the start."""
-    assert read_trials({}) == Trials(cheap_hash=False, clock_offset=timedelta())
-    names = {"ICHIDAI_TEST_CHEAP_HASH": "true", "ICHIDAI_TEST_CLOCK_OFFSET_SECONDS": "-3600"}
-    assert read_trials(names) == Trials(cheap_hash=True, clock_offset=timedelta(hours=-1))
+    assert read_test_overrides({}) == OverridesForTests(False, timedelta(), timedelta())  # noqa: FBT003
+    names = {
+        "ICHIDAI_TEST_CHEAP_HASH": "true",
+        "ICHIDAI_TEST_CLOCK_OFFSET_SECONDS": "-3600",
+        "ICHIDAI_TEST_STORE_CLOCK_OFFSET_SECONDS": "60",
+    }
+    assert read_test_overrides(names) == OverridesForTests(True, timedelta(hours=-1), timedelta(minutes=1))  # noqa: FBT003
     with pytest.raises(SettingsError) as error:
-        read_trials({"ICHIDAI_TEST_CHEAP_HASH": "yes", "ICHIDAI_TEST_CLOCK_OFFSET_SECONDS": "1.5"})
+        read_test_overrides({"ICHIDAI_TEST_CHEAP_HASH": "yes", "ICHIDAI_TEST_CLOCK_OFFSET_SECONDS": "1.5"})
     assert len(error.value.faults) == 2
 
 
 def test_signatures_cannot_be_asked_of_those_who_have_no_key() -> None:
     """The sentence says which of the two settings asks for it."""
-    (fault,) = faults_of(ICHIDAI_UNPROVEN_EVICTIONS="3", ICHIDAI_DEVICE_PROOF="none")
-    assert fault.startswith("ICHIDAI_UNPROVEN_EVICTIONS asks for signatures")
+    (fault,) = faults_of(ICHIDAI_EVICTIONS_BEFORE_SIGNATURE="3", ICHIDAI_DEVICE_PROOF="none")
+    assert fault.startswith("ICHIDAI_EVICTIONS_BEFORE_SIGNATURE asks for signatures")
+
+
+def test_active_devices_are_asked_only_where_users_consent() -> None:
+    """In the other modes nobody takes over, or nobody is asked at all."""
+    for mode in ("reject", "evict"):
+        (fault,) = faults_of(ICHIDAI_TAKEOVER_APPROVAL="ask", ICHIDAI_CONCURRENCY_MODE=mode)
+        assert fault.startswith("ICHIDAI_TAKEOVER_APPROVAL=ask needs ICHIDAI_CONCURRENCY_MODE=ask")
+
+
+class TestRenamed:
+    """Names of release 0.1.0 go on being read, and say what they are called now."""
+
+    def test_an_old_name_is_read_with_a_warning(self, caplog: pytest.LogCaptureFixture) -> None:
+        """The value counts as if it stood under the new name."""
+        settings = read_settings({"ICHIDAI_GUESSES_ACCOUNT": "7"})
+        assert settings == read_settings({"ICHIDAI_LOGIN_ATTEMPTS_ACCOUNT": "7"})
+        assert "ICHIDAI_GUESSES_ACCOUNT is called ICHIDAI_LOGIN_ATTEMPTS_ACCOUNT now" in caplog.text
+
+    def test_the_new_name_counts_where_both_are_there(self) -> None:
+        """A deployment may set both while servers of two releases share its configuration."""
+        both = read_settings({"ICHIDAI_UNPROVEN_EVICTIONS": "9", "ICHIDAI_EVICTIONS_BEFORE_SIGNATURE": "3"})
+        assert to_policy(both.policy).evictions_before_signature == 3
+
+    def test_a_fault_names_the_new_name(self) -> None:
+        """It is the one that the settings page lists."""
+        (fault,) = faults_of(ICHIDAI_GUESSES_SOURCE="many")
+        assert fault.startswith("ICHIDAI_LOGIN_ATTEMPTS_SOURCE")
+
+    def test_every_new_name_is_a_setting(self) -> None:
+        """An alias that leads nowhere would stop the start."""
+        assert read_settings(dict.fromkeys(RENAMED, "3")) == read_settings(dict.fromkeys(RENAMED.values(), "3"))

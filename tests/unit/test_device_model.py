@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.crypto.certificates import KeyKind, certified_key, new_authority
-from common.crypto.signatures import DevicePublicKey, new_signing_key
+from common.crypto.device_keys import DevicePublicKey, new_signing_key
 from common.ids import new_id
 from device_manager.device_db import device_put, keys_put
 from device_manager.device_model import Device, DeviceKeys, Role
-from tests.unit.making import DAY, T0, moments, names, uuids
+from tests.unit.builders import DAY, T0, moments, names, uuids
 
 KILOBYTE = 1024
 HEX = st.text("0123456789abcdef", min_size=1, max_size=64)
@@ -61,7 +61,7 @@ def test_a_row_is_written_for_one_unit(name: str) -> None:
     assert len(orjson.dumps(fullest(name).to_item())) < KILOBYTE
 
 
-@pytest.mark.row("R58")
+@pytest.mark.requirement("R58")
 @pytest.mark.parametrize("kind", KeyKind)
 def test_what_is_heavy_lies_apart_under_the_same_key(kind: KeyKind) -> None:
     """The row knows its certificate's particulars, the other one the certificate, from which the key is read."""

@@ -57,10 +57,32 @@ def test_the_page_quotes_the_texts_that_are_sent() -> None:
         assert row[2] == TEXTS[code].detail.in_language(None, facts), code
 
 
-def test_every_decision_says_what_was_given_up() -> None:
-    """A decision that cost nothing was none."""
-    pages = sorted((DOCS / "decisions").glob("*.md"))
-    assert pages
-    for page in pages:
-        text = page.read_text(encoding="utf-8")
-        assert "Given up" in text or page.stem.endswith("dependencies"), page.name
+DECISIONS = sorted(page for page in (DOCS / "decisions").glob("*.md") if page.name != "README.md")
+STATUS = re.compile(r"^Status: (accepted|proposed|superseded by \d{4})\W+(Date: )?\d{4}-\d{2}-\d{2}\.?$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem[:4])
+def test_every_decision_has_a_status_a_date_and_consequences(page: Path) -> None:
+    """And the index lists it; a decision without consequences was none."""
+    text = page.read_text(encoding="utf-8")
+    assert STATUS.search(text), "Status: accepted · 2026-11-22"
+    assert "**Consequences.**" in text
+    index = (DOCS / "decisions" / "README.md").read_text(encoding="utf-8")
+    assert f"| [{page.stem[:4]}]({page.name}) | " in index, "docs/decisions/README.md lists every decision"
+
+
+def test_no_number_of_a_decision_is_used_twice() -> None:
+    """They are referred to by it."""
+    numbers = [page.stem[:4] for page in DECISIONS]
+    assert len(set(numbers)) == len(numbers)
+
+
+PAGES = [*DOCS.parent.glob("*.md"), *DOCS.rglob("*.md"), DOCS.parent / "tests" / "README.md"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(DOCS.parent).as_posix())
+def test_every_link_of_a_page_leads_to_a_file(page: Path) -> None:
+    """Within the repository; a page that is renamed takes its links along."""
+    prose = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    links = {link for link in re.findall(r"\]\(([^)#\s]+)", prose) if "://" not in link}
+    assert {link for link in links if not (page.parent / link).exists()} == set()

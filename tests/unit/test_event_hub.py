@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from common.book import Session
+from common.account.admission import Caller
+from common.account.approval import Asked
+from common.account.book import Session
 from common.errors import Code, Refusal
-from common.granting import Caller
 from session_manager.event_hub import Hub
 from session_manager.event_model import Notice, StreamLimits, message
 
@@ -46,8 +47,8 @@ async def test_all_streams_of_a_session_are_told_once_and_no_other() -> None:
     """Tabs of one session hear of its end; another session does not."""
     hub = Hub(StreamLimits())
     tabs, other = [hub.open(caller(), "a"), hub.open(caller(), "a")], hub.open(caller(session="t"), "a")
-    hub.tell("s", NOTICE)
-    hub.tell("s", Notice("expired", T0))
+    hub.notify("s", NOTICE)
+    hub.notify("s", Notice("expired", T0))
     assert [tab.ended.result() for tab in tabs] == [NOTICE, NOTICE]
     assert not other.ended.done()
 
@@ -80,14 +81,14 @@ async def test_what_is_closed_is_forgotten() -> None:
 def test_each_bound_refuses_one_more_and_lets_others_in(
     limits: StreamLimits, user: str, session: str, source: str
 ) -> None:
-    """With 429 and when to come back; one that leaves makes room."""
+    """With 429 and Retry-After; after one was closed the next is accepted."""
 
     async def test() -> None:
         hub = Hub(limits)
         first, _ = hub.open(caller(), "a"), hub.open(caller(), "a")
         refusal = refusal_of(lambda: hub.open(caller(user, session), source))
         assert refusal.code is Code.TOO_MANY_STREAMS
-        assert refusal.facts["retry_after"]
+        assert refusal.extensions["retry_after"]
         hub.open(caller("w", "w"), "w")
         hub.close(first)
         hub.open(caller(user, session), source)
@@ -97,17 +98,17 @@ def test_each_bound_refuses_one_more_and_lets_others_in(
 
 @in_loop
 async def test_a_full_or_ending_process_is_busy() -> None:
-    """503: another process, or a later moment, may have room."""
+    """503: another process, or this one later, may accept it."""
     hub = Hub(StreamLimits(total=1))
     stream = hub.open(caller(), "a")
-    assert refusal_of(lambda: hub.require_room("b")).code is Code.BUSY
+    assert refusal_of(lambda: hub.require_capacity("b")).code is Code.BUSY
     hub.end_all()
     assert stream.ended.result() is None
     hub.close(stream)
     assert refusal_of(lambda: hub.open(caller(), "a")).code is Code.BUSY
 
 
-def test_a_notice_is_written_for_both_doors() -> None:
+def test_a_notice_is_written_for_both_endpoints() -> None:
     """The same fields, as an event and as a message."""
     assert NOTICE.as_event() == (
         b"event: session-revoked\n"
@@ -116,3 +117,24 @@ def test_a_notice_is_written_for_both_doors() -> None:
     assert NOTICE.as_message() == message("session-revoked", NOTICE.fields)
     line_break = Notice("ended", T0, "a\nb").as_event()
     assert line_break.count(b"\n") == 3, "no name can break out of its line"
+
+
+@in_loop
+async def test_what_a_user_is_asked_is_told_once_on_each_stream() -> None:
+    """However often it is hinted at; the stream stays open, and whoever waits on it is woken."""
+    hub = Hub(StreamLimits())
+    one, other = (hub.open(caller(), "a") for _ in range(2))
+    elsewhere = hub.open(caller(session="t"), "a")
+    waiting = asyncio.create_task(one.wait(60))
+    await asyncio.sleep(0)
+    for _ in range(3):
+        hub.ask("s", [Asked("a1", "Laptop", T0, 30)])
+    assert await waiting == Asked("a1", "Laptop", T0, 30)
+    assert await other.wait(60) == Asked("a1", "Laptop", T0, 30)
+    for stream in (one, other, elsewhere):
+        assert await stream.wait(0.01) is None
+        assert not stream.ended.done()
+    hub.ask("s", [Asked("a2", None, T0, 30)])
+    hub.notify("s", NOTICE)
+    assert one.ended.result() == NOTICE
+    assert one.waiting == []

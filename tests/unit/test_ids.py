@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.ids import is_id, new_id, new_secret
-from tests.unit.making import uuids
+from tests.unit.builders import uuids
 
 
-@pytest.mark.row("B15", "B29")
-@pytest.mark.pitfall("X13")
+@pytest.mark.requirement("B15", "B29")
+@pytest.mark.regression("X13")
 def test_an_id_is_a_random_uuid() -> None:
     """122 random bits: no two are alike."""
     ids = {new_id() for _ in range(1000)}

@@ -16,19 +16,30 @@ ROOT = Path(__file__).parents[2]
 CONFIG = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
 CONTRACTS = {contract["name"]: contract for contract in CONFIG["contracts"]}
 
-ROOMS, NOBODY, ALONE, INSIDE, PURE, EDGE, BOTO, SQLITE = CONTRACTS  # in the order in which they stand there
+LAYERS, NOBODY, ALONE, INSIDE, PURE, EDGE, BOTO, SQLITE, PAGES, CRYPTO, ACCOUNT, POSSESSION = (
+    CONTRACTS  # in the order in which they stand there
+)
+
+_ABOVE_CRYPTO = {
+    "common.storage": "port",
+    "common.keys": "keyring",
+    "common.account": "book",
+    "common.proof": "challenge",
+    "common.web": "problems",
+    "common.wire": "tokens",
+}
 
 VIOLATIONS = [
-    (ROOMS, "common.ids", "registration.account_model"),
-    (ROOMS, "common.web.guards", "ichidai.wiring"),
-    (ROOMS, "session_manager.session_service", "ichidai.wiring"),
-    (ROOMS, "registration.credentials", "device_manager.device_model"),
-    (ROOMS, "login_app.login", "session_manager.session_model"),
-    (ROOMS, "device_manager.device_service", "login_app.takeover_token"),
-    (NOBODY, "ichidai.wiring", "registration.app_registration"),
-    (NOBODY, "ichidai.wiring", "login_app.app_login"),
-    (NOBODY, "ichidai.wiring", "session_manager.app_session_manager"),
-    (NOBODY, "ichidai.wiring", "device_manager.app_device_manager"),
+    (LAYERS, "common.ids", "registration.account_model"),
+    (LAYERS, "common.web.guards", "ichidai.wiring.build"),
+    (LAYERS, "session_manager.session_service", "ichidai.wiring.build"),
+    (LAYERS, "registration.credentials", "device_manager.device_model"),
+    (LAYERS, "login_app.login", "session_manager.session_model"),
+    (LAYERS, "device_manager.device_service", "login_app.takeover_token"),
+    (NOBODY, "ichidai.wiring.build", "registration.app_registration"),
+    (NOBODY, "ichidai.wiring.build", "login_app.app_login"),
+    (NOBODY, "ichidai.wiring.build", "session_manager.app_session_manager"),
+    (NOBODY, "ichidai.wiring.build", "device_manager.app_device_manager"),
     (ALONE, "registration.app_registration", "common.config"),
     (ALONE, "login_app.app_login", "login_app.login"),
     (ALONE, "session_manager.app_session_manager", "session_manager.routes"),
@@ -38,11 +49,23 @@ VIOLATIONS = [
     (INSIDE, "session_manager.session_db", "session_manager.session_service"),
     (INSIDE, "device_manager.concurrency_policy", "device_manager.device_db"),
     (INSIDE, "registration.account_model", "registration.pairing_token"),
-    *((PURE, module, "logging") for module in CONTRACTS[PURE]["source_modules"] if module != "common.book"),
-    *((PURE, "common.book", package) for package in CONTRACTS[PURE]["forbidden_modules"]),
+    *((PURE, module, "logging") for module in CONTRACTS[PURE]["source_modules"] if module != "common.account.book"),
+    *((PURE, "common.account.book", package) for package in CONTRACTS[PURE]["forbidden_modules"]),
     *((EDGE, "registration.credentials", package) for package in CONTRACTS[EDGE]["protected_modules"]),
     *((BOTO, "common.storage.opening", package) for package in CONTRACTS[BOTO]["protected_modules"]),
     (SQLITE, "common.storage.opening", "sqlite3"),
+    (PAGES, "session_manager.session_db", "common.storage.enumeration"),
+    (PAGES, "ichidai.wiring.build", "common.storage.enumeration"),
+    *((CRYPTO, "common.crypto.kem", f"{package}.{module}") for package, module in _ABOVE_CRYPTO.items()),
+    (CRYPTO, "common.crypto.passwords", "common.storage.port"),
+    *(
+        (ACCOUNT, f"common.{module}", "common.web.problems")
+        for module in ("account.book", "storage.port", "keys.keyring", "proof.dpop")
+    ),
+    (ACCOUNT, "common.account.history", "common.wire.tokens"),
+    (POSSESSION, "common.account.history", "common.proof.dpop"),
+    (ACCOUNT, "common.account.history", "flask"),
+    (ACCOUNT, "common.account.history", "starlette"),
 ]
 
 

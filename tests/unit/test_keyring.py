@@ -12,14 +12,15 @@ from typing import Any
 
 import pytest
 
-from common.crypto.keylist import open_keyring
-from common.crypto.keyring import FILE_NAME, KeyRing, KeyRingError, Purpose
-from common.crypto.signing import SigningKey
-from common.storage.sqlite import SqliteStore
+from common.crypto.jws import SigningKey
+from common.keys.key_registry import open_keyring
+from common.keys.keyring import FILE_NAME, KeyPurpose, KeyRing, KeyRingError
+from common.keys.store_schema import digest_to_item
+from common.storage.sqlite.store import SqliteStore
 from common.storage.tables import ALL, KEY_RING
-from tests.crowd import at_once
+from tests.support.processes import at_once
 from tests.unit import keyring_workers
-from tests.unit.making import DAY, T0
+from tests.unit.builders import DAY, T0
 
 
 @pytest.fixture
@@ -49,15 +50,15 @@ def test_a_ring_is_made_at_the_first_start_and_read_at_the_next(folder: Path, st
     assert made.digest() == read.digest()
     assert [key.kid for key in made.keys] == [key.kid for key in read.keys]
     assert made.authority.certificate == read.authority.certificate
-    assert made.macs == read.macs
+    assert made.root_secret == read.root_secret
 
 
 def test_each_purpose_has_a_key_of_its_own(folder: Path, store: SqliteStore) -> None:
     """256 bits each, and one that signs access tokens."""
     ring = opened(folder, store)
-    assert [key.purpose for key in ring.keys] == list(Purpose)
-    macs = [ring.macs["names"], *(key.secret for key in ring.keys if isinstance(key.secret, bytes))]
-    assert len(set(macs)) == len(Purpose)
+    assert [key.purpose for key in ring.keys] == list(KeyPurpose)
+    macs = [ring.root_secret, *(key.secret for key in ring.keys if isinstance(key.secret, bytes))]
+    assert len(set(macs)) == len(KeyPurpose)
     assert {len(key) for key in macs} == {32}
 
 
@@ -99,13 +100,13 @@ def test_the_store_keeps_the_digest_and_no_key(folder: Path, store: SqliteStore)
     ring = opened(folder, store)
     item = store.get(KEY_RING.key("ring"))
     assert item is not None
-    assert item["digest"] == ring.digest()
+    assert item["digest"] == digest_to_item(ring.digest())
     assert_no_secret(ring, repr(item))
 
 
 def assert_no_secret(ring: KeyRing, text: str) -> None:
     """No secret is there, however it is written."""
-    secrets = [key.secret for key in ring.keys] + [ring.macs["names"]]
+    secrets = [key.secret for key in ring.keys] + [ring.root_secret]
     for secret in secrets:
         raw = secret.private.private_numbers().private_value.to_bytes(32) if isinstance(secret, SigningKey) else secret  # type: ignore[union-attr]
         assert raw is not None
@@ -123,7 +124,7 @@ def test_a_host_with_other_keys_does_not_start(tmp_path: Path, store: SqliteStor
         opened(tmp_path / "second host", store)
     item = store.get(KEY_RING.key("ring"))
     assert item is not None
-    assert item["digest"] == first.digest()
+    assert item["digest"] == digest_to_item(first.digest())
 
 
 def test_lost_keys_are_not_made_anew_for_a_store_that_knew_some(folder: Path, store: SqliteStore) -> None:

@@ -23,11 +23,16 @@ NEVER = {
 }
 """What pictures are drawn with, and what the other commands and the clients stand on."""
 
-AWS, STREAMS = {"boto3", "botocore"}, {"starlette", "granian.server.embed"}
-SQLITE, DYNAMODB = {"sqlite3", "common.storage.sqlite"}, {"common.storage.dynamodb"}
+AWS, STREAMS = {"boto3", "botocore"}, {"starlette"}
+SQLITE, DYNAMODB = (
+    {"sqlite3", "common.storage.sqlite.store", "common.storage.sqlite.statements"},
+    {"common.storage.dynamodb.store"},
+)
 
-WORKER = "from ichidai.apps import app_from; from ichidai.topology import Part; app_from(os.environ, Part.ALL)"
-STREAMING = "from ichidai.event_apps import event_app_from; event_app_from(os.environ, 8000)"
+WORKER = "from ichidai.apps import app_from; from ichidai.topology import App; app_from(os.environ, App.ALL)"
+STREAMING = """from ichidai.server.event_app import event_app_from
+from ichidai.topology import App
+event_app_from(os.environ, App.ALL, 8000)"""
 
 
 def imported(program: str, **settings: str) -> set[str]:
@@ -43,7 +48,7 @@ def imported(program: str, **settings: str) -> set[str]:
 @pytest.mark.parametrize(
     ("program", "absent"),
     [
-        ("import ichidai.serving", NEVER | AWS | STREAMS | SQLITE | DYNAMODB),
+        ("import ichidai.server.serving", NEVER | AWS | STREAMS | SQLITE | DYNAMODB),
         (WORKER, NEVER | AWS | STREAMS | DYNAMODB),
         (STREAMING, NEVER | AWS | DYNAMODB),
     ],
@@ -71,4 +76,4 @@ def test_the_other_commands_bring_no_server_along(command: str) -> None:
     asked = f"import ichidai.cli; sys.argv = ['ichidai', {command!r}, '--help']"
     found = imported(f"{asked}\ntry: ichidai.cli.main()\nexcept SystemExit: pass")
     assert f"ichidai.cli.{'authorities' if command == 'ca' else command}" in found
-    assert not found & {"granian", "ichidai.serving", "ichidai.wiring", "starlette"}
+    assert not found & {"granian", "ichidai.server.serving", "ichidai.wiring.build", "starlette"}

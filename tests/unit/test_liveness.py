@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.book import AccountState, Book
-from common.history import Reason
-from common.liveness import SessionGone, SessionRules, deadline, live_sessions, require_live, why_dead
-from tests.unit.making import DAY, HOUR, MILLISECOND, T0, a_book, a_session, books, moments
+from common.account.book import AccountState, Book
+from common.account.history import Reason
+from common.account.liveness import SessionGone, SessionRules, end_reason, live_sessions, require_live, session_expiry
+from tests.unit.builders import DAY, HOUR, MILLISECOND, T0, a_book, a_session, books, moments
 
 TWO = SessionRules(limit=2, idle=DAY)
 NO_LIMIT = SessionRules(limit=0, idle=DAY)
@@ -22,7 +22,7 @@ some_rules = st.builds(SessionRules, st.integers(0, 5), st.timedeltas(min_value=
 
 def why(book: Book, session_id: str, rules: SessionRules, now: datetime = T0) -> Reason | None:
     """Return why a session of a book is dead."""
-    return why_dead(book, book.sessions[session_id], rules, now)
+    return end_reason(book, book.sessions[session_id], rules, now)
 
 
 def ids(book: Book, rules: SessionRules, now: datetime) -> Sequence[str]:
@@ -30,8 +30,8 @@ def ids(book: Book, rules: SessionRules, now: datetime) -> Sequence[str]:
     return [session.session_id for session in live_sessions(book, rules, now)]
 
 
-@pytest.mark.row("B41")
-@pytest.mark.pitfall("X18", "X37")
+@pytest.mark.requirement("B41")
+@pytest.mark.regression("X18", "X37")
 def test_at_the_very_instant_of_its_idle_end_a_session_is_dead() -> None:
     """A millisecond earlier it lives."""
     book = a_book(a_session("s", 1))
@@ -48,8 +48,8 @@ def test_at_the_very_instant_of_its_absolute_end_a_session_is_dead() -> None:
 
 def test_the_deadline_is_the_earlier_of_the_two_ends() -> None:
     """Idle time or the session's own end, whichever comes first."""
-    assert deadline(a_session("s", 1, ends_at=T0 + HOUR), TWO) == T0 + HOUR
-    assert deadline(a_session("s", 1, ends_at=T0 + 9 * DAY), TWO) == T0 + DAY
+    assert session_expiry(a_session("s", 1, ends_at=T0 + HOUR), TWO) == T0 + HOUR
+    assert session_expiry(a_session("s", 1, ends_at=T0 + 9 * DAY), TWO) == T0 + DAY
 
 
 def test_the_earliest_logins_are_live_whatever_their_clocks_said() -> None:
@@ -66,7 +66,7 @@ def test_zero_is_no_limit() -> None:
 
 
 def test_a_session_beyond_the_limit_does_not_come_back_when_an_earlier_one_expires() -> None:
-    """It was told it is out; only a change of the book makes room, and that takes it away."""
+    """Its client was refused; only a change of the book lowers the number of sessions, and that removes it."""
     book = a_book(a_session("a", 1, ends_at=T0 + HOUR), a_session("b", 2))
     one = SessionRules(limit=1, idle=DAY)
     assert why(book, "b", one, T0) is Reason.OVER_LIMIT

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from common.account.history import Reason
 from common.errors import Code
-from common.history import Reason
 from common.web import messages
 from common.web.messages import LANGUAGES, TEXTS, Text, Texts
 from common.web.problems import STATUSES
@@ -19,7 +19,10 @@ FACTS = {
     Code.MISSING_FIELDS: {"names"},
     Code.NOT_SUPPORTED: {"names"},
     Code.TOO_MANY_DEVICES: {"max_devices"},
+    Code.ACCOUNT_CLOSED: {"reopen_until"},
+    Code.DIGITS_WRONG: {"tries_left"},
     Code.TOO_MANY_ATTEMPTS: {"retry_after"},
+    Code.TOO_MANY_REGISTRATIONS: {"retry_after"},
 }
 """The facts that whoever raises a code gives with it; a text may use no other."""
 
@@ -66,7 +69,7 @@ def test_texts_use_only_facts_that_are_given_and_the_same_in_both_languages(code
             assert "{" not in text.in_language(language, given)
 
 
-@pytest.mark.row("R26", "R28", "R30", "R50", "R51", "D42")
+@pytest.mark.requirement("R26", "R28", "R30", "R50", "R51", "D42")
 @pytest.mark.parametrize(("which", "expected"), QUOTED.items())
 def test_without_a_language_the_contracts_texts_stand_as_quoted(which: tuple[Code, str | None], expected: str) -> None:
     """To the letter."""
@@ -74,7 +77,7 @@ def test_without_a_language_the_contracts_texts_stand_as_quoted(which: tuple[Cod
     assert TEXTS[code].detail_of(variant).in_language(None, {}) == expected
 
 
-@pytest.mark.row("B08")
+@pytest.mark.requirement("B08")
 def test_the_question_is_the_one_that_was_asked_for() -> None:
     """In Japanese where no language was asked for, else in that language."""
     question = (
@@ -93,7 +96,7 @@ def test_all_other_texts_are_english_without_a_language() -> None:
             assert (text.quoted == "ja") is (text in quoted_in_japanese)
 
 
-@pytest.mark.row("B20")
+@pytest.mark.requirement("B20")
 def test_every_reason_for_an_ending_has_its_own_text() -> None:
     """But the one that nobody knows any more."""
     variants = TEXTS[Code.SESSION_ENDED].variants or {}

@@ -20,9 +20,9 @@ from common.crypto.otp import (
     secret_text,
     step_at,
 )
-from tests.authenticator import scanned
+from tests.support.authenticator import scanned
 
-pytestmark = pytest.mark.row("R72")
+pytestmark = pytest.mark.requirement("R72")
 
 SECRET = b"12345678901234567890"
 VECTORS = {
@@ -87,23 +87,23 @@ def test_recovery_codes_are_many_and_long() -> None:
 def test_a_recovery_code_is_read_as_people_type_it(typed: str) -> None:
     """An O for a zero, an I or L for a one."""
     keys = FactorKeys(b"k" * 32)
-    assert keys.marks_of([typed], "anna") == keys.marks_of(["ABCD-0123-XYZK"], "anna")
+    assert keys.hashes_of([typed], "anna") == keys.hashes_of(["ABCD-0123-XYZK"], "anna")
 
 
 def test_a_mark_is_one_users_under_one_key() -> None:
     """So the row of another account is of no use, and a copied store is none either."""
-    mark = FactorKeys(b"k" * 32).marks_of(["ABCD-0123-XYZK"], "anna")
-    assert mark != FactorKeys(b"k" * 32).marks_of(["ABCD-0123-XYZK"], "berta")
-    assert mark != FactorKeys(b"l" * 32).marks_of(["ABCD-0123-XYZK"], "anna")
+    mark = FactorKeys(b"k" * 32).hashes_of(["ABCD-0123-XYZK"], "anna")
+    assert mark != FactorKeys(b"k" * 32).hashes_of(["ABCD-0123-XYZK"], "berta")
+    assert mark != FactorKeys(b"l" * 32).hashes_of(["ABCD-0123-XYZK"], "anna")
 
 
 def test_a_secret_opens_for_its_user_alone() -> None:
     """Not for another one, not under other keys, not altered, not for what was never sealed."""
     keys, secret = FactorKeys(b"k" * 32), new_secret()
-    sealed = keys.seal(secret, "anna")
-    assert keys.unseal(sealed, "anna") == secret
+    sealed = keys.encrypt(secret, "anna")
+    assert keys.decrypt(sealed, "anna") == secret
     assert secret_text(secret) not in sealed
-    assert keys.seal(secret, "anna") != sealed
+    assert keys.encrypt(secret, "anna") != sealed
     flipped = ("B" if sealed[0] == "A" else "A") + sealed[1:]
     for opener, box, user in [
         (keys, sealed, "berta"),
@@ -113,7 +113,7 @@ def test_a_secret_opens_for_its_user_alone() -> None:
         (keys, "é", "anna"),
     ]:
         with pytest.raises(UnreadableSecret):
-            opener.unseal(box, user)
+            opener.decrypt(box, user)
 
 
 def test_an_app_reads_the_address() -> None:

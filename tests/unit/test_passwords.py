@@ -25,15 +25,15 @@ SALT = b"0123456789abcdef"
 texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=50)
 
 
-@pytest.mark.row("R11", "R19")
-@pytest.mark.pitfall("X32")
+@pytest.mark.requirement("R11", "R19")
+@pytest.mark.regression("X32")
 def test_it_is_argon2id() -> None:
     """A vector of the reference implementation's own tests: 64 MiB, t = 2, p = 1."""
     known = "09316115d5cf24ed5a15a31a3ba326e5cf32edc24702987c02b6566f61913cf7"
     assert hash_password("password", b"somesalt", Argon2Cost(memory=2**16, iterations=2, lanes=1)) == known
 
 
-@pytest.mark.row("R19")
+@pytest.mark.requirement("R19")
 def test_a_password_and_its_salt_are_all_it_takes() -> None:
     """The cost is the least that is recommended for people's passwords."""
     assert hash_password("correct horse", SALT) == hash_password("correct horse", SALT, OWASP_MINIMUM)
@@ -55,7 +55,7 @@ def test_a_password_is_never_truncated(tail: str) -> None:
         assert not new_password_hash(password, CHEAP_FOR_TESTS).matches(password + tail)
 
 
-@pytest.mark.row("R18")
+@pytest.mark.requirement("R18")
 @given(texts)
 def test_a_hash_reads_back_as_it_was_written(password: str) -> None:
     """With its own parameters and salt, so that they can be raised one day."""
@@ -83,7 +83,7 @@ def test_no_password_matches_a_decoy(password: str) -> None:
     assert decoy_hash(OWASP_MINIMUM).cost == OWASP_MINIMUM
 
 
-@pytest.mark.row("R29")
+@pytest.mark.requirement("R29")
 def test_hashes_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the library's comparison, right or wrong, with both whole digests."""
     compared: list[tuple[str, str]] = []

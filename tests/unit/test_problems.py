@@ -50,7 +50,7 @@ def document_of(answer: TestResponse) -> dict[str, Any]:
     return document
 
 
-@pytest.mark.pitfall("X11", "X46")
+@pytest.mark.regression("X11", "X46")
 @pytest.mark.parametrize("code", list(Code))
 def test_every_refusal_is_a_document_with_its_own_status(code: Code) -> None:
     """Chosen by its code and never by a text."""
@@ -99,7 +99,7 @@ def test_a_weak_password_tells_what_is_wrong() -> None:
     assert "8 characters" in document_of(answer_to(Refusal(Code.WEAK_PASSWORD, fault="short")))["detail"]
 
 
-@pytest.mark.row("B08", "D42")
+@pytest.mark.requirement("B08", "D42")
 def test_the_question_comes_with_those_who_are_active() -> None:
     """The dialog's text is its message."""
     document = document_of(answer_to(Refusal(Code.DEVICE_ACTIVE, active=[{"device_name": "Phone"}])))
@@ -147,7 +147,7 @@ def test_a_store_that_is_away_is_a_503_that_says_when_to_come_back(raised: Excep
     assert "/data" not in answer.get_data(as_text=True)
 
 
-@pytest.mark.pitfall("X46")
+@pytest.mark.regression("X46")
 @pytest.mark.parametrize(
     "raised", [ValueError("secret"), KeyError("secret"), RecursionError("secret"), AssertionError("secret")]
 )

@@ -9,15 +9,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from common.admission import Newcomer
-from common.book import Session
-from common.draft import Draft
-from common.history import Kind, Reason
-from session_manager.session_model import Repeated, Reused, Rotated, is_worth_a_touch, opened, rotate
-from tests.unit.making import DAY, HOUR, MILLISECOND, MINUTE, SECOND, T0, a_book, a_device, a_session
+from common.account.admission import AuthenticatedUser, LoginCandidate
+from common.account.book import Session
+from common.account.draft import Draft
+from common.account.history import EventKind, Reason
+from common.account.liveness import SessionRules
+from session_manager.session_model import Repeated, Reused, Rotated, Voided, is_touch_due, opened, rotate
+from tests.unit.builders import DAY, HOUR, MILLISECOND, MINUTE, SECOND, T0, a_book, a_device, a_session
 
 FRESH = a_session("s", 1)
 REFRESHED = replace(FRESH, generation=3, rotated_at=T0)
+
+
+def _candidate(device_id: str, auth_time: datetime = T0, device_name: str | None = None) -> LoginCandidate:
+    """Return a candidate whose password was checked at a time."""
+    return LoginCandidate(AuthenticatedUser("anna", "Anna", 0, auth_time), device_id, device_name)
+
+
 GRACE = 10 * SECOND
 
 
@@ -35,6 +43,8 @@ class TestRotate:
             pytest.param(REFRESHED, 2, T0 + GRACE, Repeated, id="the one before at the end of the grace"),
             pytest.param(REFRESHED, 2, T0 + GRACE + MILLISECOND, Reused, id="the one before after the grace"),
             pytest.param(REFRESHED, 1, T0, Reused, id="an older one at once"),
+            pytest.param(replace(REFRESHED, void_below=3), 3, T0, Rotated, id="the one given with a new password"),
+            pytest.param(replace(REFRESHED, void_below=3), 2, T0, Voided, id="the one before a new password at once"),
             pytest.param(REFRESHED, 0, T0, Reused, id="the first one at once"),
             pytest.param(REFRESHED, 4, T0, Reused, id="one that never was"),
             pytest.param(FRESH, -1, T0, Reused, id="one before the first"),
@@ -75,31 +85,31 @@ class TestRotate:
 
 
 class TestOpened:
-    """A newcomer gets a session."""
+    """A candidate gets a session."""
 
-    @pytest.mark.row("B12", "D52")
+    @pytest.mark.requirement("B12", "D52")
     def test_it_is_ordered_by_the_books_version_and_dated_by_the_clock(self) -> None:
         """The password check may be older; the end is a lifetime away."""
         draft = Draft(a_book(version=41).bound(a_device("phone")))
-        newcomer = Newcomer("phone", T0 - MINUTE)
-        session = opened(draft, newcomer, "s", T0, 30 * DAY).book.sessions["s"]
+        candidate = _candidate("phone", T0 - MINUTE)
+        session = opened(draft, candidate, "s", T0, 30 * DAY).book.sessions["s"]
         assert session == Session("s", "phone", 42, T0, T0 - MINUTE, T0, T0 + 30 * DAY)
 
     def test_its_login_is_recorded(self) -> None:
         """With its device and its session."""
-        draft = opened(Draft(a_book().bound(a_device("phone"))), Newcomer("phone", T0), "s", T0, DAY)
+        draft = opened(Draft(a_book().bound(a_device("phone"))), _candidate("phone"), "s", T0, DAY)
         (event,) = draft.events
-        assert (event.kind, event.at, event.device_id, event.session_id) == (Kind.LOGIN, T0, "phone", "s")
+        assert (event.kind, event.at, event.device_id, event.session_id) == (EventKind.LOGIN, T0, "phone", "s")
 
     def test_the_devices_own_earlier_session_is_replaced(self) -> None:
         """First its end is recorded, then the login."""
-        draft = opened(Draft(a_book(a_session("old", 1, device="phone"))), Newcomer("phone", T0), "new", T0, DAY)
+        draft = opened(Draft(a_book(a_session("old", 1, device="phone"))), _candidate("phone"), "new", T0, DAY)
         assert draft.book.sessions.keys() == {"new"}
         assert [(e.session_id, e.reason) for e in draft.events] == [("old", Reason.REPLACED), ("new", None)]
 
     def test_a_device_without_a_certificate_lives_in_its_session(self) -> None:
         """Its name is kept there and in the history."""
-        draft = opened(Draft(a_book()), Newcomer("d", T0, "Firefox"), "s", T0, DAY)
+        draft = opened(Draft(a_book()), _candidate("d", T0, "Firefox"), "s", T0, DAY)
         assert draft.book.sessions["s"].device_name == "Firefox"
         assert draft.events[-1].device_name == "Firefox"
         assert not draft.book.devices
@@ -107,21 +117,23 @@ class TestOpened:
     def test_a_device_that_is_not_bound_and_has_no_name_gets_none(self) -> None:
         """That is a fault of ours."""
         with pytest.raises(ValueError, match="bound device"):
-            opened(Draft(a_book()), Newcomer("stranger", T0), "s", T0, DAY)
+            opened(Draft(a_book()), _candidate("stranger"), "s", T0, DAY)
 
 
 @pytest.mark.parametrize(
-    ("idle", "since", "worth"),
+    ("every", "since", "worth"),
     [
-        (DAY, MINUTE - MILLISECOND, False),
-        (DAY, MINUTE, True),
-        (5 * MINUTE, 30 * SECOND - MILLISECOND, False),
-        (5 * MINUTE, 30 * SECOND, True),
-        (DAY, -HOUR, False),
+        (MINUTE, MINUTE - MILLISECOND, False),
+        (MINUTE, MINUTE, True),
+        (30 * SECOND, 30 * SECOND - MILLISECOND, False),
+        (30 * SECOND, 30 * SECOND, True),
+        (MINUTE, -HOUR, False),
+        (0 * SECOND, 0 * SECOND, False),
+        (0 * SECOND, MILLISECOND, True),
     ],
 )
-def test_activity_is_written_down_once_a_minute_or_oftener_for_a_short_idle_time(
-    idle: timedelta, since: timedelta, *, worth: bool
+def test_activity_is_written_when_it_is_later_by_as_much_as_the_rules_say(
+    every: timedelta, since: timedelta, *, worth: bool
 ) -> None:
-    """A tenth of the idle time at most, so that an active session never expires; a clock behind writes nothing."""
-    assert is_worth_a_touch(FRESH, idle, T0 + since) is worth
+    """A clock behind writes nothing."""
+    assert is_touch_due(FRESH, SessionRules(1, DAY, every), T0 + since) is worth

@@ -1,11 +1,14 @@
-"""The port's own values: keys of items, and the bounds of a commit."""
+"""The port's own values: keys of items; and its verbs."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from common.storage.port import MOST_WRITES, Delete, Key, Put, Table, check_commit
+from common.storage.port import Key, Put, Store, Table
 
+ROOT = Path(__file__).resolve().parents[2]
 PEOPLE, THINGS = Table("People", "name"), Table("Things", "owner", "number", sort_is_number=True)
 
 
@@ -33,26 +36,9 @@ def test_a_key_that_is_no_text_or_number_is_a_fault(item: dict[str, object]) -> 
         THINGS.key_of(item)  # type: ignore[arg-type]
 
 
-def deletes(count: int) -> list[Delete]:
-    """Return so many writes of different items."""
-    return [Delete(PEOPLE.key(f"person {number}")) for number in range(count)]
-
-
-@pytest.mark.parametrize("count", [1, MOST_WRITES])
-def test_a_commit_of_one_to_ten_writes_will_do(count: int) -> None:
-    """With a request id of 1 to 36 characters."""
-    for request_id in ("x", "x" * 36):
-        check_commit(deletes(count), request_id)
-
-
-@pytest.mark.parametrize(("count", "request_id"), [(0, "x"), (MOST_WRITES + 1, "x"), (1, ""), (1, "x" * 37)])
-def test_a_commit_beyond_its_bounds_is_a_fault(count: int, request_id: str) -> None:
-    """Before anything is sent."""
-    with pytest.raises(ValueError, match=r"writes|36 characters"):
-        check_commit(deletes(count), request_id)
-
-
-def test_a_commit_touches_an_item_once() -> None:
-    """Whether it is put or deleted."""
-    with pytest.raises(ValueError, match="one item twice"):
-        check_commit([Put(PEOPLE, {"name": "anna"}), Delete(PEOPLE.key("anna"))], "x")
+def test_a_write_is_of_one_item() -> None:
+    """The port has no transaction, and no engine offers one beside it."""
+    verbs = {name for name in vars(Store) if not name.startswith("_")}
+    assert verbs == {"get", "query", "put", "delete", "close"}
+    engines = (ROOT / "common" / "storage").rglob("*.py")
+    assert not [path for path in engines if "transact_write" in path.read_text(encoding="utf-8")]

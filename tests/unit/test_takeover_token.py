@@ -8,33 +8,45 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from common.admission import Shown
-from common.crypto.tokens import MacTokens
+from common.account.admission import AuthenticatedUser, ConsentToEnd, LoginCandidate
+from common.crypto.tokens import SignedTokens
 from common.errors import Code, Refusal
-from login_app.takeover_token import Asker, Takeover, expiry, seal, unseal
-from tests.unit.making import MILLISECOND, MINUTE, SECOND, T0, moments, names, uuids
+from login_app.takeover_token import expiry, sign, verify
+from tests.unit.builders import MILLISECOND, MINUTE, SECOND, T0, moments, names, uuids
 
-TOKENS = MacTokens(b"k" * 32, "takeover")
-TAKEOVER = Takeover(Asker("anna", "Anna", "phone", T0), Shown(frozenset({"s"}), "consent", T0 + MINUTE, epoch=0))
+TOKENS = SignedTokens(b"k" * 32, "takeover")
+ANNA = AuthenticatedUser("anna", "Anna", 0, T0)
+CONSENT = ConsentToEnd(LoginCandidate(ANNA, "phone"), frozenset({"s"}), "consent", T0 + MINUTE, 1)
 
-takeovers = st.builds(
-    Takeover,
-    st.builds(Asker, uuids, names, uuids, moments(), st.none() | names, st.none(), st.booleans()),
-    st.builds(Shown, st.frozensets(uuids, max_size=6), uuids, moments(), st.integers(0, 2**31)),
+users = st.builds(AuthenticatedUser, uuids, names, st.integers(0, 2**31), moments())
+consents = st.builds(
+    ConsentToEnd,
+    st.builds(LoginCandidate, users, uuids, st.none() | names, st.none() | uuids, st.booleans()),
+    st.frozensets(uuids, max_size=6),
+    uuids,
+    moments(),
+    st.integers(0, 2**31),
 )
 
 
-@given(takeovers)
-def test_a_token_says_what_was_sealed(takeover: Takeover) -> None:
+@given(consents)
+def test_a_token_says_what_was_sealed(consent: ConsentToEnd) -> None:
     """Who was asked, on which device, who was shown, when the password was right, until when, and under which epoch."""
-    assert unseal(TOKENS, seal(TOKENS, takeover)) == takeover
+    assert verify(TOKENS, sign(TOKENS, consent)) == consent
 
 
 def test_the_order_in_which_sessions_were_shown_does_not_matter() -> None:
     """One consent, one token."""
-    one, other = (Shown(frozenset(ids), "consent", T0, 0) for ids in (["a", "b", "c"], ["c", "b", "a"]))
-    assert seal(TOKENS, Takeover(TAKEOVER.asker, one)) == seal(TOKENS, Takeover(TAKEOVER.asker, other))
+    one, other = (replace(CONSENT, session_ids=frozenset(ids)) for ids in (["a", "b", "c"], ["c", "b", "a"]))
+    assert sign(TOKENS, one) == sign(TOKENS, other)
+
+
+def test_what_the_device_showed_of_its_key_is_not_sealed() -> None:
+    """It must show its key again with the consent."""
+    shown = replace(CONSENT, candidate=replace(CONSENT.candidate, key_proven=True))
+    assert verify(TOKENS, sign(TOKENS, shown)) == CONSENT
 
 
 @pytest.mark.parametrize(
@@ -62,24 +74,24 @@ def test_a_token_lives_two_minutes_and_never_beyond_ten_after_the_password(
         pytest.param("junk", id="junk"),
         pytest.param("\N{SNOWMAN}", id="no ASCII"),
         pytest.param("A" * 100_000, id="huge"),
-        pytest.param(seal(MacTokens(b"other" * 8, "takeover"), TAKEOVER), id="another key"),
-        pytest.param(seal(MacTokens(b"k" * 32, "device-takeover"), TAKEOVER), id="the other door's"),
-        pytest.param(seal(MacTokens(b"k" * 32, "refresh"), TAKEOVER), id="another purpose"),
+        pytest.param(sign(SignedTokens(b"other" * 8, "takeover"), CONSENT), id="another key"),
+        pytest.param(sign(SignedTokens(b"k" * 32, "device-takeover"), CONSENT), id="the other endpoint's"),
+        pytest.param(sign(SignedTokens(b"k" * 32, "refresh"), CONSENT), id="another purpose"),
     ],
 )
-def test_what_is_no_token_of_this_door_is_refused(token: str) -> None:
+def test_what_is_no_token_of_this_endpoint_is_refused(token: str) -> None:
     """Without saying what it was."""
     with pytest.raises(Refusal) as refused:
-        unseal(TOKENS, token)
+        verify(TOKENS, token)
     assert refused.value.code is Code.TAKEOVER_INVALID
-    assert not refused.value.facts
+    assert not refused.value.extensions
 
 
 def test_a_token_never_quotes_itself_in_its_refusal() -> None:
     """What is logged holds no secret."""
-    token = seal(MacTokens(b"other" * 8, "takeover"), TAKEOVER)
+    token = sign(SignedTokens(b"other" * 8, "takeover"), CONSENT)
     with pytest.raises(Refusal) as refused:
-        unseal(TOKENS, token)
+        verify(TOKENS, token)
     assert token not in str(refused.value)
 
 
@@ -87,5 +99,6 @@ def test_the_longest_token_there_can_be_still_opens() -> None:
     """Twenty sessions shown, names of 64 characters beyond the basic plane: below the bound on a token's length."""
     wide = "\N{GRINNING FACE}" * 64
     ids = frozenset(str(UUID(int=n * (2**128 - 1) // 20)) for n in range(1, 21))
-    longest = Takeover(Asker("u" * 36, wide, "d" * 64, T0, wide[::-1]), Shown(ids, "c" * 36, T0, 2**31))
-    assert unseal(TOKENS, seal(TOKENS, longest)) == longest
+    candidate = LoginCandidate(AuthenticatedUser("u" * 36, wide, 2**31, T0), "d" * 64, wide[::-1])
+    longest = ConsentToEnd(candidate, ids, "c" * 36, T0, 2**31)
+    assert verify(TOKENS, sign(TOKENS, longest)) == longest

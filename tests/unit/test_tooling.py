@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.rows import Naming, fault, namings, read_rows, unnamed
+from tests.requirement_coverage import Naming, fault, namings, read_rows, unnamed
+from tests.support.ports import Ports
 
 ROWS = {"D44": "asked", "R71": "future", "X05": "H", "X07": "M"}
 TESTS = Path(__file__).parents[1]
@@ -33,14 +35,14 @@ class TestRows:
     def test_markers_are_found_wherever_they_stand(self) -> None:
         """On a function, in `pytestmark`, and on a parameter."""
         source = (
-            'pytestmark = pytest.mark.row("A01")\n@pytest.mark.pitfall("B02", "B03")\ndef test(): '
-            'pytest.param(1, marks=pytest.mark.row("C04"))\n'
+            'pytestmark = pytest.mark.requirement("A01")\n@pytest.mark.regression("B02", "B03")\ndef test(): '
+            'pytest.param(1, marks=pytest.mark.requirement("C04"))\n'
         )
         assert {naming.row for naming in namings(source, "test.py")} == {"A01", "B02", "B03", "C04"}
 
     @pytest.mark.parametrize(
         ("marker", "row"),
-        [("row", "D4"), ("row", "X05"), ("pitfall", "D44"), ("row", None)],
+        [("requirement", "D4"), ("requirement", "X05"), ("regression", "D44"), ("requirement", None)],
         ids=["unknown", "a mistake", "a request", "not plain text"],
     )
     def test_a_marker_that_names_no_row_of_its_kind_is_a_fault(self, marker: str, row: str | None) -> None:
@@ -58,17 +60,17 @@ class TestRows:
 
     def test_only_a_fault_fails_unless_strict(self, tmp_path: Path) -> None:
         """The report of an incomplete suite succeeds; `--strict` fails, a page's row included; a typo fails."""
-        for name in ("rows.py", "requirements_rows.txt"):
+        for name in ("requirement_coverage.py", "requirements_rows.txt"):
             (tmp_path / name).write_bytes((TESTS / name).read_bytes())
-        assert run_in(tmp_path, "rows.py").returncode == 0
-        assert run_in(tmp_path, "rows.py", "--strict").returncode == 1
+        assert run_in(tmp_path, "requirement_coverage.py").returncode == 0
+        assert run_in(tmp_path, "requirement_coverage.py", "--strict").returncode == 1
         (tmp_path / "requirements_rows.txt").write_text("B18  asked  screen  a page shows it\n", encoding="utf-8")
-        pages = run_in(tmp_path, "rows.py", "--strict")
+        pages = run_in(tmp_path, "requirement_coverage.py", "--strict")
         assert (pages.returncode, "B18" in pages.stdout) == (1, True)
-        (tmp_path / "test_typo.py").write_text('@pytest.mark.row("D444")\ndef test(): ...\n', encoding="utf-8")
-        typo = run_in(tmp_path, "rows.py")
+        (tmp_path / "test_typo.py").write_text('@pytest.mark.requirement("D444")\ndef test(): ...\n', encoding="utf-8")
+        typo = run_in(tmp_path, "requirement_coverage.py")
         assert typo.returncode == 1
-        assert "test_typo.py:1: pytest.mark.row names D444" in typo.stdout
+        assert "test_typo.py:1: pytest.mark.requirement names D444" in typo.stdout
 
 
 class TestRequire:
@@ -99,3 +101,23 @@ class TestRequire:
         assert done.returncode == 1
         assert "ICHIDAI_TEST_REQUIRE=all, but 1 skipped: Java is not installed" in done.stdout
         assert "Amiga" not in done.stdout
+
+
+class TestPorts:
+    """Tests that run side by side, each with servers of its own."""
+
+    def test_two_processes_of_tests_are_never_given_the_same_port(self) -> None:
+        """Though both begin at the same chance; and none comes again until all others of the block have."""
+        here, there = Ports(), Ports()
+        given = [ports.free() for _ in range(50) for ports in (here, there)]
+        here.close()
+        there.close()
+        assert len(set(given)) == 100
+
+    def test_a_port_where_somebody_listens_is_passed_over(self) -> None:
+        """Whoever that is."""
+        ports = Ports()
+        with socket.create_server(("127.0.0.1", ports.free())) as listening:
+            others = {ports.free() for _ in range(300)}
+            assert listening.getsockname()[1] not in others
+        ports.close()

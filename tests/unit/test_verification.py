@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from common.book import AccountState, Book
+from common.account.admission import Caller
+from common.account.book import AccountState, Book
+from common.account.history import Reason
+from common.account.liveness import SessionGone, SessionRules
 from common.crypto.tokens import Claims
 from common.errors import Code, Refusal
-from common.granting import Caller
-from common.history import Reason
-from common.liveness import SessionGone, SessionRules
 from session_manager.verification import good_until, verify
-from tests.unit.making import DAY, HOUR, MILLISECOND, MINUTE, T0, a_book, a_device, a_session
+from tests.unit.builders import DAY, HOUR, MILLISECOND, MINUTE, T0, a_book, a_device, a_session
 
 RULES = SessionRules(limit=1, idle=HOUR)
 CLAIMS = Claims("anna", "s", "phone", "Anna", "token", T0, T0 + 10 * MINUTE)
@@ -40,8 +40,8 @@ def test_a_live_session_names_its_caller() -> None:
     assert outcome(BOOK) == Caller("anna", "Anna", BOOK.sessions["s"], T0 + 10 * MINUTE)
 
 
-@pytest.mark.row("B09", "B11", "B14", "B28")
-@pytest.mark.pitfall("X06")
+@pytest.mark.requirement("B09", "B11", "B14", "B28")
+@pytest.mark.regression("X06")
 def test_a_session_that_is_out_of_the_book_is_dead_though_the_token_is_good() -> None:
     """At once; only the history knows why."""
     assert outcome(BOOK.closed("s")) is None
@@ -49,9 +49,9 @@ def test_a_session_that_is_out_of_the_book_is_dead_though_the_token_is_good() ->
         verify(claims=CLAIMS, book=BOOK.closed("s"), certificate=None, rules=RULES, now=T0)
 
 
-@pytest.mark.pitfall("Y03")
+@pytest.mark.regression("Y03")
 def test_a_token_is_never_good_for_another_session_of_the_user() -> None:
-    """The newcomer's session does not carry the old token."""
+    """The candidate's session does not carry the old token."""
     assert outcome(a_book(a_session("t", 2, device="phone"))) is None
 
 

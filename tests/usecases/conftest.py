@@ -1,4 +1,4 @@
-"""A house of its own for each test; the keys are made once, because they take longest."""
+"""A suite of its own for each test; the keys are made once, because they take longest."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.usecases.house import Device, HandClock, House, Person
+from tests.usecases.in_process_suite import Device, HandClock, InProcessSuite, Person
 
-Build = Callable[..., House]
+Build = Callable[..., InProcessSuite]
 
 
 @pytest.fixture(scope="session")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder for the keys of all houses."""
+    """Return a folder for the keys of all suites."""
     return tmp_path_factory.mktemp("keys")
 
 
@@ -26,29 +26,29 @@ def clock() -> HandClock:
 
 
 @pytest.fixture
-def build_house(tmp_path: Path, keys: Path, clock: HandClock) -> Iterator[Build]:
-    """Return what builds a house on the test's one file: with settings, and by default with the test's clock."""
-    with ExitStack() as houses:
+def build_suite(tmp_path: Path, keys: Path, clock: HandClock) -> Iterator[Build]:
+    """Return what builds a suite on the test's one file: with settings, and by default with the test's clock."""
+    with ExitStack() as suites:
 
-        def build(its_clock: HandClock = clock, **settings: str) -> House:
-            return houses.enter_context(closing(House(tmp_path, keys, its_clock, **settings)))
+        def build(its_clock: HandClock = clock, **settings: str) -> InProcessSuite:
+            return suites.enter_context(closing(InProcessSuite(tmp_path, keys, its_clock, **settings)))
 
         yield build
 
 
 @pytest.fixture
-def house(build_house: Build) -> House:
-    """Return a house with the default settings: one device active, and the person is asked."""
-    return build_house()
+def suite(build_suite: Build) -> InProcessSuite:
+    """Return a suite with the default settings: one device active, and the person is asked."""
+    return build_suite()
 
 
 @pytest.fixture
-def anna(house: House) -> Person:
+def anna(suite: InProcessSuite) -> Person:
     """Return a registered person."""
-    return house.register()
+    return suite.register()
 
 
 @pytest.fixture
-def laptop(house: House, anna: Person) -> Device:
+def laptop(suite: InProcessSuite, anna: Person) -> Device:
     """Return her second device."""
-    return house.pair(anna, "Laptop")
+    return suite.pair(anna, "Laptop")

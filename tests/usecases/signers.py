@@ -1,4 +1,4 @@
-"""People's devices that sign, in a house of the tests."""
+"""People's devices that sign, in a suite of the tests."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 from werkzeug.test import TestResponse
 
-from tests.signing import Keys, digest, given_keys
-from tests.usecases.house import Content, Device, House, Person
+from tests.support.signing import Keys, digest, given_keys
+from tests.usecases.in_process_suite import Content, Device, InProcessSuite, Person
 
 
 @dataclass(frozen=True)
 class Signer:
     """A device of a person's with its keys."""
 
-    house: House
+    suite: InProcessSuite
     person: Person
     device: Device
     keys: Keys
@@ -25,7 +25,7 @@ class Signer:
         """Ask for a challenge."""
         body = {"username": self.person.username, "password": self.person.password}
         body |= {"client_cert_fp": self.device.fingerprint, "purpose": purpose}
-        return self.house.post("/login/challenge", {**body, **more})
+        return self.suite.post("/login/challenge", {**body, **more})
 
     def asked(self, purpose: str) -> Any:
         """Ask for a challenge and be given one."""
@@ -45,20 +45,15 @@ class Signer:
     def login(self, path: str = "/login", **more: object) -> TestResponse:
         """Log in, proven as the path demands."""
         purpose = "force" if path == "/login/force" else "login"
-        return self.house.login(self.person, self.device, path, **{"proof": self.prove(purpose), **more})
+        return self.suite.login(self.person, self.device, path, **{"proof": self.prove(purpose), **more})
 
 
-def first_of(house: House, username: str) -> Signer:
+def first_of(suite: InProcessSuite, username: str) -> Signer:
     """Register somebody; the server makes the keys."""
-    person = house.register(username)
-    return Signer(house, person, person.first, given_keys(person.first.answer))
+    person = suite.register(username)
+    return Signer(suite, person, person.first, given_keys(person.first.answer))
 
 
-def content(house: House) -> Content:
+def content(suite: InProcessSuite) -> Content:
     """Return all that lies in the store but challenges, counters and failures."""
-    return {name: rows for name, rows in house.content().items() if name != "ChallengesTable"}
-
-
-def challenges(house: House) -> int:
-    """Return how many challenges lie in the store."""
-    return len(house.content()["ChallengesTable"])
+    return {name: rows for name, rows in suite.content().items() if name != "ChallengesTable"}

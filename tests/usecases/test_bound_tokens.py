@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,9 +14,9 @@ import jwt
 import pytest
 from werkzeug.test import TestResponse
 
-from common.crypto.signing import Algorithm, new_signing_key
-from tests.dpop import DpopKey, ath_of
-from tests.usecases.house import MINUTE, PASSWORD, SECOND, Device, HandClock, House, Person
+from common.crypto.jws import Algorithm, new_signing_key
+from tests.support.dpop import DpopKey, ath_of
+from tests.usecases.in_process_suite import MINUTE, PASSWORD, SECOND, Device, HandClock, InProcessSuite, Person
 
 BASE = "http://127.0.0.1:8000"
 
@@ -23,14 +25,14 @@ BASE = "http://127.0.0.1:8000"
 class Client:
     """A device with a key of its own, which signs every request."""
 
-    house: House
+    suite: InProcessSuite
     person: Person
     key: DpopKey
     tokens: Mapping[str, Any]
 
     def proof(self, method: str, path: str, token: str | None = None, **changes: Any) -> str:
         """Return a proof for a request of now."""
-        return self.key.proof(method, BASE + path, token, now=self.house.clock.now.timestamp(), **changes)
+        return self.key.proof(method, BASE + path, token, now=self.suite.clock.now.timestamp(), **changes)
 
     def send(
         self, method: str, path: str, body: object = None, *, proof: str | None = None, **headers: str
@@ -38,7 +40,7 @@ class Client:
         """Send a signed-in request with a proof, and repeat it once if a nonce is asked for."""
         token = self.tokens["access_token"]
         sent = {"Authorization": f"DPoP {token}", "DPoP": proof or self.proof(method, path, token), **headers}
-        answer = self.house.client.open(path, method=method, json=body, headers=sent)
+        answer = self.suite.client.open(path, method=method, json=body, headers=sent)
         self.key.nonce = answer.headers.get("DPoP-Nonce", self.key.nonce)
         if proof is None and code(answer) == "use-dpop-nonce":
             return self.send(method, path, body, **headers)
@@ -53,7 +55,7 @@ class Client:
         """Refresh with a proof."""
         headers = {"DPoP": proof or self.proof("POST", "/session/refresh")}
         body = {"refresh_token": self.tokens["refresh_token"]}
-        return self.house.client.post("/session/refresh", json=body, headers=headers)
+        return self.suite.client.post("/session/refresh", json=body, headers=headers)
 
 
 def code(answer: TestResponse) -> Any:
@@ -61,20 +63,22 @@ def code(answer: TestResponse) -> Any:
     return (answer.get_json() or {}).get("code")
 
 
-def try_login(house: House, person: Person, device: Device, key: DpopKey, path: str = "/login") -> TestResponse:
+def try_login(
+    suite: InProcessSuite, person: Person, device: Device, key: DpopKey, path: str = "/login"
+) -> TestResponse:
     """Log in with a proof."""
     body = {"username": person.username, "password": PASSWORD, "client_cert_fp": device.fingerprint}
-    proof = key.proof("POST", BASE + path, now=house.clock.now.timestamp())
-    return house.client.post(path, json=body, headers={"DPoP": proof})
+    proof = key.proof("POST", BASE + path, now=suite.clock.now.timestamp())
+    return suite.client.post(path, json=body, headers={"DPoP": proof})
 
 
 @pytest.fixture
-def bound(house: House) -> Client:
+def bound(suite: InProcessSuite) -> Client:
     """Return a client that is logged in with a key."""
-    person, key = house.register(), DpopKey()
-    answer = try_login(house, person, person.first, key)
+    person, key = suite.register(), DpopKey()
+    answer = try_login(suite, person, person.first, key)
     assert answer.status_code == 200, answer.text
-    return Client(house, person, key, answer.get_json())
+    return Client(suite, person, key, answer.get_json())
 
 
 def test_a_login_with_a_proof_binds_the_session_to_its_key(bound: Client) -> None:
@@ -92,24 +96,24 @@ def test_a_login_with_a_proof_binds_the_session_to_its_key(bound: Client) -> Non
     assert bound.send("POST", "/session/logout").status_code == 200
 
 
-def test_a_login_without_a_proof_stays_a_bearers(house: House) -> None:
+def test_a_login_without_a_proof_stays_a_bearers(suite: InProcessSuite) -> None:
     """Nothing changes for clients that sign nothing, and a proof that nobody asked for changes nothing either."""
-    person = house.register()
-    login = house.log_in(person)
+    person = suite.register()
+    login = suite.log_in(person)
     assert login.answer["token_type"] == "Bearer"
     assert "cnf" not in jwt.decode(login.access, options={"verify_signature": False})
-    assert house.get("/session/verify", login.access).status_code == 200
-    client = Client(house, person, DpopKey(), {"access_token": login.access, "refresh_token": login.refresh})
+    assert suite.get("/session/verify", login.access).status_code == 200
+    client = Client(suite, person, DpopKey(), {"access_token": login.access, "refresh_token": login.refresh})
     assert code(client.send("GET", "/session/verify")) == "invalid-token", "it is no DPoP token"
     assert client.refresh().get_json()["token_type"] == "Bearer"
 
 
 @pytest.mark.parametrize("algorithm", [Algorithm.ML_DSA_44, Algorithm.ML_DSA_65, Algorithm.ML_DSA_87])
-@pytest.mark.row("R37")
-def test_a_key_may_be_post_quantum(house: House, algorithm: Algorithm) -> None:
+@pytest.mark.requirement("R37")
+def test_a_key_may_be_post_quantum(suite: InProcessSuite, algorithm: Algorithm) -> None:
     """An `AKP` key signs as well as an elliptic one."""
-    person, key = house.register(), DpopKey(new_signing_key(algorithm))
-    client = Client(house, person, key, try_login(house, person, person.first, key).get_json())
+    person, key = suite.register(), DpopKey(new_signing_key(algorithm))
+    client = Client(suite, person, key, try_login(suite, person, person.first, key).get_json())
     assert client.send("GET", "/session/verify").status_code == 200
     assert client.refresh().status_code == 200
 
@@ -138,14 +142,14 @@ def test_a_stolen_token_is_worth_nothing(bound: Client) -> None:
 def steal(bound: Client, method: str, path: str, body: object) -> None:
     """Try a stolen token at a route in every way that a thief has."""
     token, thief = bound.tokens["access_token"], DpopKey(nonce=bound.key.nonce)
-    own = thief.proof(method, BASE + path, token, now=bound.house.clock.now.timestamp())
+    own = thief.proof(method, BASE + path, token, now=bound.suite.clock.now.timestamp())
     for headers in (
         {"Authorization": f"Bearer {token}"},
         {"Authorization": f"Bearer {token}", "DPoP": own},
         {"Authorization": f"DPoP {token}"},
         {"Authorization": f"DPoP {token}", "DPoP": own},
     ):
-        answer = bound.house.client.open(path, method=method, json=body, headers=headers)
+        answer = bound.suite.client.open(path, method=method, json=body, headers=headers)
         assert answer.status_code == 401
         assert code(answer) in ("invalid-token", "invalid-dpop-proof")
         assert answer.headers["WWW-Authenticate"].startswith("DPoP ")
@@ -184,10 +188,10 @@ WRONG: dict[str, Callable[[Client], dict[str, Any]]] = {
     "no URL": lambda _: {"htu": ""},
     "a URL that is none": lambda _: {"htu": "http://["},
     "a list for a URL": lambda _: {"htu": [BASE]},
-    "an old time": lambda client: {"iat": int((client.house.clock.now - 6 * MINUTE).timestamp())},
-    "a time to come": lambda client: {"iat": int((client.house.clock.now + 6 * MINUTE).timestamp())},
-    "a time as text": lambda client: {"iat": str(int(client.house.clock.now.timestamp()))},
-    "a time with a part": lambda client: {"iat": client.house.clock.now.timestamp() + 0.5},
+    "an old time": lambda client: {"iat": int((client.suite.clock.now - 6 * MINUTE).timestamp())},
+    "a time to come": lambda client: {"iat": int((client.suite.clock.now + 6 * MINUTE).timestamp())},
+    "a time as text": lambda client: {"iat": str(int(client.suite.clock.now.timestamp()))},
+    "a time with a part": lambda client: {"iat": client.suite.clock.now.timestamp() + 0.5},
     "a time beyond all calendars": lambda _: {"iat": 10**20},
     "no time": lambda _: {"iat": ...},
     "no id": lambda _: {"jti": ...},
@@ -229,8 +233,8 @@ def test_junk_for_a_proof_is_refused(bound: Client) -> None:
     token, body = bound.tokens["access_token"], {"refresh_token": bound.tokens["refresh_token"]}
     for text in ("", "x", "..", "e30.e30.e30", "e30.e30.", "a.b.c.d", "\u00e9", "A" * 20_000):
         headers = {"Authorization": f"DPoP {token}", "DPoP": text}
-        assert code(bound.house.client.get("/session/verify", headers=headers)) == "invalid-dpop-proof"
-        answer = bound.house.client.post("/session/refresh", json=body, headers={"DPoP": text})
+        assert code(bound.suite.client.get("/session/verify", headers=headers)) == "invalid-dpop-proof"
+        answer = bound.suite.client.post("/session/refresh", json=body, headers={"DPoP": text})
         assert code(answer) == "invalid-dpop-proof"
 
 
@@ -249,9 +253,9 @@ def test_none_for_an_algorithm_is_refused(bound: Client) -> None:
 def test_a_refresh_needs_the_key_and_the_thief_cannot_end_the_session(bound: Client, clock: HandClock) -> None:
     """No proof, another key: 401 and nothing has changed, even where an older token would end the session."""
     stolen = bound.tokens
-    thief = Client(bound.house, bound.person, DpopKey(), stolen)
+    thief = Client(bound.suite, bound.person, DpopKey(), stolen)
     body = {"refresh_token": stolen["refresh_token"]}
-    assert code(bound.house.client.post("/session/refresh", json=body)) == "invalid-dpop-proof"
+    assert code(bound.suite.client.post("/session/refresh", json=body)) == "invalid-dpop-proof"
     assert code(thief.refresh()) == "invalid-dpop-proof"
     bound.tokens = bound.refresh().get_json()
     clock.move(11 * SECOND)
@@ -276,47 +280,57 @@ def test_a_proof_for_a_refresh_is_good_once(bound: Client, clock: HandClock) -> 
     assert code(bound.refresh(proof)) == "invalid-dpop-proof", "and it is too old by the time it is forgotten"
 
 
+@pytest.mark.regression("Z08")
+def test_a_used_proof_is_remembered_for_as_long_as_any_clock_takes_it(bound: Client) -> None:
+    """It is good five minutes before and after its time, at any clock; what forgets may be a minute ahead."""
+    proof = bound.proof("POST", "/session/refresh")
+    assert bound.refresh(proof).status_code == 200
+    (kept,) = [until for name, until in bound.suite.book(bound.person).marks.items() if name.startswith("d")]
+    claims = json.loads(base64.urlsafe_b64decode(proof.split(".")[1] + "=="))
+    assert kept.timestamp() == claims["iat"] + 660
+
+
 def test_a_consent_that_was_asked_for_with_a_key_needs_it(bound: Client) -> None:
     """A stolen takeover token is worth nothing, and a proof for it is good once."""
-    house, laptop = bound.house, bound.house.pair(bound.person)
+    suite, laptop = bound.suite, bound.suite.pair(bound.person)
     key = DpopKey()
-    question = try_login(house, bound.person, laptop, key).get_json()
+    question = try_login(suite, bound.person, laptop, key).get_json()
     body = {"takeover_token": question["takeover"]["token"], "client_cert_fp": laptop.fingerprint}
 
     def take_over(with_key: DpopKey | None, proof: str | None = None) -> TestResponse:
-        now = house.clock.now.timestamp()
+        now = suite.clock.now.timestamp()
         made = proof or (with_key and with_key.proof("POST", f"{BASE}/login/takeover", now=now))
-        return house.client.post("/login/takeover", json=body, headers={"DPoP": made} if made else {})
+        return suite.client.post("/login/takeover", json=body, headers={"DPoP": made} if made else {})
 
     for thief in (None, DpopKey()):
         assert code(take_over(thief)) == "device-mismatch"
     assert bound.send("GET", "/session/verify").status_code == 200
-    proof = key.proof("POST", f"{BASE}/login/takeover", now=house.clock.now.timestamp())
+    proof = key.proof("POST", f"{BASE}/login/takeover", now=suite.clock.now.timestamp())
     answer = take_over(None, proof)
     assert answer.status_code == 200
     assert answer.get_json()["token_type"] == "DPoP"
-    again = try_login(house, bound.person, bound.person.first, bound.key).get_json()
+    again = try_login(suite, bound.person, bound.person.first, bound.key).get_json()
     body = {"takeover_token": again["takeover"]["token"], "client_cert_fp": bound.person.first.fingerprint}
     proof = bound.proof("POST", "/login/takeover")
     assert take_over(None, proof).status_code == 200
     body = {
-        "takeover_token": try_login(house, bound.person, laptop, bound.key).get_json()["takeover"]["token"],
+        "takeover_token": try_login(suite, bound.person, laptop, bound.key).get_json()["takeover"]["token"],
         "client_cert_fp": laptop.fingerprint,
     }
     assert code(take_over(None, proof)) == "invalid-dpop-proof"
 
 
-def test_every_way_in_binds(house: House) -> None:
+def test_every_way_in_binds(suite: InProcessSuite) -> None:
     """`/login/force`, `/session/create` and `/device/register` as `/login`; a bad proof is refused at each of them."""
-    person, key = house.register(), DpopKey()
+    person, key = suite.register(), DpopKey()
     for path in ("/login/force", "/session/create"):
-        assert try_login(house, person, person.first, key, path).get_json()["token_type"] == "DPoP"
+        assert try_login(suite, person, person.first, key, path).get_json()["token_type"] == "DPoP"
     pairing = {"username": person.username, "password": PASSWORD, "client_cert_fp": person.first.fingerprint}
-    qr_code = house.post("/registration/request_pairing_token", pairing).get_json()["qr_code"]
+    qr_code = suite.post("/registration/request_pairing_token", pairing).get_json()["qr_code"]
     body = {"qr_code": qr_code, "username": person.username, "password": PASSWORD, "force": True}
     for url, expected in ((f"{BASE}/login", None), (f"{BASE}/device/register", "DPoP")):
-        proof = key.proof("POST", url, now=house.clock.now.timestamp())
-        answer = house.client.post("/device/register", json=body, headers={"DPoP": proof})
+        proof = key.proof("POST", url, now=suite.clock.now.timestamp())
+        answer = suite.client.post("/device/register", json=body, headers={"DPoP": proof})
         assert answer.get_json().get("token_type") == expected
 
 
@@ -327,9 +341,9 @@ FORWARDED = {"X-Forwarded-Method": "PUT", "X-Forwarded-Proto": "https", "X-Forwa
 def test_method_and_url_come_from_a_listed_proxy_only(tmp_path: Path, clock: HandClock, trusted: bool) -> None:  # noqa: FBT001
     """Behind forward auth the proof is for the product's URL; from a stranger those headers mean nothing."""
     settings = {"ICHIDAI_TRUSTED_PROXIES": "127.0.0.1"} if trusted else {}
-    house = House(tmp_path, tmp_path / "keys", clock, **settings)
-    person, key = house.register(), DpopKey()
-    client = Client(house, person, key, try_login(house, person, person.first, key).get_json())
+    suite = InProcessSuite(tmp_path, tmp_path / "keys", clock, **settings)
+    person, key = suite.register(), DpopKey()
+    client = Client(suite, person, key, try_login(suite, person, person.first, key).get_json())
     assert client.send("GET", "/session/verify").status_code == 200, "asked without a proxy"
     headers = {**FORWARDED, "X-Forwarded-Uri": "/cart?item=1"}
     token, now = client.tokens["access_token"], clock.now.timestamp()
@@ -341,21 +355,21 @@ def test_method_and_url_come_from_a_listed_proxy_only(tmp_path: Path, clock: Han
     assert client.send("GET", "/session/verify", proof=own, **FORWARDED).status_code == 200, "told by halves"
     listed = client.proof("GET", "/session/list", token)
     assert client.send("GET", "/session/list", proof=listed, **headers).status_code == 200, "no other route is asked"
-    house.close()
+    suite.close()
 
 
 def test_a_verification_is_one_read_and_no_write(bound: Client) -> None:
     """Bound or not."""
     bound.send("GET", "/session/verify")
-    bound.house.store.watch()
+    bound.suite.store.watch()
     assert bound.verify().status_code == 200
-    assert [(call.verb, call.tables) for call in bound.house.store.calls] == [("get", ("SessionsTable",))]
+    assert [(call.verb, call.tables) for call in bound.suite.store.calls] == [("get", ("SessionsTable",))]
 
 
 def test_one_key_cannot_take_anothers_place_in_a_session(bound: Client) -> None:
     """A token that names another key than the session does is none of that session's, whoever signed it."""
     other = DpopKey()
-    answer = try_login(bound.house, bound.person, bound.person.first, other)
-    replaced = Client(bound.house, bound.person, other, answer.get_json())
+    answer = try_login(bound.suite, bound.person, bound.person.first, other)
+    replaced = Client(bound.suite, bound.person, other, answer.get_json())
     assert replaced.send("GET", "/session/verify").status_code == 200
     assert code(bound.send("GET", "/session/verify")) == "session-ended"

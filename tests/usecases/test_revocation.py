@@ -1,4 +1,4 @@
-"""A certificate's right is taken away: every door is closed at once, and the signed list says so."""
+"""A certificate's right is taken away: every endpoint is closed at once, and the signed list says so."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from common.book import Book
-from common.crypto.authorities import Authorities, open_authorities
+from common.account.book import Book
+from common.account.history import EventKind, Reason
 from common.crypto.certificates import KeyKind, issuer_name
-from common.crypto.keyring import FILE_NAME, load_ring
-from common.history import Kind, Reason
+from common.keys.authorities import Authorities, open_authorities
+from common.keys.keyring import FILE_NAME, load_ring
 from tests.usecases.conftest import Build
-from tests.usecases.house import (
+from tests.usecases.in_process_suite import (
     DAY,
     HOUR,
     MINUTE,
     SECOND,
     Device,
     HandClock,
-    House,
+    InProcessSuite,
     Login,
     Person,
     as_login,
@@ -35,14 +35,14 @@ from tests.usecases.house import (
 LOGIN_PATHS = ["/login", "/login/force", "/session/create"]
 
 
-def revoke(house: House, login: Login, device: Device, **more: Any) -> Any:
+def revoke(suite: InProcessSuite, login: Login, device: Device, **more: Any) -> Any:
     """Ask to revoke a device's certificate."""
-    return house.post("/device/revoke_certificate", {"device_id": device.device_id, **more}, login.access)
+    return suite.post("/device/revoke_certificate", {"device_id": device.device_id, **more}, login.access)
 
 
-def unbind(house: House, login: Login, device: Device) -> Any:
+def unbind(suite: InProcessSuite, login: Login, device: Device) -> Any:
     """Ask to unbind a device."""
-    return house.post("/device/unbind", {"device_id": device.device_id}, login.access)
+    return suite.post("/device/unbind", {"device_id": device.device_id}, login.access)
 
 
 def certificate_of(device: Device) -> x509.Certificate:
@@ -50,14 +50,14 @@ def certificate_of(device: Device) -> x509.Certificate:
     return x509.load_pem_x509_certificate(device.answer["certificate"]["pem"].encode())
 
 
-def crl(house: House, **query: str) -> x509.CertificateRevocationList:
+def crl(suite: InProcessSuite, **query: str) -> x509.CertificateRevocationList:
     """Fetch a list, whose signature must be that of an authority of the suite."""
-    answer = house.get("/device/crl", **query)
+    answer = suite.get("/device/crl", **query)
     assert answer.status_code == 200, answer.get_data(as_text=True)
     assert answer.mimetype == "application/pkix-crl"
     assert answer.headers["Cache-Control"] == "public, max-age=60"
     found = x509.load_der_x509_crl(answer.data)
-    roots = x509.load_pem_x509_certificates(house.get("/device/ca").data)
+    roots = x509.load_pem_x509_certificates(suite.get("/device/ca").data)
     assert sum(found.is_signature_valid(root.public_key()) for root in roots) == 1  # type: ignore[arg-type]
     return found
 
@@ -78,134 +78,146 @@ def reason_on(found: x509.CertificateRevocationList, device: Device) -> str | No
 class TestRevokeCertificate:
     """`POST /device/revoke_certificate`."""
 
-    @pytest.mark.pitfall("X42", "X43", "X62")
-    def test_everything_of_it_changes_in_one_commit(self, build_house: Build) -> None:
+    @pytest.mark.regression("X42", "X43", "X62")
+    def test_everything_of_it_changes_in_one_commit(self, build_suite: Build) -> None:
         """Session, book, row, list, history, and the notice to who listens."""
-        house = build_house(MAX_CONCURRENT_DEVICES="2")
-        anna = house.register()
-        laptop = house.pair(anna)
-        phone, on_laptop = house.log_in(anna), house.log_in(anna, laptop)
-        house.store.watch()
-        assert revoke(house, phone, laptop).status_code == 200
-        (commit,) = house.store.commits
-        revocation = ["RevocationsTable", "RevocationsTable"]
-        assert sorted(commit.tables) == ["DevicesTable", "FeedTable", "LoginHistory", *revocation, "SessionsTable"]
-        assert ended(house.verify(on_laptop)) == "revoked"
-        assert ended(house.refresh(on_laptop.refresh)) == "revoked"
-        assert house.verify(phone).status_code == 200
-        assert [(e.kind, e.reason, e.by) for e in house.history(anna)[-1].events] == [
-            (Kind.SESSION_ENDED, Reason.REVOKED, anna.first.device_id),
-            (Kind.CERTIFICATE_REVOKED, None, anna.first.device_id),
+        suite = build_suite(MAX_CONCURRENT_DEVICES="2")
+        anna = suite.register()
+        laptop = suite.pair(anna)
+        phone, on_laptop = suite.log_in(anna), suite.log_in(anna, laptop)
+        suite.store.watch()
+        assert revoke(suite, phone, laptop).status_code == 200
+        commit, *laid_down = suite.store.commits
+        assert commit.tables == ("SessionsTable",)
+        assert [write.tables[0] for write in laid_down] == [
+            "DevicesTable",
+            "RevocationsTable",
+            "RevocationsTable",
+            "FeedTable",
+            "LoginHistory",
+        ]
+        assert ended(suite.verify(on_laptop)) == "revoked"
+        assert ended(suite.refresh(on_laptop.refresh)) == "revoked"
+        assert suite.verify(phone).status_code == 200
+        assert [(e.kind, e.reason, e.by) for e in suite.history(anna)[-1].events] == [
+            (EventKind.SESSION_ENDED, Reason.REVOKED, anna.first.device_id),
+            (EventKind.CERTIFICATE_REVOKED, None, anna.first.device_id),
         ]
 
-    @pytest.mark.pitfall("X42", "X43")
+    @pytest.mark.regression("X42", "X43")
     @pytest.mark.parametrize("path", LOGIN_PATHS)
-    def test_no_login_by_it_succeeds(self, house: House, anna: Person, laptop: Device, path: str) -> None:
+    def test_no_login_by_it_succeeds(self, suite: InProcessSuite, anna: Person, laptop: Device, path: str) -> None:
         """At no way in, by fingerprint or by the certificate itself."""
-        assert revoke(house, house.log_in(anna), laptop).status_code == 200
-        assert code_of(house.login(anna, laptop, path=path)) == (401, "certificate-revoked")
+        assert revoke(suite, suite.log_in(anna), laptop).status_code == 200
+        assert code_of(suite.login(anna, laptop, path=path)) == (401, "certificate-revoked")
         body = {"username": "anna", "password": anna.password, "client_cert": laptop.answer["client_cert"]}
-        assert code_of(house.post(path, body)) == (401, "certificate-revoked")
+        assert code_of(suite.post(path, body)) == (401, "certificate-revoked")
 
-    def test_no_takeover_by_it_succeeds(self, house: House, anna: Person, laptop: Device) -> None:
+    def test_no_takeover_by_it_succeeds(self, suite: InProcessSuite, anna: Person, laptop: Device) -> None:
         """Asked while it was good, answered when it no longer is: nobody is ended."""
-        phone = house.log_in(anna)
-        question = house.login(anna, laptop)
-        assert revoke(house, phone, laptop).status_code == 200
-        assert code_of(house.take_over(question, laptop)) == (403, "device-mismatch")
-        assert house.verify(phone).status_code == 200
+        phone = suite.log_in(anna)
+        question = suite.login(anna, laptop)
+        assert revoke(suite, phone, laptop).status_code == 200
+        assert code_of(suite.take_over(question, laptop)) == (403, "device-mismatch")
+        assert suite.verify(phone).status_code == 200
 
-    def test_no_pairing_by_it_succeeds(self, house: House, anna: Person, laptop: Device) -> None:
+    def test_no_pairing_by_it_succeeds(self, suite: InProcessSuite, anna: Person, laptop: Device) -> None:
         """Neither a new token nor one that it issued before."""
-        qr_code = house.qr_code(anna, laptop)
-        assert revoke(house, house.log_in(anna), laptop).status_code == 200
+        qr_code = suite.qr_code(anna, laptop)
+        assert revoke(suite, suite.log_in(anna), laptop).status_code == 200
         person = {"username": "anna", "password": anna.password}
-        asked = house.post("/registration/request_pairing_token", {**person, "client_cert_fp": laptop.fingerprint})
+        asked = suite.post("/registration/request_pairing_token", {**person, "client_cert_fp": laptop.fingerprint})
         assert code_of(asked) == (403, "device-unknown")
         for path in ("/registration/", "/device/register"):
-            joined = house.post(path, {**person, "qr_code": qr_code, "force": True})
+            joined = suite.post(path, {**person, "qr_code": qr_code, "force": True})
             assert code_of(joined) == (410, "pairing-token-spent")
 
-    def test_the_device_is_still_listed_until_it_is_unbound(self, house: House, anna: Person, laptop: Device) -> None:
+    def test_the_device_is_still_listed_until_it_is_unbound(
+        self, suite: InProcessSuite, anna: Person, laptop: Device
+    ) -> None:
         """The list tells what is wrong with it."""
-        phone = house.log_in(anna)
-        assert revoke(house, phone, laptop).status_code == 200
-        listed = {d["device_id"]: d for d in house.get("/device/list", phone.access).get_json()["devices"]}
+        phone = suite.log_in(anna)
+        assert revoke(suite, phone, laptop).status_code == 200
+        listed = {d["device_id"]: d for d in suite.get("/device/list", phone.access).get_json()["devices"]}
         assert listed[laptop.device_id]["certificate_revoked"] is True
         assert listed[laptop.device_id]["is_active"] is False
         assert listed[anna.first.device_id]["certificate_revoked"] is False
-        assert unbind(house, phone, laptop).status_code == 200
-        assert laptop.device_id not in house.book(anna).devices
-        assert reason_on(crl(house), laptop) == "keyCompromise", "the first reason stays"
+        assert unbind(suite, phone, laptop).status_code == 200
+        assert laptop.device_id not in suite.book(anna).devices
+        assert reason_on(crl(suite), laptop) == "keyCompromise", "the first reason stays"
 
-    def test_repeating_it_changes_nothing(self, house: House, anna: Person, laptop: Device) -> None:
+    def test_repeating_it_changes_nothing(self, suite: InProcessSuite, anna: Person, laptop: Device) -> None:
         """Not even the time of the revocation."""
-        phone = house.log_in(anna)
-        assert revoke(house, phone, laptop).status_code == 200
-        before = house.content()
-        assert revoke(house, phone, laptop).status_code == 200
-        assert house.content() == before
+        phone = suite.log_in(anna)
+        assert revoke(suite, phone, laptop).status_code == 200
+        before = suite.content()
+        assert revoke(suite, phone, laptop).status_code == 200
+        assert suite.content() == before
 
-    @pytest.mark.pitfall("X01", "X42")
-    def test_a_device_of_another_is_not_found(self, house: House, anna: Person) -> None:
+    @pytest.mark.regression("X01", "X42")
+    def test_a_device_of_another_is_not_found(self, suite: InProcessSuite, anna: Person) -> None:
         """As one that never was; the other notices nothing."""
-        bert = house.register("bert")
-        other = house.pair(bert)
-        phone, before = house.log_in(anna), house.book(bert)
+        bert = suite.register("bert")
+        other = suite.pair(bert)
+        phone, before = suite.log_in(anna), suite.book(bert)
         for device_id in (other.device_id, "00000000-0000-4000-8000-000000000000", "junk"):
-            answer = house.post("/device/revoke_certificate", {"device_id": device_id}, phone.access)
+            answer = suite.post("/device/revoke_certificate", {"device_id": device_id}, phone.access)
             assert code_of(answer) == (404, "not-found")
-        assert house.book(bert) == before
-        assert reason_on(crl(house), other) is None
+        assert suite.book(bert) == before
+        assert reason_on(crl(suite), other) is None
 
-    def test_whoever_is_not_signed_in_revokes_nothing(self, house: House, anna: Person, laptop: Device) -> None:
+    def test_whoever_is_not_signed_in_revokes_nothing(
+        self, suite: InProcessSuite, anna: Person, laptop: Device
+    ) -> None:
         """Without a token, or with a dead one."""
         body = {"device_id": laptop.device_id}
-        assert code_of(house.post("/device/revoke_certificate", body)) == (401, "token-missing")
-        on_laptop = house.log_in(anna, laptop)
-        house.log_in(anna, force=True)
-        assert ended(revoke(house, on_laptop, laptop)) == "forced-out"
+        assert code_of(suite.post("/device/revoke_certificate", body)) == (401, "token-missing")
+        on_laptop = suite.log_in(anna, laptop)
+        suite.log_in(anna, force=True)
+        assert ended(revoke(suite, on_laptop, laptop)) == "forced-out"
 
-    def test_the_last_one_that_can_log_in_stays(self, house: House, anna: Person, laptop: Device) -> None:
+    def test_the_last_one_that_can_log_in_stays(self, suite: InProcessSuite, anna: Person, laptop: Device) -> None:
         """Revoked or unbound, nobody could ever come back; a revoked device beside it does not count."""
-        phone = house.log_in(anna)
-        assert revoke(house, phone, laptop).status_code == 200
-        before = house.content()
-        assert code_of(revoke(house, phone, anna.first)) == (409, "last-device")
-        assert code_of(unbind(house, phone, anna.first)) == (409, "last-device")
-        assert house.content() == before
+        phone = suite.log_in(anna)
+        assert revoke(suite, phone, laptop).status_code == 200
+        before = suite.content()
+        assert code_of(revoke(suite, phone, anna.first)) == (409, "last-device")
+        assert code_of(unbind(suite, phone, anna.first)) == (409, "last-device")
+        assert suite.content() == before
 
-    def test_a_device_may_revoke_itself(self, house: House, anna: Person, laptop: Device) -> None:
+    def test_a_device_may_revoke_itself(self, suite: InProcessSuite, anna: Person, laptop: Device) -> None:
         """A thief has it, and it is the one at hand."""
-        on_laptop = house.log_in(anna, laptop)
-        assert revoke(house, on_laptop, laptop).status_code == 200
-        assert ended(house.verify(on_laptop)) == "revoked"
-        assert house.login(anna).status_code == 200
+        on_laptop = suite.log_in(anna, laptop)
+        assert revoke(suite, on_laptop, laptop).status_code == 200
+        assert ended(suite.verify(on_laptop)) == "revoked"
+        assert suite.login(anna).status_code == 200
 
     def test_an_old_password_check_is_not_enough(
-        self, house: House, clock: HandClock, anna: Person, laptop: Device
+        self, suite: InProcessSuite, clock: HandClock, anna: Person, laptop: Device
     ) -> None:
         """As for unbinding."""
-        phone = house.log_in(anna)
+        phone = suite.log_in(anna)
         clock.move(9 * MINUTE)
-        phone = as_login(house.refresh(phone.refresh))
+        phone = as_login(suite.refresh(phone.refresh))
         clock.move(MINUTE + SECOND)
-        assert code_of(revoke(house, phone, laptop)) == (403, "reauthenticate")
-        assert code_of(revoke(house, phone, laptop, password="wrong one")) == (403, "reauthenticate")
-        assert revoke(house, phone, laptop, password=anna.password).status_code == 200
+        assert code_of(revoke(suite, phone, laptop)) == (403, "reauthenticate")
+        assert code_of(revoke(suite, phone, laptop, password="wrong one")) == (403, "reauthenticate")
+        assert revoke(suite, phone, laptop, password=anna.password).status_code == 200
 
 
 class TestList:
     """`GET /device/crl`."""
 
-    def test_it_is_as_new_as_the_store(self, house: House, clock: HandClock, anna: Person, laptop: Device) -> None:
+    def test_it_is_as_new_as_the_store(
+        self, suite: InProcessSuite, clock: HandClock, anna: Person, laptop: Device
+    ) -> None:
         """Asked again at once it names what was revoked meanwhile, by whichever process."""
-        phone = house.log_in(anna)
-        empty = crl(house)
+        phone = suite.log_in(anna)
+        empty = crl(suite)
         assert (len(empty), empty.last_update_utc, empty.next_update_utc) == (0, clock.now, clock.now + DAY)
         clock.move(SECOND)
-        assert unbind(house, phone, laptop).status_code == 200
-        found = crl(house)
+        assert unbind(suite, phone, laptop).status_code == 200
+        found = crl(suite)
         assert reason_on(found, laptop) == "cessationOfOperation"
         assert number_of(found) > number_of(empty)
         entry = found.get_revoked_certificate_by_serial_number(certificate_of(laptop).serial_number)
@@ -213,56 +225,58 @@ class TestList:
         assert entry.revocation_date_utc == clock.now
         assert reason_on(found, anna.first) is None
 
-    def test_it_is_signed_anew_every_hour_and_not_at_every_request(self, house: House, clock: HandClock) -> None:
+    def test_it_is_signed_anew_every_hour_and_not_at_every_request(
+        self, suite: InProcessSuite, clock: HandClock
+    ) -> None:
         """The same bytes within the hour."""
-        first = house.get("/device/crl").data
+        first = suite.get("/device/crl").data
         clock.move(HOUR - SECOND)
-        assert house.get("/device/crl").data == first
+        assert suite.get("/device/crl").data == first
         clock.move(SECOND)
-        assert number_of(crl(house)) > number_of(x509.load_der_x509_crl(first))
+        assert number_of(crl(suite)) > number_of(x509.load_der_x509_crl(first))
 
-    def test_another_process_revokes_and_this_one_tells(self, house: House, build_house: Build) -> None:
+    def test_another_process_revokes_and_this_one_tells(self, suite: InProcessSuite, build_suite: Build) -> None:
         """What is kept in memory is asked about at every request."""
-        neighbour = build_house()
-        anna = house.register()
-        laptop = house.pair(anna)
+        neighbour = build_suite()
+        anna = suite.register()
+        laptop = suite.pair(anna)
         assert reason_on(crl(neighbour), laptop) is None
-        assert revoke(house, house.log_in(anna), laptop).status_code == 200
+        assert revoke(suite, suite.log_in(anna), laptop).status_code == 200
         assert reason_on(crl(neighbour), laptop) == "keyCompromise"
 
     def test_a_clock_that_is_behind_dates_no_list_before_what_it_tells(
-        self, house: House, clock: HandClock, anna: Person, laptop: Device
+        self, suite: InProcessSuite, clock: HandClock, anna: Person, laptop: Device
     ) -> None:
         """The list of a slow host is as late as its latest entry."""
         revoked_at = clock.now
-        assert revoke(house, house.log_in(anna), laptop).status_code == 200
+        assert revoke(suite, suite.log_in(anna), laptop).status_code == 200
         clock.move(-10 * MINUTE)
-        assert crl(house).last_update_utc == revoked_at
+        assert crl(suite).last_update_utc == revoked_at
 
     def test_a_certificate_leaves_it_two_days_after_its_own_end(
-        self, house: House, clock: HandClock, anna: Person, laptop: Device
+        self, suite: InProcessSuite, clock: HandClock, anna: Person, laptop: Device
     ) -> None:
         """It was on a list that began when it had already expired."""
-        assert revoke(house, house.log_in(anna), laptop).status_code == 200
+        assert revoke(suite, suite.log_in(anna), laptop).status_code == 200
         clock.now = certificate_of(laptop).not_valid_after_utc + 2 * DAY - SECOND
-        assert reason_on(crl(house), laptop) == "keyCompromise"
+        assert reason_on(crl(suite), laptop) == "keyCompromise"
         clock.move(HOUR)
-        assert reason_on(crl(house), laptop) is None
+        assert reason_on(crl(suite), laptop) is None
 
-    def test_each_authority_has_its_own(self, house: House, anna: Person, laptop: Device) -> None:
+    def test_each_authority_has_its_own(self, suite: InProcessSuite, anna: Person, laptop: Device) -> None:
         """By its name, or by its kind while it issues."""
-        assert revoke(house, house.log_in(anna), laptop).status_code == 200
+        assert revoke(suite, suite.log_in(anna), laptop).status_code == 200
         name = issuer_name(certificate_of(laptop))
         for query in ({}, {"issuer": "ml-dsa-87"}, {"issuer": name}):
-            assert reason_on(crl(house, **query), laptop) == "keyCompromise"
-        assert len(crl(house, issuer="p-256")) == 0
+            assert reason_on(crl(suite, **query), laptop) == "keyCompromise"
+        assert len(crl(suite, issuer="p-256")) == 0
 
     @pytest.mark.parametrize("issuer", ["rsa", "0" * 40, "ml-dsa-87#0", "\0", "\N{SNOWMAN}"])
-    def test_a_stranger_has_none(self, house: House, issuer: str) -> None:
+    def test_a_stranger_has_none(self, suite: InProcessSuite, issuer: str) -> None:
         """404, as for all that is not there."""
-        assert code_of(house.get("/device/crl", issuer=issuer)) == (404, "not-found")
+        assert code_of(suite.get("/device/crl", issuer=issuer)) == (404, "not-found")
 
-    def test_a_certificate_says_where_its_list_is(self, house: House, anna: Person) -> None:
+    def test_a_certificate_says_where_its_list_is(self, suite: InProcessSuite, anna: Person) -> None:
         """At the route that has it."""
         points = certificate_of(anna.first).extensions.get_extension_for_class(x509.CRLDistributionPoints).value
         ((name,),) = [point.full_name or [] for point in points]
@@ -280,55 +294,57 @@ class TestRotation:
         return tmp_path / "keys"
 
     @pytest.fixture
-    def house(self, house: House, tmp_path: Path, own_keys: Path, clock: HandClock) -> Iterator[House]:
-        """Return a house on these keys."""
-        folder = tmp_path / "house"
+    def suite(
+        self, suite: InProcessSuite, tmp_path: Path, own_keys: Path, clock: HandClock
+    ) -> Iterator[InProcessSuite]:
+        """Return a suite on these keys."""
+        folder = tmp_path / "suite"
         folder.mkdir()
-        with closing(House(folder, own_keys, clock)) as built:
+        with closing(InProcessSuite(folder, own_keys, clock)) as built:
             yield built
 
     @pytest.fixture
-    def operator(self, house: House, clock: HandClock, own_keys: Path) -> Authorities:
+    def operator(self, suite: InProcessSuite, clock: HandClock, own_keys: Path) -> Authorities:
         """Return the authorities as the command line opens them."""
         founder = load_ring(own_keys / FILE_NAME).authority
-        return open_authorities(own_keys, house.store.inner, clock, founder)
+        return open_authorities(own_keys, suite.store.inner, clock, founder)
 
     def test_old_and_new_are_both_in_force(
-        self, house: House, clock: HandClock, anna: Person, laptop: Device, operator: Authorities
+        self, suite: InProcessSuite, clock: HandClock, anna: Person, laptop: Device, operator: Authorities
     ) -> None:
         """Devices of the old one log in, new ones are issued by the new one, and each has its list."""
         old = issuer_name(certificate_of(laptop))
         new = operator.rotate(KeyKind.POST_QUANTUM, clock.now + DAY).name
-        assert issuer_name(certificate_of(house.pair(anna, "Still old"))) == old
+        assert issuer_name(certificate_of(suite.pair(anna, "Still old"))) == old
         clock.move(DAY)
-        tablet = house.pair(anna, "Tablet")
+        tablet = suite.pair(anna, "Tablet")
         assert issuer_name(certificate_of(tablet)) == new
-        roots = x509.load_pem_x509_certificates(house.get("/device/ca", kind="ml-dsa-87").data)
+        roots = x509.load_pem_x509_certificates(suite.get("/device/ca", kind="ml-dsa-87").data)
         certificate_of(tablet).verify_directly_issued_by(roots[0])
         certificate_of(laptop).verify_directly_issued_by(roots[1])
         assert len(roots) == 2
-        phone = house.log_in(anna)
+        phone = suite.log_in(anna)
         for device in (laptop, tablet):
-            assert revoke(house, phone, device).status_code == 200
-        assert reason_on(crl(house, issuer=old), laptop) == reason_on(crl(house), tablet) == "keyCompromise"
-        assert reason_on(crl(house, issuer=old), tablet) is reason_on(crl(house), laptop) is None
+            assert revoke(suite, phone, device).status_code == 200
+        assert reason_on(crl(suite, issuer=old), laptop) == reason_on(crl(suite), tablet) == "keyCompromise"
+        assert reason_on(crl(suite, issuer=old), tablet) is reason_on(crl(suite), laptop) is None
 
     def test_a_year_after_the_new_one_began_the_old_one_is_gone(
-        self, house: House, clock: HandClock, anna: Person, operator: Authorities
+        self, suite: InProcessSuite, clock: HandClock, anna: Person, operator: Authorities
     ) -> None:
         """Its last leaf has ended by then."""
         old = issuer_name(certificate_of(anna.first))
         operator.rotate(KeyKind.POST_QUANTUM, clock.now)
         clock.move(365 * DAY - SECOND)
-        assert house.get("/device/crl", issuer=old).status_code == 200
+        assert suite.get("/device/crl", issuer=old).status_code == 200
         clock.move(SECOND)
-        assert code_of(house.get("/device/crl", issuer=old)) == (404, "not-found")
-        assert len(x509.load_pem_x509_certificates(house.get("/device/ca", kind="ml-dsa-87").data)) == 1
+        assert code_of(suite.get("/device/crl", issuer=old)) == (404, "not-found")
+        assert len(x509.load_pem_x509_certificates(suite.get("/device/ca", kind="ml-dsa-87").data)) == 1
 
 
-def test_a_book_full_of_revoked_devices_is_small(house: House, anna: Person, laptop: Device) -> None:
+def test_a_book_full_of_revoked_devices_is_small(suite: InProcessSuite, anna: Person, laptop: Device) -> None:
     """The mark takes ten bytes, and reads back."""
-    assert revoke(house, house.log_in(anna), laptop).status_code == 200
-    book = house.book(anna)
+    assert revoke(suite, suite.log_in(anna), laptop).status_code == 200
+    book = suite.book(anna)
     assert book.devices[laptop.device_id].revoked
     assert Book.from_item(book.to_item()) == book

@@ -2,22 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from common.storage.port import Item, Key, OutcomeUnknown, Page, Sort, Store, StoreUnavailable, Table, Write
+from flask import has_request_context, request
+
+from common.keys.generation_store import HasFile
+from common.storage.clock_offset import ClockReading
+from common.storage.port import (
+    Condition,
+    Delete,
+    Item,
+    Key,
+    OutcomeUnknown,
+    Page,
+    Put,
+    Sort,
+    Store,
+    StoreUnavailable,
+    Table,
+    Write,
+)
+from common.storage.prompt import HasPromptReads, WouldWait
+from common.storage.store_clock import HasClock
+from ichidai.table_access import ACCESS
+from ichidai.topology import DOMAINS, App
 
 
 @dataclass(frozen=True, slots=True)
 class StoreCall:
-    """One call: its number (from 1), its verb, the tables it touches, and for a commit its content and request id."""
+    """One call: its number (from 1), its verb, the tables it touches, and what it writes."""
 
     number: int
     verb: str
     tables: tuple[str, ...]
     partition: str = ""
     writes: tuple[Write, ...] = ()
-    request_id: str = ""
+
+    @property
+    def is_write(self) -> bool:
+        """Whether it writes."""
+        return self.verb in ("put", "delete")
 
 
 Watch = Callable[[StoreCall], None]
@@ -36,10 +61,24 @@ class WatchedStore:
     after: Watch = _look_away
     calls: list[StoreCall] = field(default_factory=list)
 
+    def read_clock(self) -> ClockReading:
+        """See `HasClock`."""
+        assert isinstance(self.inner, HasClock)
+        return self.inner.read_clock()
+
     def get(self, key: Key) -> Item | None:
         """See `Store.get`."""
         call = self._begin("get", (key.table.name,), key.partition)
         item = self.inner.get(key)
+        self.after(call)
+        return item
+
+    def get_promptly(self, key: Key) -> Item | None:
+        """See `HasPromptReads`."""
+        call = self._begin("get", (key.table.name,), key.partition)
+        if not isinstance(self.inner, HasPromptReads):
+            raise WouldWait
+        item = self.inner.get_promptly(key)
         self.after(call)
         return item
 
@@ -52,12 +91,17 @@ class WatchedStore:
         self.after(call)
         return page
 
-    def commit(self, writes: Sequence[Write], request_id: str) -> None:
-        """See `Store.commit`."""
-        tables = tuple(write.key.table.name for write in writes)
-        call = self._begin("commit", tables, writes[0].key.partition, tuple(writes), request_id)
-        self.inner.commit(writes, request_id)
-        self.after(call)
+    def put(self, table: Table, item: Item, when: Condition = None) -> None:
+        """See `Store.put`."""
+        self._write("put", Put(table, item, when))
+
+    def delete(self, key: Key, when: Condition = None) -> None:
+        """See `Store.delete`."""
+        self._write("delete", Delete(key, when))
+
+    def is_replaced(self) -> bool:
+        """See `HasFile`."""
+        return isinstance(self.inner, HasFile) and self.inner.is_replaced()
 
     def close(self) -> None:
         """See `Store.close`."""
@@ -70,16 +114,36 @@ class WatchedStore:
 
     @property
     def commits(self) -> list[StoreCall]:
-        """The commits among the calls."""
-        return [call for call in self.calls if call.verb == "commit"]
+        """The writes among the calls."""
+        return [call for call in self.calls if call.is_write]
 
-    def _begin(
-        self, verb: str, tables: tuple[str, ...], partition: str, writes: tuple[Write, ...] = (), request_id: str = ""
-    ) -> StoreCall:
-        call = StoreCall(len(self.calls) + 1, verb, tables, partition, writes, request_id)
+    def _write(self, verb: str, write: Write) -> None:
+        call = self._begin(verb, (write.key.table.name,), write.key.partition, (write,))
+        if isinstance(write, Put):
+            self.inner.put(write.table, write.item, write.when)
+        else:
+            self.inner.delete(write.key, write.when)
+        self.after(call)
+
+    def _begin(self, verb: str, tables: tuple[str, ...], partition: str, writes: tuple[Write, ...] = ()) -> StoreCall:
+        call = StoreCall(len(self.calls) + 1, verb, tables, partition, writes)
         self.calls.append(call)
+        _check_access(call)
         self.before(call)
         return call
+
+
+def _check_access(call: StoreCall) -> None:
+    """Check that the app whose route is answered may do this: by what its identity at AWS is granted."""
+    app = request.path.split("/")[1] if has_request_context() and request.url_rule is not None else ""
+    if app not in DOMAINS:
+        return
+    verbs = {"get": "GetItem", "query": "Query", "put": "PutItem", "delete": "DeleteItem"}
+    for name in call.tables:
+        access = next((access for table, access in ACCESS[App(app)].items() if table.name == name), None)
+        action = verbs[call.verb]
+        assert access is not None, f"the {app} app is granted nothing at {name}"
+        assert action in access.value, f"the {app} app is not granted {action} at {name}"
 
 
 def away_at(number: int) -> Watch:
@@ -103,10 +167,10 @@ def away_from(number: int) -> Watch:
 
 
 def unknown_at(number: int) -> Watch:
-    """Lose the answer of one call if it is a commit; as `before` the request too, as `after` it was done."""
+    """Lose the answer of one call if it writes; as `before` the request too, as `after` it was done."""
 
     def watch(call: StoreCall) -> None:
-        if call.number == number and call.verb == "commit":
+        if call.number == number and call.is_write:
             raise OutcomeUnknown("the answer was lost")
 
     return watch

@@ -12,20 +12,24 @@
  * Every failure is a `Problem`, whose `code` is one of the wire contract's.
  */
 import { Devices, latest, setLatest } from "./client/devices.js";
-import { Doors } from "./client/doors.js";
+import { Endpoints } from "./client/endpoints.js";
+import { codeIn } from "./client/keys.js";
 import { Session } from "./client/session.js";
-import { Vault } from "./client/vault.js";
-import { Watcher } from "./client/watch.js";
+import { StateStore } from "./client/state-store.js";
 import { Problem, Wire, answerOf, posting } from "./client/wire.js";
 
-export { Problem };
+export { Problem, codeIn };
 
 const OVER = ["session-ended", "invalid-token"];
 
 /**
  * @typedef {{message: string, active: {device_name: string | null, login_at: string, last_seen_at: string}[],
- *   takeover?: {token: string, expires_in: number, url: string}}} Question what a person is asked; without `takeover`
- *   the suite lets nobody switch, and the answer does not matter
+ *   takeover?: {token: string, expires_in: number, url: string},
+ *   approval?: {token: string, expires_in: number, url: string}}} Question what a person is asked; with `approval` in the
+ *   place of `takeover` it is whether the active devices' users shall be asked; without either the suite lets nobody
+ *   switch, and the answer does not matter
+ * @typedef {{approval_id: string, device_name: string | null, asked_at: string, expires_in: number}} Asked a device that
+ *   wants the place of this one
  * @typedef {import("./client/session.js").Ending} Ending why a session ended, and where that is known when and by whom
  * @typedef {import("./client/session.js").Facts} Facts who is logged in
  */
@@ -34,19 +38,23 @@ export class Ichidai {
   /**
    * @param {object} [options]
    * @param {string} [options.base] the suite's address; the page's own origin where it is not given
+   * @param {Record<string, string>} [options.apps] the addresses of the apps that have their own: `registration`,
+   *   `login`, `session`, `device`
    * @param {string} [options.language] of the server's sentences: "en" or "ja"
    * @param {string} [options.issuer] the suite's name in what devices sign; the suite is asked where it is not given
    * @param {boolean} [options.watch] whether the session is watched while it lives
    */
-  constructor({ base = "", language = document.documentElement.lang || "en", issuer, watch = true } = {}) {
+  constructor({ base = "", apps = {}, language = document.documentElement.lang || "en", issuer, watch = true } = {}) {
     const name = `ichidai ${base}`.trim();
-    this._wire = new Wire(base, language);
-    this._vault = new Vault(name);
-    this._devices = new Devices(this._vault);
-    this._doors = new Doors(this._wire, this._devices, async () => issuer ?? (await this._about()).issuer);
-    this._session = new Session(this._wire, this._vault, name);
-    this._watcher = watch ? new Watcher(this._session, name, (signal) => this._events(signal), () => this.check()) : null;
+    this._wire = new Wire(base, language, apps);
+    this._stateStore = new StateStore(name);
+    this._devices = new Devices(this._stateStore);
+    this._endpoints = new Endpoints(this._wire, this._devices, async () => issuer ?? (await this._about()).issuer);
+    this._session = new Session(this._wire, this._stateStore, name);
+    this._watchedAs = watch ? name : null;
+    this._watcher = null; // loaded with the first session
     this._ask = null;
+    this._askApproval = null;
     this.onSessionEnded(() => {});
     this.onSessionBegun(() => {});
   }
@@ -65,6 +73,36 @@ export class Ichidai {
   }
 
   /**
+   * Let a person see the digits to be typed on the active device, where its user is asked before a takeover. Without it
+   * `logIn` throws the Problem `device-active` there.
+   * @param {(waiting: {digits: string, expires_in: number}, signal: AbortSignal) => Promise<unknown>} show resolves when
+   *   the person would rather not wait; `signal` is aborted when that is over
+   */
+  onDigits(show) {
+    this._endpoints.showDigits = show;
+  }
+
+  /**
+   * Let a person be asked, in every tab, whether another device may take this one's place: `answerApproval` takes the
+   * answer. `signal` is aborted when it was given in another tab.
+   * @param {(asked: Asked, signal: AbortSignal) => void} ask
+   */
+  onApprovalAsked(ask) {
+    this._askApproval = ask;
+    if (this.session) this._watch();
+  }
+
+  /**
+   * Let the other device take this one's place, by the digits that it shows; without digits it is refused. Throws
+   * Problem: `digits-wrong`, `approval-spent`.
+   * @param {string} approval_id @param {string} [digits]
+   */
+  async answerApproval(approval_id, digits = undefined) {
+    await this.post("/login/approval/answer", { approval_id, ...(digits === undefined ? { refuse: true } : { digits }) });
+    (await this._watcher)?.answered(approval_id);
+  }
+
+  /**
    * Let a person be asked for a code where an account has a second factor; null is a no. Without it, and after a no, a
    * call throws the Problem `otp-required`.
    * @param {(asked: {again: boolean}) => Promise<string | null>} ask `again`: the last code was refused
@@ -79,7 +117,7 @@ export class Ichidai {
    */
   onSessionEnded(tell) {
     this._session.onEnded = (ending) => {
-      this._watcher?.stop();
+      this._watcher?.then((watcher) => watcher.stop(), () => {});
       tell(ending);
     };
   }
@@ -90,7 +128,7 @@ export class Ichidai {
    */
   onSessionBegun(tell) {
     this._session.onBegun = () => {
-      this._watcher?.start();
+      this._watch();
       tell();
     };
   }
@@ -98,7 +136,7 @@ export class Ichidai {
   /** Take up the session that this browser has; say whether there is one. */
   async resume() {
     const found = await this._session.resume();
-    if (found) this._watcher?.start();
+    if (found) this._watch();
     return found;
   }
 
@@ -107,16 +145,39 @@ export class Ichidai {
    * @param {{username: string, email: string, password: string, device_name?: string}} fields
    */
   async register(fields) {
-    return this._doors.enrol(fields);
+    return this._endpoints.enrol(fields);
   }
 
   /**
-   * Make this browser another device of an account, by the code that one of its devices shows: the text itself, or an
-   * address that ends with it.
+   * Make this browser another device of an account, by the code that one of its devices shows: the text itself, or the
+   * link that ends with it.
    * @param {{qr_code: string, username: string, password: string, device_name?: string}} fields
    */
   async pair({ qr_code, ...fields }) {
-    return this._doors.enrol({ ...fields, qr_code: qr_code.trim().split("#").pop() });
+    return this._endpoints.enrol({ ...fields, qr_code: codeIn(qr_code) });
+  }
+
+  /**
+   * Become a device again with a `new_password`: by `recovery_code` and `password`, or by the `token` of a mail.
+   * @param {Record<string, any>} fields
+   */
+  async recover(fields) {
+    return this._endpoints.enrol(fields, `/registration/${fields.token ? "password/reset" : "recover"}`);
+  }
+
+  /** POST as nobody. @param {string} path @param {object} body */
+  async send(path, body) {
+    return this._wire.post(path, body);
+  }
+
+  /** Change the password of who is logged in. @param {{password: string, new_password: string}} fields */
+  async changePassword(fields) {
+    return (await import("./client/password.js")).changePassword(this._session, this._wire, fields);
+  }
+
+  /** Give the account of who is logged in another name. @param {{username: string, password: string}} fields */
+  async rename(fields) {
+    return (await import("./client/password.js")).rename(this._session, this._wire, this._devices, fields);
   }
 
   /**
@@ -125,7 +186,7 @@ export class Ichidai {
    */
   async pairingCode({ username = this.session?.username, password }) {
     const body = { username, password, client_cert_fp: latest() };
-    return this._doors.pairingCode(body, await this._devices.having(latest()));
+    return this._endpoints.pairingCode(body, await this._devices.having(latest()));
   }
 
   /**
@@ -134,17 +195,55 @@ export class Ichidai {
    *   not the one that this browser remembers
    */
   async logIn({ username, password, fingerprint }) {
-    const device = fingerprint ? await this._devices.having(fingerprint) : await this._devices.of(username);
+    const own = fingerprint ? undefined : await this._devices.of(username);
+    const device = own ?? (await this._devices.having(fingerprint ?? latest())); // renamed elsewhere, perhaps
     const certificate = fingerprint ?? device?.fingerprint ?? latest();
     const token = certificate ? undefined : await this._devices.tokenOf(username);
     const body = { username, password, client_cert_fp: certificate || undefined, device_token: token };
-    const answer = await this._doors.enter(body, device, this._ask);
+    const answer = await this._endpoints.enter(body, device, this._ask);
     if (answer === null) return null;
     if (certificate) setLatest(certificate);
+    if (device && !own && device.user_uuid === answer.user_uuid) await this._devices.rename(device.username, username);
     if (answer.device_token) await this._devices.keepToken(username, answer.device_token);
     await this._session.begin(username, answer);
-    this._watcher?.start();
+    this._watch();
     return answer;
+  }
+
+  /** Say whether this browser, at this address, can sign in by passkeys. */
+  hasPasskeys() {
+    return Boolean(globalThis.PublicKeyCredential?.parseRequestOptionsFromJSON);
+  }
+
+  /**
+   * Log in by a passkey; a browser that is no device of the account becomes one. Null when the person was asked and
+   * would rather not. Throws Problem, and what `navigator.credentials.get` throws where the person gives none.
+   * @param {CredentialRequestOptions} [options] such as `{mediation: "conditional", signal}`: the passkey is then
+   *   offered where a field says `autocomplete="username webauthn"`
+   */
+  async logInByPasskey(options = {}) {
+    const { enterByPasskey } = await import("./client/passkey.js");
+    const entered = await enterByPasskey(this._wire, this._devices, this._endpoints, this._ask, options);
+    if (entered === null) return null;
+    await this._session.begin(entered.username, entered.answer);
+    this._watch();
+    return entered.answer;
+  }
+
+  /**
+   * Make a passkey for who is logged in. Throws Problem, and what `navigator.credentials.create` throws.
+   * @param {{password: string, name?: string}} fields
+   */
+  async makePasskey({ password, name }) {
+    const { createPasskey } = await import("./client/passkey.js");
+    const { options } = await this.post("/registration/passkeys/begin", { password });
+    return this.post("/registration/passkeys/finish", { passkey: await createPasskey(options), name });
+  }
+
+  /** Remove a passkey. @param {string} id @param {{password: string}} fields */
+  async removePasskey(id, fields) {
+    const send = (body) => this.fetch(`/registration/passkeys/${id}`, { ...posting(body), method: "DELETE" });
+    return this._wire.withCode(fields, async (body) => answerOf(await send(body)));
   }
 
   /** Log out, here and in every tab. */
@@ -155,11 +254,13 @@ export class Ichidai {
   }
 
   /**
-   * Let every tab know that the session is over by something that was done here, such as this device's removal.
+   * Run what ends the session here, such as this device's removal, and let every tab know that it is over, unless
+   * `work` returns false. Returns what `work` does, and throws what it throws.
    * @param {string} reason
+   * @param {() => Promise<unknown>} [work]
    */
-  async leave(reason) {
-    await this._session.end({ reason, here: true });
+  async leave(reason, work = async () => true) {
+    return this._session.endBy({ reason, here: true }, work);
   }
 
   /** Say which device this browser is for the account that is logged in, or undefined. */
@@ -217,6 +318,24 @@ export class Ichidai {
     return response;
   }
 
+  /** Watch the session that has begun. Where the module cannot be had now, it is asked for with the next session. */
+  _watch() {
+    if (this._watchedAs === null) return;
+    this._watcher ??= import("./client/watch.js").then(
+      ({ Watcher }) =>
+        new Watcher(this._session, this._watchedAs, {
+          open: (signal) => this._events(signal),
+          check: () => this.check(),
+          asked: () => this._asked(),
+          ask: (asked, signal) => this._askApproval?.(asked, signal),
+        }),
+    );
+    this._watcher.then(
+      (watcher) => this.session && watcher.start(),
+      () => (this._watcher = null),
+    );
+  }
+
   /** What the suite tells of itself, asked for once. */
   _about() {
     this._known ??= this._wire.get("/.well-known/ichidai.json").catch((problem) => {
@@ -224,6 +343,12 @@ export class Ichidai {
       throw problem;
     });
     return this._known;
+  }
+
+  /** Return what the person is asked now, where the suite asks before a takeover. */
+  async _asked() {
+    const { takeover_approval } = await this._about();
+    return takeover_approval === "ask" ? (await this.get("/login/approvals")).approvals : [];
   }
 
   /** Open the stream of the session's events, where the suite has one. */

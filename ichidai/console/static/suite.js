@@ -1,5 +1,6 @@
 /** The one client of these pages. */
 import { Ichidai } from "./ichidai.js";
-import { view } from "./views.js";
 
-export const ichidai = new Ichidai({ issuer: document.documentElement.dataset.issuer, watch: Boolean(view("home")) });
+const { issuer, apps } = document.documentElement.dataset;
+
+export const ichidai = new Ichidai({ issuer, apps: JSON.parse(apps) });

@@ -10,19 +10,19 @@ const LATEST = "currentlyLoggedinFingerprint";
  */
 
 export class Devices {
-  /** @param {import("./vault.js").Vault} vault */
-  constructor(vault) {
-    this._vault = vault;
+  /** @param {import("./state-store.js").StateStore} stateStore */
+  constructor(stateStore) {
+    this._stateStore = stateStore;
   }
 
   /** Say whether a key that is made here would still be here tomorrow. */
   async canKeepKeys() {
-    return this._vault.isLasting();
+    return this._stateStore.isLasting();
   }
 
   /** Remember what a registration answered, with the keys that were made for it here. */
   async remember(username, { client_cert_fp: fingerprint, uuid: user_uuid, device_id }, keys) {
-    await this._vault.put("devices", fingerprint, { fingerprint, username, user_uuid, device_id, keys });
+    await this._stateStore.put("devices", fingerprint, { fingerprint, username, user_uuid, device_id, keys });
     setLatest(fingerprint);
   }
 
@@ -32,29 +32,43 @@ export class Devices {
    * @returns {Promise<Device | undefined>}
    */
   async of(username) {
-    const own = (await this._vault.all("devices")).filter((device) => folded(device.username) === folded(username));
+    const own = (await this._stateStore.all("devices")).filter((device) => folded(device.username) === folded(username));
+    return own.find((device) => device.fingerprint === latest()) ?? own.at(-1);
+  }
+
+  /** Return the device that this browser is for the account of an uuid, or undefined. @param {string} user_uuid */
+  async ofUser(user_uuid) {
+    const own = (await this._stateStore.all("devices")).filter((device) => device.user_uuid === user_uuid);
     return own.find((device) => device.fingerprint === latest()) ?? own.at(-1);
   }
 
   /** Return the device that has a certificate, or undefined. @returns {Promise<Device | undefined>} */
   async having(fingerprint) {
-    return this._vault.get("devices", fingerprint);
+    return this._stateStore.get("devices", fingerprint);
   }
 
   /** Return what makes a browser without a certificate the same device again, where the suite demands no proof. */
   async tokenOf(username) {
-    const sealed = await this._vault.get("tokens", folded(username));
-    return sealed && this._vault.unseal(sealed);
+    const sealed = await this._stateStore.get("tokens", folded(username));
+    return sealed && this._stateStore.unseal(sealed);
   }
 
   /** Keep it for the next login. */
   async keepToken(username, token) {
-    await this._vault.put("tokens", folded(username), await this._vault.seal(token));
+    await this._stateStore.put("tokens", folded(username), await this._stateStore.seal(token));
+  }
+
+  /** Let what is known of an account be known under its new name. */
+  async rename(before, username) {
+    const devices = (await this._stateStore.all("devices")).filter((each) => folded(each.username) === folded(before));
+    for (const device of devices) await this._stateStore.put("devices", device.fingerprint, { ...device, username });
+    const token = await this._stateStore.get("tokens", folded(before));
+    if (token) await this._stateStore.put("tokens", folded(username), token);
   }
 
   /** Forget a device: it was removed from its account. */
   async forget(fingerprint) {
-    await this._vault.remove("devices", fingerprint);
+    await this._stateStore.remove("devices", fingerprint);
     if (latest() === fingerprint) setLatest(null);
   }
 }

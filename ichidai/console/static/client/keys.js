@@ -31,6 +31,9 @@ export async function sign(keys, { purpose, issuer, user_uuid, device_id, challe
   return base64(await crypto.subtle.sign(HASH, keys.privateKey, utf8(lines.join("\n"))));
 }
 
+/** Return the code in what a QR code holds: the code itself, or a link whose fragment ends with it. */
+export const codeIn = (text) => text.trim().split("#").pop().replace(/^join=/, "");
+
 /** Return the pairing token inside a QR code's text; undefined where it is no such text: the server says so. */
 export function tokenIn(qr_code) {
   try {

@@ -1,6 +1,6 @@
 /**
  * The session that all tabs of this browser share. The access token is in memory alone; the refresh token lies sealed
- * in the vault. One tab at a time renews (a Web Lock), and tells the others what it got (a BroadcastChannel).
+ * in the state store. One tab at a time renews (a Web Lock), and tells the others what it got (a BroadcastChannel).
  */
 import { Problem } from "./wire.js";
 
@@ -18,15 +18,17 @@ const TRIES = 3; // within the 10 s in which the server gives a lost answer agai
 export class Session {
   /**
    * @param {import("./wire.js").Wire} wire
-   * @param {import("./vault.js").Vault} vault
+   * @param {import("./state-store.js").StateStore} stateStore
    * @param {string} name what the tabs of one suite know each other by
    */
-  constructor(wire, vault, name) {
+  constructor(wire, stateStore, name) {
     this._wire = wire;
-    this._vault = vault;
+    this._stateStore = stateStore;
     this._name = name;
     this._access = null;
     this._turn = 0;
+    /** @type {Ending | null} how the session is about to end, by what is done here */
+    this._expected = null;
     /** @type {Facts | null} who is logged in */
     this.facts = null;
     /** @type {(ending: Ending) => void} */
@@ -39,7 +41,7 @@ export class Session {
 
   /** Take up the session that this browser has, if any. It may have ended: the first call shows it. */
   async resume() {
-    const record = await this._vault.get(...RECORD);
+    const record = await this._stateStore.get(...RECORD);
     if (!record || record.session_id === this.facts?.session_id) return this.facts !== null;
     this._adopt(record);
     this._access = null;
@@ -65,14 +67,30 @@ export class Session {
     return this._access.token;
   }
 
+  /**
+   * Run what ends the session, and end it in every tab, unless `work` returns false. A stream may tell of the end before
+   * `work` is answered; it is this ending all the same. Returns what `work` does, and throws what it throws.
+   */
+  async endBy(ending, work) {
+    this._expected = ending;
+    try {
+      const done = await work();
+      if (done !== false) await this.end(ending);
+      return done;
+    } finally {
+      this._expected = null;
+    }
+  }
+
   /** End the session in every tab, and never try to come back. Without an ending, only this browser forgets it. */
-  async end(ending) {
+  async end(told) {
     const ended = this.facts?.session_id;
+    const ending = this._expected ?? told;
     if (!ended) return;
     this._close();
     await this._alone(async () => {
-      const record = await this._vault.get(...RECORD);
-      if (record?.session_id === ended) await this._vault.remove(...RECORD);
+      const record = await this._stateStore.get(...RECORD);
+      if (record?.session_id === ended) await this._stateStore.remove(...RECORD);
     });
     this._tell({ kind: "ended", session_id: ended, ending });
     if (await this.resume()) this.onBegun();
@@ -81,12 +99,21 @@ export class Session {
 
   async _renew(before) {
     await this._alone(async () => {
-      const record = await this._vault.get(...RECORD);
+      const record = await this._stateStore.get(...RECORD);
       if (!record || record.session_id !== this.facts?.session_id) throw over();
       if (this._access !== before) return;
       if (record.turn !== this._turn && (await this._arrival(record.turn))) return;
       const { sealed, turn, ...facts } = record;
-      await this._keep(facts, turn + 1, await this._exchanged(await this._vault.unseal(sealed)));
+      await this._keep(facts, turn + 1, await this._exchanged(await this._stateStore.unseal(sealed)));
+      this._tell({ kind: "renewed", session_id: facts.session_id, turn: this._turn, access: this._access });
+    });
+  }
+
+  /** Keep the tokens that `send` is answered, and what else of the session is other now; no other tab renews meanwhile. */
+  exchange(send, changed = {}) {
+    return this._alone(async () => {
+      const { sealed, turn, ...facts } = await this._stateStore.get(...RECORD);
+      await this._keep({ ...facts, ...changed }, turn + 1, await send());
       this._tell({ kind: "renewed", session_id: facts.session_id, turn: this._turn, access: this._access });
     });
   }
@@ -104,8 +131,8 @@ export class Session {
   }
 
   async _keep(facts, turn, answer) {
-    const sealed = await this._vault.seal(answer.refresh_token);
-    await this._vault.put(...RECORD, { ...facts, turn, sealed });
+    const sealed = await this._stateStore.seal(answer.refresh_token);
+    await this._stateStore.put(...RECORD, { ...facts, turn, sealed });
     this._adopt({ ...facts, turn });
     this._access = { token: answer.access_token, until: Date.now() + answer.expires_in * 1000 - EARLY_MS };
   }

@@ -2,7 +2,8 @@
  * The session watcher: learns at once that the session has ended elsewhere.
  *
  * One tab (it holds a Web Lock) reads the server's events and tells the others. While there is no stream it asks every
- * few seconds instead, and every tab asks when somebody comes back to it. None of this counts as activity.
+ * few seconds instead, and every tab asks when the user returns to it. None of this counts as activity. What the user is
+ * asked before a takeover comes the same way, and to every tab.
  */
 const REOPEN_MS = 250; // before a stream that was open is opened again; each failure doubles it
 const AGAIN_MS = 5_000; // at most; so it is the time between questions where there is no stream
@@ -11,15 +12,24 @@ export class Watcher {
   /**
    * @param {import("./session.js").Session} session
    * @param {string} name what the tabs know the watch by
-   * @param {(signal: AbortSignal) => Promise<Response | null>} open asks for the stream; null where there is none
-   * @param {() => Promise<unknown>} check asks whether the session lives, and ends it here when it does not
+   * @param {object} suite
+   * @param {(signal: AbortSignal) => Promise<Response | null>} suite.open asks for the stream; null where there is none
+   * @param {() => Promise<unknown>} suite.check asks whether the session lives, and ends it here when it does not
+   * @param {() => Promise<import("../ichidai.js").Asked[]>} suite.asked returns what the user is asked now
+   * @param {(asked: import("../ichidai.js").Asked, signal: AbortSignal) => void} suite.ask asks the user in this tab
    */
-  constructor(session, name, open, check) {
+  constructor(session, name, { open, check, asked, ask }) {
     this._session = session;
     this._name = name;
     this._open = open;
     this._check = check;
+    this._asked = asked;
+    this._ask = ask;
     this._stopping = null;
+    /** @type {Map<string, AbortController>} what the user was asked in this tab */
+    this._asking = new Map();
+    this._tabs = new BroadcastChannel(`${name}-approvals`);
+    this._tabs.addEventListener("message", ({ data }) => (data.asked ? this._show(data.asked) : this._hide(data.answered)));
     const look = () => {
       if (this._stopping && document.visibilityState === "visible") check().catch(() => {});
     };
@@ -38,6 +48,34 @@ export class Watcher {
     leading.catch(() => {});
   }
 
+  /** Let the other tabs know that an approval was answered here. @param {string} approval_id */
+  answered(approval_id) {
+    this._hide(approval_id);
+    this._tabs.postMessage({ answered: approval_id });
+  }
+
+  _show(asked) {
+    if (!this._stopping || this._asking.has(asked.approval_id)) return;
+    const over = new AbortController();
+    this._asking.set(asked.approval_id, over);
+    this._ask(asked, over.signal);
+  }
+
+  _hide(approval_id) {
+    this._asking.get(approval_id)?.abort();
+  }
+
+  /** Ask the user in every tab. */
+  _spread(asked) {
+    this._show(asked);
+    this._tabs.postMessage({ asked });
+  }
+
+  /** Ask what the user is asked by now. */
+  async _look() {
+    for (const asked of await this._asked()) this._spread(asked);
+  }
+
   /** Watch no longer. */
   stop() {
     this._stopping?.abort();
@@ -50,6 +88,7 @@ export class Watcher {
       const wasOpen = await this._listen(signal).catch(() => false);
       if (signal.aborted) return;
       await this._check().catch(() => {});
+      if (!wasOpen && !signal.aborted) await this._look().catch(() => {});
       pause = wasOpen ? REOPEN_MS : Math.min(2 * pause, AGAIN_MS);
       await rest(pause, signal);
     }
@@ -59,7 +98,9 @@ export class Watcher {
   async _listen(signal) {
     const response = await this._open(signal);
     if (!response?.ok || !response.body) return false;
+    this._look().catch(() => {});
     for await (const { event, data } of eventsOf(response.body)) {
+      if (event === "approval-requested") this._spread(JSON.parse(data));
       if (event === "session-revoked") await this._session.end(endingOf(JSON.parse(data)));
     }
     return true;

@@ -25,10 +25,12 @@ export class Wire {
   /**
    * @param {string} base "" for the page's own origin
    * @param {string} language "en" or "ja"
+   * @param {Record<string, string>} apps addresses of the apps that have their own, by the first part of their paths
    */
-  constructor(base, language) {
+  constructor(base, language, apps = {}) {
     this.base = base;
     this.language = language;
+    this.apps = apps;
     /** @type {((asked: {again: boolean}) => Promise<string | null>) | null} asks for a code of the second factor */
     this.askForCode = null;
   }
@@ -46,11 +48,17 @@ export class Wire {
     if (token) headers.set("Authorization", `Bearer ${token}`);
     const sure = { cache: "no-store", credentials: "omit", redirect: "error" };
     try {
-      return await fetch(this.base + path, { ...init, ...sure, headers });
+      return await fetch(this._address(path), { ...init, ...sure, headers });
     } catch (failure) {
       if (init.signal?.aborted) throw failure;
       throw new Problem(0, { code: "unreachable", detail: "The server cannot be reached." });
     }
+  }
+
+  /** Where a path of the suite is. What no app is named by is the session manager's. */
+  _address(path) {
+    const app = path.split("/")[1].split("?")[0];
+    return (this.apps[app === ".well-known" ? "session" : app] ?? this.base) + path;
   }
 
   /**
@@ -85,9 +93,10 @@ export class Wire {
   /**
    * GET an answer. Throws Problem.
    * @param {string} path
+   * @param {string} [token]
    */
-  async get(path) {
-    return answerOf(await this.send(path));
+  async get(path, token = undefined) {
+    return answerOf(await this.send(path, {}, token));
   }
 }
 

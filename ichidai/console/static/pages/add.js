@@ -4,6 +4,7 @@ import { ichidai } from "../suite.js";
 import { onEnter } from "../router.js";
 import { nameOf, onSubmit, part, say, shown, text, timeText } from "../views.js";
 import { whileLoggedIn } from "./account.js";
+import { told } from "./factor.js";
 import { hidePairing, showPairing } from "./pairing.js";
 
 const LOOK_MS = 2_000;
@@ -16,9 +17,7 @@ export function mount(root) {
     whileLoggedIn(async () => {
       if (!latest()) throw new Error(text("no_fingerprint"));
       const known = await deviceIds();
-      const code = await ichidai.pairingCode({ password }).catch((problem) => {
-        throw problem.code === "bad-credentials" ? new Error(text("wrong_password")) : problem;
-      });
+      const code = await told(ichidai.pairingCode({ password }));
       form.reset();
       form.hidden = true;
       part(root, "waiting").hidden = false;

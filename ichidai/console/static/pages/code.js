@@ -1,5 +1,5 @@
 /** The code of a second factor, asked for wherever the password alone is not enough. */
-import { dialog as dialogOf, open, part, say, text } from "../views.js";
+import { complain, dialog as dialogOf, open, part, say, text } from "../views.js";
 
 /**
  * Ask for a code; null when the person would rather not.
@@ -10,11 +10,13 @@ export async function askForCode({ again }) {
   const dialog = dialogOf("code");
   const form = dialog.querySelector("form");
   form.reset();
-  say(dialog, again ? text("wrong_code") : null, { bad: true });
+  say(dialog, null);
   part(dialog, "cancel").onclick = () => dialog.close("");
   form.onsubmit = (event) => {
     event.preventDefault();
     dialog.close("given");
   };
-  return (await open(dialog)) === "given" ? form.elements.otp.value.trim() : null;
+  const closed = open(dialog);
+  if (again) complain(form.elements.otp, text("wrong_code"));
+  return (await closed) === "given" ? form.elements.otp.value.trim() : null;
 }

@@ -1,6 +1,7 @@
 /** The dialogs about a device: another name for it, and its removal. */
 import { ichidai } from "../suite.js";
-import { attempt, dialog as dialogOf, fill, open, part, say, text } from "../views.js";
+import { Mistake, attempt, dialog as dialogOf, fill, open, part, say, text } from "../views.js";
+import { told } from "./factor.js";
 
 /** Ask for another name; say whether the device has it now. */
 export function askToRename({ device_id, device_name }) {
@@ -23,7 +24,7 @@ export function askToRemove({ device_id, device_name, fingerprint, current }) {
   username.value = ichidai.session.username;
   again.hidden = true;
   part(dialog, "own").hidden = !current;
-  return untilDone(dialog, async () => {
+  const remove = async () => {
     try {
       await ichidai.post("/device/unbind", { device_id, ...(password.value && { password: password.value }) });
     } catch (problem) {
@@ -32,23 +33,44 @@ export function askToRemove({ device_id, device_name, fingerprint, current }) {
         password.focus();
         return false;
       }
-      throw problem.code === "reauthenticate" ? new Error(text("wrong_password")) : problem;
+      throw problem.code === "reauthenticate" ? new Mistake(text("wrong_password"), "password") : problem;
     }
     await ichidai.forgetDevice(fingerprint);
-    if (current) await ichidai.leave("device-unbound");
     return true;
-  });
+  };
+  return untilDone(dialog, () => (current ? ichidai.leave("device-unbound", remove) : remove()));
+}
+
+/** Ask whether the other devices shall be logged out; say whether `logOutOthers` did it. */
+export const askToLogOutOthers = (logOutOthers) => untilDone(dialogOf("others"), logOutOthers);
+
+/** Ask whether a change shall be taken back, and for the password; say whether it was. */
+export function askToObject({ change_no }) {
+  const dialog = dialogOf("objecting");
+  const { password, username } = dialog.querySelector("form").elements;
+  password.value = "";
+  username.value = ichidai.session.username;
+  return untilDone(dialog, () => told(ichidai.post("/registration/objection", { change_no, password: password.value })));
+}
+
+/** Ask whether the account shall be closed, and for the password; then nobody is logged in any more. */
+export async function askToClose() {
+  const dialog = dialogOf("closing");
+  const { password, username } = dialog.querySelector("form").elements;
+  password.value = "";
+  username.value = ichidai.session.username;
+  const close = () => told(ichidai.post("/registration/close", { password: password.value }));
+  await untilDone(dialog, () => ichidai.leave("account-closed", close));
 }
 
 /** Open a dialog and run `work` when its form is sent, until it succeeds; false when the person cancels. */
 async function untilDone(dialog, work) {
   say(dialog, null);
   part(dialog, "cancel").onclick = () => dialog.close("");
-  dialog.querySelector("form").onsubmit = (event) => {
+  const form = dialog.querySelector("form");
+  form.onsubmit = (event) => {
     event.preventDefault();
-    attempt(dialog, async () => {
-      if ((await work()) !== false) dialog.close("done");
-    });
+    attempt(dialog, async () => (await work()) !== false && dialog.close("done"), form);
   };
   return (await open(dialog)) === "done";
 }

@@ -1,31 +1,39 @@
-/** A device has been registered: what it got, and on to the login. */
-import { turnTo } from "../router.js";
+/** A device has been registered: what it got, and on to the account. */
+import { ichidai } from "../suite.js";
+import { markInside, turnTo } from "../router.js";
 import { attempt, fill, part, say, text, view } from "../views.js";
-import { logIn } from "./login.js";
+import { enter, logIn } from "./login.js";
 import { showPairing } from "./pairing.js";
 
 /**
- * Show what a registration answered. The password is kept for the button "Log in" alone, and only while it is there.
+ * Show what a registration answered. The first device of an account is logged in: nobody else can be active. The
+ * password is kept for the buttons of this view alone, and only while it is there.
  * @param {{username: string, password: string}} credentials
  * @param {Record<string, any>} answer
  */
-export function showDone({ username, password }, answer) {
+export async function showDone({ username, password }, answer, { isFirst = false } = {}) {
   const done = fill(view("done"), answer);
+  const form = done.querySelector("form");
+  form.hidden = isFirst;
+  part(done, "inside").hidden = true;
+  part(done, "codes").onclick = () => attempt(done, async () => (await import("./factor.js")).makeCodes(password));
   say(done, null);
   part(done, "keys").hidden = !answer.private_keys;
   part(done, "save").onclick = () => {
     save(`ichidai-keys-${answer.device_id}.json`, keysOf(username, answer));
     say(done, text("keys_saved"));
   };
-  const form = done.querySelector("form");
-  if (form) {
-    form.onsubmit = (event) => {
-      event.preventDefault();
-      attempt(done, () => logIn(done, { username, password }));
-    };
-  }
+  form.onsubmit = (event) => {
+    event.preventDefault();
+    attempt(done, () => logIn(done, { username, password }));
+  };
   turnTo("done");
   showPairing(done, answer);
+  if (!isFirst) return;
+  await attempt(done, () => enter(done, { username, password }));
+  form.hidden = ichidai.session !== null;
+  part(done, "inside").hidden = ichidai.session === null;
+  markInside();
 }
 
 function keysOf(username, answer) {

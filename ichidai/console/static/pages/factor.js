@@ -1,9 +1,9 @@
 /** A second factor: whether it is on, and the dialogs that switch it on and off. */
 import { ichidai } from "../suite.js";
-import { attempt, dialog as dialogOf, fill, open, part, say, text, timeText } from "../views.js";
+import { Mistake, attempt, dialog as dialogOf, fill, open, part, say, text, timeText } from "../views.js";
 import { signed } from "./account.js";
+import { fetched } from "./fetching.js";
 
-const DIALOGS = "/console/factor.html";
 let loading = null;
 
 /** Let a card work; returns what shows in it how things are. */
@@ -19,6 +19,7 @@ export function wireFactor(card, view) {
       }),
     );
   wire("on", async () => (await switchOn()) && "factor_on");
+  wire("renew", async () => (await renew()) && "factor_renewed");
   wire("off", async () => (await switchOff()) && "factor_off");
   return refresh;
 }
@@ -33,14 +34,12 @@ function loadDialogs() {
 }
 
 async function load() {
-  const response = await fetch(DIALOGS).catch(() => null);
-  if (!response?.ok) throw new Error(text("unreachable"));
-  const { body } = new DOMParser().parseFromString(await response.text(), "text/html");
-  document.querySelector("#dialogs").content.append(...body.children);
+  document.querySelector("#dialogs").content.append(...(await fetched("factor")));
 }
 
 function display(card, { active, since, recovery_codes_left: left }) {
   part(card, "on").hidden = active;
+  part(card, "renew").hidden = !active;
   part(card, "off").hidden = !active;
   part(card, "active").hidden = !active;
   part(card, "state").textContent = active ? text("factor_state", { time: timeText(since), left }) : text("factor_none");
@@ -49,10 +48,11 @@ function display(card, { active, since, recovery_codes_left: left }) {
 /** Lead through password, app and recovery codes; tells whether it is on now. */
 async function switchOn() {
   const dialog = dialogOf("factor_on");
-  const stages = ["password", "app", "codes"];
+  const stages = ["password", "app"];
   const turnTo = (stage) => stages.forEach((name) => (part(dialog, `at_${name}`).hidden = name !== stage));
-  const [asking, confirming, keeping] = stages.map((name) => part(dialog, `at_${name}`));
+  const [asking, confirming] = stages.map((name) => part(dialog, `at_${name}`));
   let begun = null;
+  let codes = null;
   prepare(dialog, asking);
   confirming.reset();
   turnTo("password");
@@ -66,24 +66,61 @@ async function switchOn() {
   });
   onSend(dialog, confirming, async ({ otp }) => {
     const body = { enrolment: begun.enrolment, otp: otp.value.trim() };
-    const { recovery_codes } = await told(ichidai.post("/registration/otp/confirm", body));
-    begun = null;
-    part(dialog, "codes").value = recovery_codes.join("\n");
-    part(dialog, "copy").hidden = !navigator.clipboard;
-    part(dialog, "copy").onclick = async () => {
-      await navigator.clipboard.writeText(recovery_codes.join("\n"));
-      say(dialog, text("copied"));
-    };
-    turnTo("codes");
-    part(dialog, "codes").focus();
+    codes = (await told(ichidai.post("/registration/otp/confirm", body))).recovery_codes;
+    dialog.close("on");
   });
-  onSend(dialog, keeping, async () => dialog.close("on"));
-  const closed = await open(dialog);
-  const isOn = closed === "on" || part(dialog, "codes").value !== "";
+  await open(dialog);
   part(dialog, "qr").removeAttribute("src");
-  part(dialog, "codes").value = "";
   fill(dialog, { secret: "" });
-  return isOn;
+  if (codes) await showCodes(codes);
+  return codes !== null;
+}
+
+/** Ask for the password, and then for a code; tells whether there are new recovery codes. */
+async function renew() {
+  const dialog = dialogOf("factor_renew");
+  const form = dialog.querySelector("form");
+  let codes = null;
+  prepare(dialog, form);
+  onSend(dialog, form, async ({ password }) => {
+    const body = { password: password.value };
+    codes = (await told(ichidai.post("/registration/otp/recovery_codes", body))).recovery_codes;
+    dialog.close("renewed");
+  });
+  await open(dialog);
+  if (codes) await showCodes(codes);
+  return codes !== null;
+}
+
+/** Make new recovery codes by the password, and show them until they are kept. */
+export async function makeCodes(password) {
+  await loadDialogs();
+  const { recovery_codes } = await told(ichidai.post("/registration/recovery-codes", { password }));
+  await showCodes(recovery_codes);
+}
+
+/**
+ * Show recovery codes until the person has kept them. They are shown this once, so nothing else closes them: Escape does
+ * not, and where a browser insists, or the session ends meanwhile, they are opened again.
+ */
+async function showCodes(codes) {
+  const dialog = dialogOf("factor_kept");
+  const form = dialog.querySelector("form");
+  const words = codes.join("\n");
+  say(dialog, null);
+  part(dialog, "codes").value = words;
+  part(dialog, "copy").hidden = !navigator.clipboard;
+  part(dialog, "copy").onclick = async () => {
+    await navigator.clipboard.writeText(words);
+    say(dialog, text("copied"));
+  };
+  form.onsubmit = (event) => {
+    event.preventDefault();
+    dialog.close("kept");
+  };
+  dialog.oncancel = (event) => event.preventDefault();
+  while ((await open(dialog)) !== "kept");
+  part(dialog, "codes").value = "";
 }
 
 /** Ask for the password, and then for a code; tells whether it is off now. */
@@ -108,16 +145,17 @@ function prepare(dialog, form) {
 function onSend(dialog, form, work) {
   form.onsubmit = (event) => {
     event.preventDefault();
-    attempt(dialog, () => work(form.elements));
+    attempt(dialog, () => work(form.elements), form);
   };
 }
 
 /** Await a call, and tell in our own words what was typed wrong. */
-async function told(call) {
+export async function told(call) {
   try {
     return await call;
   } catch (problem) {
-    const words = { "bad-credentials": "wrong_password", "otp-invalid": "wrong_code" }[problem.code];
-    throw words ? new Error(text(words)) : problem;
+    if (problem.code === "bad-credentials") throw new Mistake(text("wrong_password"), "password");
+    if (problem.code === "otp-invalid") throw new Mistake(text("wrong_code"), "otp");
+    throw problem;
   }
 }

@@ -1,8 +1,10 @@
 /** History: what happened to the account, newest first. */
 import { ichidai } from "../suite.js";
 import { onEnter } from "../router.js";
-import { fillList, part, say, text } from "../views.js";
+import { fillList, part, say, text, timeText } from "../views.js";
 import { signed } from "./account.js";
+import { askToObject } from "./dialogs.js";
+import { originOf } from "./origins.js";
 
 const PAGE = 20;
 
@@ -14,36 +16,56 @@ export function mount(root) {
     const failed = page.failed_logins.map((attempt) => ({ ...attempt, kind: "login-failed", device_name: null }));
     events = [...events, ...page.events, ...failed].sort((one, other) => other.at.localeCompare(one.at));
     before = page.next_before ?? null;
-    display(root, events);
+    display(root, events, refresh);
     part(root, "more").hidden = before === null;
+  };
+  const refresh = async () => {
+    events = [];
+    before = null;
+    await load();
   };
   part(root, "more").addEventListener("click", () => signed(root, load));
   onEnter("history", () => {
     say(root, null);
-    events = [];
-    before = null;
-    signed(root, load);
+    signed(root, refresh);
   });
 }
 
-function display(root, events) {
+const OBJECTABLE = [
+  ...["login", "device-added", "password-changed", "email-changed", "username-changed", "otp-enabled", "otp-disabled"],
+  ...["account-closed", "account-reopened", "passkey-added", "passkey-removed", "recovery-codes-renewed", "recovery-code-used"],
+];
+const WEEK = 7 * 24 * 3600 * 1000;
+
+/** The newest event of a change that may still be taken back; the account's own registration may not. */
+function isObjectable(event, events) {
+  const registered = events.find((each) => each.kind === "registered");
+  const isFirst = registered && registered.change_no === event.change_no;
+  return OBJECTABLE.includes(event.kind) && !isFirst && Date.now() - new Date(event.at) < WEEK;
+}
+
+function display(root, events, refresh) {
   const rows = events.map((event) => ({
     ...event,
     what: text(`event_${event.kind}`) ?? event.kind,
     why: event.reason ? (text(`why_${event.reason}`) ?? event.reason) : "",
-    from: [event.ip, event.user_agent && browserOf(event.user_agent)].filter(Boolean).join(" · "),
+    from: originOf(event),
   }));
   fillList(root, "list", rows, (row, event) => {
     part(row, "device").hidden = !event.device_name;
     part(row, "why").hidden = !event.why;
     part(row, "from").hidden = !event.from;
+    if (!isObjectable(event, events)) return;
+    part(row, "not_me").hidden = false;
+    const button = part(row, "object");
+    button.setAttribute("aria-label", `${button.textContent}: ${event.what} (${timeText(event.at)})`);
+    button.addEventListener("click", () =>
+      signed(root, async () => {
+        if (!(await askToObject(event))) return;
+        await refresh();
+        say(root, text("not_me_done"));
+        root.querySelector("h1").focus();
+      }),
+    );
   });
-}
-
-/** The short name of a browser and its system, or what the client says of itself. */
-function browserOf(agent) {
-  const browser = [["Edg/", "Edge"], ["OPR/", "Opera"], ["Firefox/", "Firefox"], ["Chrome/", "Chrome"], ["Safari/", "Safari"]];
-  const system = [["Android", "Android"], ["iPhone", "iPhone"], ["iPad", "iPad"], ["Windows", "Windows"], ["Mac OS", "macOS"], ["Linux", "Linux"]];
-  const named = [browser, system].map((list) => list.find(([sign]) => agent.includes(sign))?.[1]).filter(Boolean);
-  return named.length === 2 ? named.join(", ") : agent;
 }

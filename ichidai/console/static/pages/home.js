@@ -2,7 +2,7 @@
 import { ichidai } from "../suite.js";
 import { onEnter } from "../router.js";
 import { fill, fillList, nameOf, part, say } from "../views.js";
-import { signed, wireButtons } from "./account.js";
+import { offerOthers, signed, wireButtons } from "./account.js";
 import { wireFactor } from "./factor.js";
 
 export function mount(root) {
@@ -19,6 +19,7 @@ export function mount(root) {
 function display(root, devices) {
   const current = devices.find((device) => device.current);
   if (current) fill(root, { ...current, login_at: ichidai.session?.login_at, device_name: nameOf(current) });
+  offerOthers(root, devices);
   const named = devices.map((device) => ({ ...device, device_name: nameOf(device) }));
   fillList(root, "devices", named, (row, device) => {
     part(row, "is_active").classList.toggle("on", device.is_active);

@@ -1,7 +1,8 @@
-/** What is there only for somebody who is logged in is loaded only then. */
+/** What only a logged-in user needs is loaded after the login. */
+import { ichidai } from "../suite.js";
 import { view } from "../views.js";
 
-const NAMES = ["home", "devices", "add", "sessions", "history"];
+const NAMES = ["home", "devices", "add", "history", "security"];
 let loading = null;
 
 /** Load the views of the account, once. */
@@ -15,5 +16,7 @@ export function loadInside() {
 
 async function load() {
   const pages = await Promise.all(NAMES.map((name) => import(`./${name}.js`)));
+  await pages.at(-1).prepare();
+  ichidai.onApprovalAsked(async (asked, signal) => (await import("./approval.js")).askToApprove(asked, signal));
   NAMES.forEach((name, index) => pages[index].mount(view(name)));
 }

@@ -1,14 +1,15 @@
 /** Join as a new device: by the camera, by a picture, or by the text of a code that a registered device shows. */
 import { ichidai } from "../suite.js";
-import { onEnter } from "../router.js";
+import { onCodeInAddress, onEnter } from "../router.js";
 import { onSubmit, part, say, text } from "../views.js";
 
-/** What reads codes is loaded when somebody wants one read. */
+/** What reads codes is loaded when the user wants to scan one. */
 const scanner = () => import("./scanner.js");
 
 export function mount(root) {
   const form = root.querySelector("form");
   let scanning = null;
+  let fromLink = null;
 
   const stop = () => {
     scanning?.abort();
@@ -57,5 +58,10 @@ export function mount(root) {
     showDone(fields, answer);
   });
   addEventListener("popstate", stop);
-  onEnter("join", () => say(root, null, { name: "scanned" }));
+  onCodeInAddress((code) => (fromLink = code));
+  onEnter("join", () => {
+    say(root, null, { name: "scanned" });
+    if (fromLink) take(fromLink);
+    fromLink = null;
+  });
 }

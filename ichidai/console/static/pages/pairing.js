@@ -7,16 +7,16 @@ let ticking;
 /**
  * Show a pairing code in a view.
  * @param {HTMLElement} root
- * @param {{qr_code: string, qr_png: string, expires_at: string}} code
+ * @param {{qr_link: string, qr_png: string, expires_at: string}} code
  * @param {() => void} [over] runs when it has expired
  */
 export function showPairing(root, code, over = () => {}) {
   const figure = part(root, "pairing");
   part(figure, "qr").src = code.qr_png;
-  part(figure, "qr_text").value = code.qr_code;
+  part(figure, "qr_text").value = code.qr_link;
   part(figure, "copy").hidden = !navigator.clipboard;
   part(figure, "copy").onclick = async () => {
-    await navigator.clipboard.writeText(code.qr_code);
+    await navigator.clipboard.writeText(code.qr_link);
     say(root, text("copied"));
   };
   part(figure, "print").onclick = () => print();

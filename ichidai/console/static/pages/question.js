@@ -6,11 +6,11 @@ import { dialog as dialogOf, fill, fillList, nameOf, open, part, text } from "..
  * @param {import("../ichidai.js").Question} question
  * @returns {Promise<boolean>}
  */
-export async function ask({ message, active, takeover }) {
+export async function ask({ message, active, takeover, approval }) {
   const dialog = dialogOf("question");
-  fill(dialog, { message: takeover ? message : text("cannot_switch") });
+  fill(dialog, { message: approval ? text("asks_active") : takeover ? message : text("cannot_switch") });
   fillList(dialog, "list", active.map((device) => ({ ...device, device_name: nameOf(device) })));
-  part(dialog, "continue").hidden = !takeover;
+  part(dialog, "continue").hidden = !takeover && !approval;
   part(dialog, "cancel").onclick = () => dialog.close("cancel");
   part(dialog, "continue").onclick = () => dialog.close("continue");
   return (await open(dialog)) === "continue";

@@ -11,7 +11,20 @@ export function mount() {
     document.cookie = `ichidai_language=${currentTarget.dataset.language}; Path=/; Max-Age=${YEAR_SECONDS}; SameSite=Lax`;
     location.reload();
   });
-  part(bar, "out")?.addEventListener("click", ({ currentTarget }) => logOut(currentTarget));
+  document.addEventListener("click", ({ target }) => {
+    const button = target.closest("[data-part='reveal']");
+    if (button) reveal(button, button.getAttribute("aria-pressed") === "false");
+  });
+  document.addEventListener("submit", ({ target }) => {
+    for (const button of target.querySelectorAll("[data-part='reveal']")) reveal(button, false);
+  });
+  part(bar, "out").addEventListener("click", ({ currentTarget }) => logOut(currentTarget));
+}
+
+/** Show a password as it is typed, or hide it again. */
+function reveal(button, isShown) {
+  button.setAttribute("aria-pressed", isShown);
+  button.previousElementSibling.type = isShown ? "text" : "password";
 }
 
 async function logOut(button) {

@@ -1,0 +1,68 @@
+"""Where approvals lie: those of an account in one item of ThrottleTable, changed by single conditional puts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from common.account.approval import Approvals, Asked
+from common.clock import Clock, to_millis
+from common.ids import new_id
+from common.storage.optimistic import write_optimistically
+from common.storage.port import Absent, Equals, Item, Key, Put, Store
+from common.storage.stored_form import carried
+from common.storage.tables import THROTTLE
+
+R = TypeVar("R")
+
+Rule = Callable[[Approvals, datetime], tuple[R, Approvals | None]]
+"""Returns what is to be answered, and the approvals as they become (None: as they are). May raise."""
+
+_KNOWN = frozenset(("bucket", "version", "expires_at", "approvals"))
+
+
+class ApprovalStore:
+    """Reads and changes approvals. Every method raises StoreUnavailable."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def of(self, user_uuid: str) -> Approvals:
+        """Return an account's approvals as of now."""
+        return _read(self._store.get(_key(user_uuid))).kept(self._clock())
+
+    def asking(self, user_uuid: str, session_id: str) -> Sequence[Asked]:
+        """Return what a session's user is to answer still."""
+        return self.of(user_uuid).asking(session_id, self._clock())
+
+    def change(self, user_uuid: str, rule: Rule[R]) -> R:
+        """Change an account's approvals by a rule, and return what it says to answer. Raises Refusal(BUSY)."""
+        key = _key(user_uuid)
+
+        def decide() -> tuple[R, Put | None]:
+            item, now = self._store.get(key), self._clock()
+            answer, after = rule(_read(item).kept(now), now)
+            return answer, None if after is None else _put(key, item, after)
+
+        return write_optimistically(self._store, decide, contended="this account's approvals")
+
+
+def _key(user_uuid: str) -> Key:
+    return THROTTLE.key(f"approvals#{user_uuid}")
+
+
+def _read(item: Any) -> Approvals:
+    return Approvals() if item is None else Approvals.from_list(item["approvals"])
+
+
+def _put(key: Key, before: Item | None, approvals: Approvals) -> Put:
+    item = {
+        **carried(before or {}, _KNOWN),
+        "bucket": key.partition,
+        "version": new_id(),
+        "approvals": approvals.to_list(),
+        "expires_at": max(to_millis(each.kept_until) for each in approvals.each),
+    }
+    return Put(THROTTLE, item, Absent() if before is None else Equals("version", before["version"]))

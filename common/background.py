@@ -1,0 +1,102 @@
+"""Work in threads of the process: tasks that an answer does not wait for, and one that is done again and again."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeAlias
+
+from common.storage.port import StoreUnavailable
+
+Task: TypeAlias = Callable[[], object]
+InBackground: TypeAlias = Callable[[Task], None]
+
+_MOST_WAITING = 1000
+_CLOSING_SECONDS = 2.0
+
+_log = logging.getLogger(__name__)
+
+
+def at_once(task: Task) -> None:
+    """Do it before the answer: for commands and tests."""
+    task()
+
+
+class BackgroundThread:
+    """A thread that does tasks one after another. Until `start` is called tasks are done at once, in their caller.
+
+    A task that finds the queue full is passed over: only what another will do later may be handed in.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: queue.Queue[tuple[float, Task] | None] = queue.Queue(_MOST_WAITING)
+        self._begun: float | None = None
+        self._thread: threading.Thread | None = None
+
+    def __call__(self, task: Task) -> None:
+        """Hand a task in."""
+        if self._thread is None:
+            task()
+            return
+        try:
+            self._tasks.put_nowait((time.monotonic(), task))
+        except queue.Full:
+            _log.warning("the background has %d tasks waiting: one is left for later", _MOST_WAITING)
+
+    def waiting(self) -> tuple[int, float]:
+        """Return how many tasks wait or are being done, and for how many seconds the first of them has."""
+        with self._tasks.mutex:
+            times = [self._begun, *(task[0] for task in self._tasks.queue if task is not None)]
+        handed_in = [at for at in times if at is not None]
+        return len(handed_in), time.monotonic() - min(handed_in) if handed_in else 0.0
+
+    def start(self) -> None:
+        """Begin to work in a thread of its own; a serving process calls it, after it was forked."""
+        self._thread = threading.Thread(target=self._run, name="background", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Let what waits be done, for two seconds at most, and end the thread."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._tasks.put(None)
+            thread.join(_CLOSING_SECONDS)
+
+    def _run(self) -> None:
+        while (waiting := self._tasks.get()) is not None:
+            self._begun, task = waiting
+            try:
+                task()
+            except Exception:  # noqa: BLE001 - whatever it is, the next task may succeed
+                _log.exception("a task in the background")
+            self._begun = None
+
+
+class RepeatingThread:
+    """Calls `task` every `seconds` once it is started. What the task raises is logged, and the next turn comes."""
+
+    def __init__(self, name: str, seconds: float, task: Callable[[], object]) -> None:
+        self._name = name
+        self._seconds = seconds
+        self._task = task
+        self._closed = threading.Event()
+
+    def start(self) -> None:
+        """Begin, in a thread of its own."""
+        threading.Thread(target=self._run, name=self._name, daemon=True).start()
+
+    def close(self) -> None:
+        """Let the thread end."""
+        self._closed.set()
+
+    def _run(self) -> None:
+        while not self._closed.wait(self._seconds):
+            try:
+                self._task()
+            except StoreUnavailable as error:
+                _log.warning("%s: %s", self._name, error)
+            except Exception:  # noqa: BLE001 - whatever it is, the next turn may succeed
+                _log.exception("%s", self._name)

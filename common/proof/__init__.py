@@ -1,0 +1,1 @@
+"""What a device proves: statements, challenges, and DPoP proofs."""

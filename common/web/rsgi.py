@@ -1,0 +1,178 @@
+"""Serving a WSGI app over RSGI, granian's own interface: an event loop collects requests, threads answer them.
+
+A request reaches a thread when its whole body is there, so that a client who sends slowly, or never ends, holds memory
+for some seconds and nothing else. What `fast` can answer is answered on the loop, without a thread. See
+https://github.com/emmett-framework/granian/blob/master/docs/spec/RSGI.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, TypeAlias
+
+from msgspec import Struct
+
+from common.errors import Code, Refusal
+from common.web.messages import Language
+from common.web.problems import Problem, language_of
+from common.web.wsgi_bridge import Answer, Scope, WsgiApp, answered, environ_of
+
+_MOST_HELD = 64 * 1024 * 1024
+"""Bytes of unfinished bodies that a process holds at most; beyond it the oldest of them is given up."""
+
+_MOST_WAITING = 1000
+"""Requests that wait for a thread, or have one; beyond it a request is answered 503 at once."""
+
+_CLOSE = ("Connection", "close")
+_AFTER_EACH_LINE, _BESIDE_THE_PATH = len(": \r\n"), len("  HTTP/1.1\r\n\r\n")
+
+_log = logging.getLogger(__name__)
+
+Fast: TypeAlias = Callable[[Sequence[tuple[str, str]], Scope], Answer | None]
+"""Returns a request's answer, given its headers, without waiting for anything; None when the app must answer."""
+
+Refuse: TypeAlias = Callable[[Refusal, Language], Problem]
+
+
+class Exchange(Protocol):
+    """One request and its answer, as granian hands it over."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Give the body piece by piece."""
+
+    def response_bytes(self, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> None:
+        """Send the answer."""
+
+
+class Bounds(Struct, frozen=True):
+    """What a request may take: bytes of its head and its body, and the seconds in which the whole body must come."""
+
+    head_bytes: int
+    body_bytes: int
+    body_seconds: float
+
+
+class RsgiApp:
+    """An RSGI callable around a WSGI app.
+
+    `fast` maps paths to what answers GET there on the loop. `refuse` writes problem documents. `threads`: how many
+    requests the app answers at once.
+    """
+
+    def __init__(
+        self,
+        app: WsgiApp,
+        bounds: Bounds,
+        refuse: Refuse,
+        *,
+        threads: int,
+        fast: Mapping[str, Fast] | None = None,
+        leaves_body: Callable[[str], bool] = lambda _path: False,
+    ) -> None:
+        self._app = app
+        self._bounds = bounds
+        self._refuse = refuse
+        self._fast: Mapping[str, Fast] = fast or {}
+        self._leaves_body = leaves_body
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="requests")
+        self._waiting = 0
+        self._held = 0
+        self._collecting: dict[asyncio.Timeout, None] = {}
+        self._is_closing = False
+
+    async def __rsgi__(self, scope: Scope, exchange: Exchange) -> None:
+        """Answer a request."""
+        headers, fast = scope.headers.items(), self._fast.get(scope.path)
+        if fast is not None and scope.method == "GET":
+            answer = fast(headers, scope)
+            if answer is not None:
+                exchange.response_bytes(*answer)
+                return
+        answer = await self._answer(scope, headers, exchange)
+        exchange.response_bytes(*(_closing(answer) if self._is_closing else answer))
+
+    def close_connections(self) -> None:
+        """Let each connection end with its next answer."""
+        self._is_closing = True
+        self._fast = {}
+
+    def close(self) -> None:
+        """Let the threads end, when they have answered what they have."""
+        self._pool.shutdown()
+
+    async def _answer(self, scope: Scope, headers: Sequence[tuple[str, str]], exchange: Exchange) -> Answer:
+        try:
+            self._check_head(scope, headers)
+            body = None if self._leaves_body(scope.path) else await self._body(scope, exchange)
+            environ = environ_of(scope, headers, body)
+            return await self._run(environ)
+        except Refusal as refusal:
+            _log.info("refused %s: %s", refusal.code, refusal.reason)
+            problem = self._refuse(refusal, language_of(scope.headers.get("accept-language") or ""))
+            return _closing((problem.status, list(problem.headers.items()), problem.body))
+
+    def _check_head(self, scope: Scope, headers: Sequence[tuple[str, str]]) -> None:
+        if size_of_head(scope, headers) > self._bounds.head_bytes:
+            raise Refusal(Code.HEAD_TOO_LARGE)
+
+    async def _run(self, environ: dict[str, object]) -> Answer:
+        """Let a thread ask the app. Raises Refusal(BUSY)."""
+        if self._waiting >= _MOST_WAITING:
+            raise Refusal(Code.BUSY, reason="too many requests wait for a thread", retry_after=1)
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, answered, self._app, environ)
+        finally:
+            self._waiting -= 1
+
+    async def _body(self, scope: Scope, exchange: Exchange) -> bytes | None:
+        """Return the whole body; None where there is none. Raises Refusal."""
+        announced = scope.headers.get("content-length")
+        if announced is None and "transfer-encoding" not in scope.headers:
+            return None
+        length = None if announced is None else int(announced)  # the server lets nothing but digits through
+        if length is not None and length > self._bounds.body_bytes:
+            raise Refusal(Code.BODY_TOO_LARGE)
+        try:
+            return await self._collected(exchange, length) if length != 0 else b""
+        except TimeoutError:
+            raise Refusal(Code.REQUEST_TIMEOUT) from None
+
+    async def _collected(self, exchange: Exchange, length: int | None) -> bytes:
+        """Take the body's pieces as they come. Raises TimeoutError; Refusal: BODY_TOO_LARGE, INVALID_REQUEST.
+
+        A body that breaks off ends like any other, with an empty piece, only that there are two of them.
+        """
+        body, empty = bytearray(), 0
+        async with asyncio.timeout(self._bounds.body_seconds) as timer:
+            self._collecting[timer] = None
+            try:
+                async for piece in exchange:
+                    empty += not piece
+                    body += piece
+                    self._held += len(piece)
+                    if len(body) > self._bounds.body_bytes:
+                        raise Refusal(Code.BODY_TOO_LARGE)
+                    if self._held > _MOST_HELD:
+                        next(iter(self._collecting)).reschedule(asyncio.get_running_loop().time())
+            finally:
+                del self._collecting[timer]
+                self._held -= len(body)
+        if empty > 1 or length not in (None, len(body)):
+            raise Refusal(Code.INVALID_REQUEST, problem="the body broke off")
+        return bytes(body)
+
+
+def size_of_head(scope: Scope, headers: Sequence[tuple[str, str]]) -> int:
+    """Return the bytes of a request's head: the path as it is decoded, and one space behind each colon."""
+    query = len(scope.query_string)
+    lines = len(scope.method) + len(scope.path) + query + (query > 0) + _BESIDE_THE_PATH
+    return lines + sum([len(name) + len(value) + _AFTER_EACH_LINE for name, value in headers])
+
+
+def _closing(answer: Answer) -> Answer:
+    status, headers, body = answer
+    return status, [*headers, _CLOSE], body

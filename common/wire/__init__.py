@@ -1,0 +1,1 @@
+"""Request bodies and answers that several packages share."""

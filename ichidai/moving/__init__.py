@@ -1,0 +1,1 @@
+"""Moving a store to another place: copying, comparing, and the switch."""

@@ -1,0 +1,1 @@
+"""Joining the packages: one store, one key ring, and each package's dependencies."""

@@ -1,0 +1,125 @@
+"""The restore drill over real servers under load: back up, evict, restore, accept."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.support.client import Account, Client, Login, login_of, refused
+from tests.support.engines import ENGINES, Engine
+from tests.support.load import ThreadedLoad
+from tests.support.restoring import copy_of
+from tests.support.servers import GENEROUS, Suite, run_to_its_end, serve_command, until
+
+WORKERS = 2
+WITHIN_SECONDS = 20.0
+"""A restore is noticed within one second and its acceptance within five, on a machine that does nothing else."""
+"""What is promised; a busy machine of the tests may take a second more to notice."""
+
+
+class Load(ThreadedLoad):
+    """Accounts that log in, refresh and verify without a pause, and what they were told."""
+
+    def __init__(self, client: Client, accounts: list[Account]) -> None:
+        super().__init__([partial(self._run, account) for account in accounts])
+        self._client = client
+        self.logins: list[Login] = []
+        self.told: Counter[int] = Counter()
+
+    def _run(self, account: Account) -> None:
+        while not self.ending.wait(0.05):
+            reply = account.try_login()
+            self.told[reply.status_code] += 1
+            if reply.status_code == 200:
+                login = login_of(reply)
+                self.logins.append(login)
+                self.told[self._client.verify(login.access).status_code] += 1
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
+    """Return each engine in turn."""
+    return ENGINES[request.param](tmp_path)
+
+
+@pytest.fixture
+def suite(engine: Engine, tmp_path: Path) -> Iterator[Suite]:
+    """Return a server of two workers."""
+    served = Suite(
+        {"all": lambda port: serve_command("all", port, WORKERS)}, {**GENEROUS, **engine.settings}, tmp_path / "host"
+    )
+    served.start()
+    yield served
+    served.stop()
+
+
+def operate(suite: Suite, *words: str) -> str:
+    """Run a command as the operator does; return what it said."""
+    code, said = run_to_its_end([sys.executable, "-m", "ichidai", *words], suite.settings, suite.folder)
+    assert code == 0, said
+    return said
+
+
+def each_worker(client: Client, login: Login) -> set[int]:
+    """Verify often enough, each time over a new connection, that every worker is asked."""
+    return {client.verify(login.access).status_code for _ in range(6 * WORKERS)}
+
+
+def test_a_restore_brings_nobody_back(suite: Suite, engine: Engine, tmp_path: Path) -> None:
+    """No token of before is good at any worker, nothing used works again, and everybody logs in anew."""
+    client = suite.client
+    account, others = client.register(), [client.register() for _ in range(2)]
+    laptop = account.pair("Laptop")
+    evicted = account.login()
+    with Load(client, others) as load:
+        until(lambda: len(load.logins) > 4, "the load is felt")
+        time.sleep(1.2)  # progress was marked
+        copy = copy_of(engine, tmp_path)
+        question = account.question(laptop)
+        inside = login_of(account.take_over(question, laptop))
+        refused(client.verify(evicted.access), 401, "session-ended")
+        time.sleep(1.5)
+
+        copy.bring_back()
+        until(lambda: each_worker(client, evicted) == {503}, "every worker notices", WITHIN_SECONDS)
+        for _ in range(5):
+            assert each_worker(client, evicted) | each_worker(client, inside) == {503}
+            assert client.get("/ready").status_code == 503
+        before = [*load.logins, evicted, inside]
+
+        operate(suite, "restore", "accept", "--reason", "the drill", "--yes")
+        until(lambda: each_worker(client, evicted) == {401}, "every worker goes on", WITHIN_SECONDS)
+    for login in before:
+        gone = {"revoked"} if login in (evicted, inside) else {"revoked", "replaced"}  # by the load's own next login
+        assert refused(client.verify(login.access), 401, "session-ended")["reason"] in gone
+        assert refused(client.refresh(login.refresh), 401, "session-ended")["reason"] in gone
+    refused(account.take_over(question, laptop), 410, "takeover-spent")
+    for each in (account, *others):
+        assert each_worker(client, each.login()) == {200}
+    assert load.told.keys() <= {200, 401, 503}, load.told
+    assert client.get("/ready").status_code == 200
+
+
+def test_a_server_refuses_a_store_that_was_restored(suite: Suite, engine: Engine, tmp_path: Path) -> None:
+    """With the sentence that names the command; `everybody-out` needs no restore and is the same write."""
+    account = suite.client.register()
+    copy = copy_of(engine, tmp_path)
+    login = account.login()
+    time.sleep(1.5)
+    suite.stop()
+    copy.bring_back()
+    code, said = run_to_its_end(serve_command("all", suite.servers[0].port), suite.settings, suite.folder)
+    assert (code, "ichidai restore accept" in said) == (2, True)
+    operate(suite, "restore", "accept", "--reason", "the drill", "--yes")
+    suite.start()
+    assert refused(suite.client.verify(login.access), 401, "session-ended")["reason"] == "revoked"
+    again = account.login()
+    operate(suite, "everybody-out", "--reason", "the drill", "--yes")
+    until(lambda: each_worker(suite.client, again) == {401}, "everybody is out", WITHIN_SECONDS)
+    assert "operator-everybody-out" in operate(suite, "audit")

@@ -1,0 +1,180 @@
+"""People with devices who do what people do, and what thieves do, at random and all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+from uuid import UUID
+
+from tests.proof.callers import Caller, Reply
+from tests.proof.recording import Operation
+from tests.support.client import PASSWORD
+
+_REMEMBERED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """An account and the devices (id, fingerprint) it was set up with. Plain values: it goes between processes."""
+
+    username: str
+    uuid: str
+    devices: tuple[tuple[str, str], ...]
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        """What proves the person."""
+        return {"username": self.username, "password": PASSWORD}
+
+
+def register(caller: Caller, rng: Random, devices: int) -> Person:
+    """Register a person with so many devices, all at one server. AssertionError when it is refused."""
+    port = rng.choice(caller.ports)
+    name = f"user-{UUID(int=rng.getrandbits(128)).hex[:16]}"
+    form = {"username": name, "email": f"{name}@b.test", "password": PASSWORD, "device_name": "Device 0"}
+    answer = _granted(caller.call(Operation.REGISTER, form, port=port))
+    person = Person(name, answer["uuid"], ((answer["device_id"], answer["client_cert_fp"]),))
+    for number in range(1, devices):
+        form = {**person.credentials, "qr_code": answer["qr_code"], "device_name": f"Device {number}"}
+        answer = _granted(caller.call(Operation.PAIR, form, user=person.uuid, port=port))
+        person = Person(name, person.uuid, (*person.devices, (answer["device_id"], answer["client_cert_fp"])))
+    return person
+
+
+def _granted(reply: Reply) -> Mapping[str, Any]:
+    assert reply.ok, reply
+    return reply.body
+
+
+@dataclass(slots=True)
+class Actor:
+    """One device of a person in the hands of one client: what it holds, and what it may do next."""
+
+    caller: Caller
+    rng: Random
+    person: Person
+    device_id: str
+    fingerprint: str
+    access: str | None = None
+    refreshes: list[str] = field(default_factory=list)
+    consents: list[str] = field(default_factory=list)
+    paired: list[tuple[str, str]] = field(default_factory=list)
+
+    def act(self, weights: Mapping[str, int]) -> None:
+        """Do one thing; `weights` says how often each is done."""
+        (name,) = self.rng.choices(list(weights), list(weights.values()))
+        _DEEDS[name](self)
+
+    def login(self, *, force: bool = False) -> Reply:
+        """Log in, with force or without."""
+        body: dict[str, Any] = {**self.person.credentials, "client_cert_fp": self.fingerprint}
+        return self._enter(Operation.LOGIN, body | ({"force": True} if force else {}))
+
+    def take_over(self) -> Reply:
+        """Consent to what was shown last, or, as an impatient or a bad client, to something shown before."""
+        if not self.consents:
+            return self.login()
+        consent = self.consents[-1] if self.rng.random() < 0.8 else self.rng.choice(self.consents)
+        return self._enter(Operation.TAKEOVER, {"takeover_token": consent, "client_cert_fp": self.fingerprint})
+
+    def take_over_what_was_shown(self) -> Reply:
+        """Consent to what was shown last."""
+        return self._enter(
+            Operation.TAKEOVER, {"takeover_token": self.consents[-1], "client_cert_fp": self.fingerprint}
+        )
+
+    def signed_in(self, operation: Operation, sent: Mapping[str, Any] | None = None) -> Reply:
+        """Do something as whoever this device was logged in last."""
+        if self.access is None:
+            return self.login()
+        return self._call(operation, sent, token=self.access)
+
+    def refresh(self, *, old: bool = False) -> Reply:
+        """Use the refresh token, or one that was used up before."""
+        if not self.refreshes:
+            return self.login()
+        token = self.rng.choice(self.refreshes) if old else self.refreshes[-1]
+        reply = self._call(Operation.REFRESH, {"refresh_token": token})
+        self._keep(reply)
+        return reply
+
+    def unbind(self) -> Reply:
+        """Unbind some device of the person's, one that joined late if there is any."""
+        devices = self.paired or self.person.devices
+        target, _ = self.rng.choice(devices)
+        return self.signed_in(Operation.UNBIND, {"device_id": target, "password": PASSWORD})
+
+    def revoke_certificate(self) -> Reply:
+        """Revoke some device's certificate, one that joined late if there is any."""
+        target, _ = self.rng.choice(self.paired or self.person.devices)
+        return self.signed_in(Operation.REVOKE_CERTIFICATE, {"device_id": target, "password": PASSWORD})
+
+    def close(self) -> Reply:
+        """Close the account, and have it opened again."""
+        self.signed_in(Operation.CLOSE, {"password": PASSWORD})
+        return self._call(Operation.REOPEN, self.person.credentials)
+
+    def revoke(self) -> Reply:
+        """End one of the sessions that are listed."""
+        listed = self.signed_in(Operation.LIST).body.get("sessions")
+        if not listed:
+            return self.login()
+        return self.signed_in(Operation.REVOKE, {"session_id": self.rng.choice(listed)["session_id"]})
+
+    def pair(self, *, enter: bool = False) -> Reply:
+        """Let a new device join, and with `enter` log it in at once, consenting to whom it shows."""
+        asking = {**self.person.credentials, "client_cert_fp": self.fingerprint}
+        shown = self._call(Operation.REQUEST_PAIRING_TOKEN, asking)
+        if not shown.ok:
+            return shown
+        body = {**self.person.credentials, "qr_code": shown.body["qr_code"], "device_name": "Late"}
+        reply = self._call(Operation.DEVICE_REGISTER if enter else Operation.PAIR, body, device=False)
+        if enter and reply.status == 409 and "takeover" in reply.body:
+            body["takeover_token"] = reply.body["takeover"]["token"]
+            reply = self._call(Operation.DEVICE_REGISTER, body, device=False)
+        if reply.ok:
+            self.paired.append((reply.body["device_id"], reply.body["client_cert_fp"]))
+        return reply
+
+    def _enter(self, operation: Operation, body: Mapping[str, Any]) -> Reply:
+        reply = self._call(operation, body)
+        self._keep(reply)
+        if "takeover" in reply.body:
+            self.consents = [*self.consents, reply.body["takeover"]["token"]][-_REMEMBERED:]
+        return reply
+
+    def _keep(self, reply: Reply) -> None:
+        if reply.ok:
+            self.access = reply.body["access_token"]
+            self.refreshes = [*self.refreshes, reply.body["refresh_token"]][-_REMEMBERED:]
+
+    def _call(
+        self, operation: Operation, sent: Mapping[str, Any] | None, *, token: str | None = None, device: bool = True
+    ) -> Reply:
+        device_id = self.device_id if device else None
+        return self.caller.call(operation, sent, token=token, user=self.person.uuid, device_id=device_id)
+
+
+_DEEDS: Mapping[str, Callable[[Actor], Reply]] = {
+    "login": Actor.login,
+    "force": lambda actor: actor.login(force=True),
+    "takeover": Actor.take_over,
+    "verify": lambda actor: actor.signed_in(Operation.VERIFY),
+    "refresh": Actor.refresh,
+    "replay": lambda actor: actor.refresh(old=True),
+    "logout": lambda actor: actor.signed_in(Operation.LOGOUT),
+    "keep-earliest": lambda actor: actor.signed_in(Operation.FORCE_LOGOUT),
+    "revoke": Actor.revoke,
+    "unbind": Actor.unbind,
+    "revoke certificate": Actor.revoke_certificate,
+    "pair": Actor.pair,
+    "close": Actor.close,
+    "register-device": lambda actor: actor.pair(enter=True),
+}
+
+
+def actors_of(caller: Caller, rng: Random, people: Sequence[Person]) -> list[Actor]:
+    """Return an actor for each device of some people."""
+    return [Actor(caller, rng, person, *device) for person in people for device in person.devices]

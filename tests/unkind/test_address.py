@@ -1,0 +1,3 @@
+"""Over the unkind engine: address."""
+
+from tests.usecases.test_address import *

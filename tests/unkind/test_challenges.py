@@ -1,0 +1,3 @@
+"""Over the unkind engine: challenges."""
+
+from tests.usecases.test_challenges import *

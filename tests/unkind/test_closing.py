@@ -1,0 +1,3 @@
+"""Over the unkind engine: closing."""
+
+from tests.usecases.test_closing import *

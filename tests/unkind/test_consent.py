@@ -1,0 +1,3 @@
+"""Over the unkind engine: consent."""
+
+from tests.usecases.test_consent import *

@@ -1,0 +1,3 @@
+"""Over the unkind engine: devices."""
+
+from tests.usecases.test_devices import *

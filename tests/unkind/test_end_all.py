@@ -1,0 +1,3 @@
+"""Over the unkind engine: end all."""
+
+from tests.usecases.test_end_all import *

@@ -1,0 +1,3 @@
+"""Over the unkind engine: expiry."""
+
+from tests.usecases.test_expiry import *

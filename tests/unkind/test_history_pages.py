@@ -1,0 +1,3 @@
+"""Over the unkind engine: history pages."""
+
+from tests.usecases.test_history_pages import *

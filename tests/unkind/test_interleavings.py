@@ -1,0 +1,49 @@
+"""Orders of two clients over the unkind engine: answers are lost, calls refused, and queries tell of the state before.
+
+Drawn at random, for what the engine does next depends on all calls before: no two orders are alike.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterable
+
+import pytest
+
+from tests.interleavings.judging import Found, Setting, sampled
+from tests.interleavings.process import clock_at
+from tests.interleavings.scheduler import Explored
+from tests.interleavings.starts import CENTRAL, SEED, STARTS
+from tests.support.unkind_store import Unkindness, UnkindStore
+from tests.unit.builders import T0
+
+PAIRS = [(start, *n) for start in ("asked", "two") for n in itertools.combinations_with_replacement(CENTRAL, 2)]
+ORDERS = 12
+
+HOW = {
+    "losing": Unkindness(losing=True, at_once=True),
+    "throttling": Unkindness(throttling=5, stale=True),
+    "all at once": Unkindness(losing=True, throttling=7, stale=True, at_once=True),
+}
+
+
+def agreed(found: Iterable[Found]) -> bool:
+    """Fail with the first order that breaks something."""
+    for schedule, violation in found:
+        pytest.fail(f"order {''.join(map(str, schedule.order))}: {violation}")
+    return True
+
+
+@pytest.mark.parametrize("how", HOW.values(), ids=HOW)
+@pytest.mark.parametrize("row", PAIRS, ids=" - ".join)
+def test_two_clients(row: tuple[str, ...], how: Unkindness) -> None:
+    """Whatever the engine does, each of some orders keeps every invariant."""
+    start, *names = row
+    about, chance = STARTS[start], random.Random(f"{SEED} {row} {how}")
+    setting = Setting(
+        about.make(),
+        [[about.acts[name]] for name in names],
+        wrap=lambda store: UnkindStore(store, clock_at(T0), how),  # type: ignore[arg-type]
+    )
+    assert agreed(sampled(setting, Explored(), chance, ORDERS))

@@ -1,0 +1,3 @@
+"""Over the unkind engine: modes."""
+
+from tests.usecases.test_modes import *

@@ -1,0 +1,3 @@
+"""Over the unkind engine: objection."""
+
+from tests.usecases.test_objection import *

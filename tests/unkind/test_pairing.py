@@ -1,0 +1,3 @@
+"""Over the unkind engine: pairing."""
+
+from tests.usecases.test_pairing import *

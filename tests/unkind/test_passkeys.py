@@ -1,0 +1,3 @@
+"""Over the unkind engine: passkeys."""
+
+from tests.usecases.test_passkeys import *

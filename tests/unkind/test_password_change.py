@@ -1,0 +1,3 @@
+"""Over the unkind engine: password change."""
+
+from tests.usecases.test_password_change import *

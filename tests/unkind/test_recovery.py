@@ -1,0 +1,3 @@
+"""Over the unkind engine: recovery."""
+
+from tests.usecases.test_recovery import *

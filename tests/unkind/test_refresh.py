@@ -1,0 +1,3 @@
+"""Over the unkind engine: refresh."""
+
+from tests.usecases.test_refresh import *

@@ -1,0 +1,3 @@
+"""Over the unkind engine: registration."""
+
+from tests.usecases.test_registration import *

@@ -1,0 +1,3 @@
+"""Over the unkind engine: renewal."""
+
+from tests.usecases.test_renewal import *

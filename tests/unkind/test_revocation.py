@@ -1,0 +1,3 @@
+"""Over the unkind engine: revocation."""
+
+from tests.usecases.test_revocation import *

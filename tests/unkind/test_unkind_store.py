@@ -1,0 +1,88 @@
+"""The unkind engine does what it says, so that what passes over it has met all of it."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from common.clock import to_millis
+from common.storage.port import Absent, Conflict, OutcomeUnknown, StoreUnavailable
+from common.storage.tables import LOGIN_HISTORY, PAIRING_TOKENS, USERS
+from tests.interleavings.bugs import Unconditional
+from tests.interleavings.judging import Setting, sampled
+from tests.interleavings.memory_store import MemoryStore
+from tests.interleavings.operations import log_in
+from tests.interleavings.process import Bends, clock_at
+from tests.interleavings.scheduler import Explored
+from tests.interleavings.starts import STARTS
+from tests.support.unkind_store import LARGEST, Unkindness, UnkindStore
+from tests.unit.builders import SECOND, T0
+
+
+def unkind(**how: object) -> UnkindStore:
+    """Return one over an empty store."""
+    return UnkindStore(MemoryStore(), clock_at(T0), Unkindness(**how))  # type: ignore[arg-type]
+
+
+def test_of_three_writes_one_is_done_and_one_is_not_and_neither_is_told() -> None:
+    """Whoever sends a write again until it is answered finds it done, or its condition failed because it was."""
+    store, item = unkind(losing=True), {"uuid": "anna"}
+    with pytest.raises(OutcomeUnknown):
+        store.put(USERS, item, Absent())
+    assert store.get(USERS.key("anna")) == item
+    store.delete(USERS.key("anna"))
+    with pytest.raises(OutcomeUnknown):
+        store.put(USERS, item, Absent())
+    assert store.get(USERS.key("anna")) is None
+    with pytest.raises(OutcomeUnknown):
+        store.put(USERS, item, Absent())
+    with pytest.raises(Conflict):
+        store.put(USERS, item, Absent())
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_what_has_expired_is_gone_at_once_or_lies_there_for_ever(*, at_once: bool) -> None:
+    """Its place is free then, or is not."""
+    store, item = unkind(at_once=at_once), {"token_hash": "t", "expires_at": to_millis(T0)}
+    store.put(PAIRING_TOKENS, item)
+    store.put(PAIRING_TOKENS, {"token_hash": "u", "expires_at": to_millis(T0 + SECOND)})
+    assert store.get(PAIRING_TOKENS.key("u")) is not None
+    assert store.get(PAIRING_TOKENS.key("t")) == (None if at_once else item)
+    if at_once:
+        store.put(PAIRING_TOKENS, item, Absent())
+    else:
+        with pytest.raises(Conflict):
+            store.put(PAIRING_TOKENS, item, Absent())
+
+
+def test_a_query_tells_of_the_state_before() -> None:
+    """A read of the item itself does not."""
+    store = unkind(stale=True)
+    for number, kind in ((1, "a"), (1, "b"), (2, "c")):
+        store.put(LOGIN_HISTORY, {"user_uuid": "anna", "change_no": number, "kind": kind})
+    assert [item["kind"] for item in store.query(LOGIN_HISTORY, "anna").items] == ["a"]
+    assert store.get(LOGIN_HISTORY.key("anna", 1)) == {"user_uuid": "anna", "change_no": 1, "kind": "b"}
+
+
+def test_one_call_of_so_many_is_refused_and_a_large_item_always() -> None:
+    """Nothing was done by either."""
+    store = unkind(throttling=2)
+    store.put(USERS, {"uuid": "anna"})
+    with pytest.raises(StoreUnavailable, match="throttled"):
+        store.delete(USERS.key("anna"))
+    assert store.get(USERS.key("anna")) is not None
+    with pytest.raises(ValueError, match="too large"):
+        unkind().put(USERS, {"uuid": "anna", "name": "x" * LARGEST})
+
+
+def test_count_then_create_is_found() -> None:
+    """The interleavings over it are no formality: a planted bug is found in a few orders."""
+    chance, how = random.Random(1), Unkindness(losing=True)
+    setting = Setting(
+        STARTS["empty"].make(),
+        [[log_in("A")], [log_in("B")]],
+        Bends(store=Unconditional),
+        wrap=lambda store: UnkindStore(store, clock_at(T0), how),  # type: ignore[arg-type]
+    )
+    assert {violation.rule for _, violation in sampled(setting, Explored(), chance, 20)} & {"I1", "I27"}

@@ -1,0 +1,3 @@
+"""Over the unkind engine: username."""
+
+from tests.usecases.test_username import *
