@@ -6,7 +6,6 @@ It runs granian inside its own event loop, so that it can first finish what it h
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import gc
 import math
 import os
@@ -16,7 +15,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 from granian import net
@@ -29,6 +27,7 @@ from common import metrics
 from common.keys.sealed_files import adopt_opened_keys
 from common.web.rsgi import RsgiApp
 from ichidai.process_log import configure_logging
+from ichidai.server.memory import keep_few_arenas, memory_of_process, return_memory
 from ichidai.server.metrics_pipe import MetricsSender
 from ichidai.server.open_files import allow_open_files
 from ichidai.server.parent_watch import end_with_parent
@@ -56,7 +55,6 @@ COLLECTIONS = (50_000, 20, 50)
 objects without a cycle: at Python's own numbers, looking at them was half the cost of a token's first verification."""
 
 _LEAST_BUFFER = 8192
-_M_ARENA_MAX, _ARENAS = -8, 2
 _LOOK_SECONDS = 1.0
 
 
@@ -72,7 +70,7 @@ def run_worker(
     from ichidai.gauges import Gauges  # noqa: PLC0415 - as above
 
     end_with_parent()
-    _keep_few_arenas()
+    keep_few_arenas()
     adopt_opened_keys(opened)
     metrics.reset()
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -106,9 +104,10 @@ async def serve_until_told(
     serving = asyncio.create_task(server.serve())
     waiting = asyncio.create_task(told.wait())
     due = asyncio.create_task(due_for_replacement(settings))
+    returning = asyncio.create_task(return_memory())
     await asyncio.wait((serving, waiting, due), return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    due.cancel()
+    for each in (waiting, due, returning):
+        each.cancel()
     if told.is_set():
         drain()
         await asyncio.sleep(settings.drain_seconds)
@@ -128,27 +127,9 @@ async def due_for_replacement(settings: ServerSettings) -> None:
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-def memory_of_process() -> int:
-    """Return the bytes of memory that this process has; 0 where only Linux would tell."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except OSError:
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
 def _collect_rarely() -> None:
     gc.freeze()  # what is loaded by now stays
     gc.set_threshold(*COLLECTIONS)
-
-
-def _keep_few_arenas() -> None:
-    """Let the C library keep two arenas for all threads: with one for each, what hostile bodies took stays taken.
-
-    See mallopt(3), M_ARENA_MAX. Other C libraries have no such function, or none such arenas.
-    """
-    with suppress(OSError, AttributeError, TypeError):
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
 
 
 class _OnSocket(Server):
