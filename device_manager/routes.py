@@ -10,6 +10,7 @@ from common.errors import Code
 from common.web.endpoints import Answer, Endpoint, Handler, RequestData
 from common.web.guards import Guard
 from common.web.request_body import Body
+from common.wire.joined import DeviceRegisteredAnswer, joined_answer
 from device_manager.device_service import (
     DeviceDependencies,
     force_logout,
@@ -22,7 +23,6 @@ from device_manager.revocation import Reauthentication, revoke_certificate, unbi
 from device_manager.schemas import (
     AuthoritiesQuery,
     DeviceRegisterBody,
-    DeviceRegisteredAnswer,
     DevicesAnswer,
     ForcedLogoutAnswer,
     RenameBody,
@@ -34,7 +34,6 @@ from device_manager.schemas import (
     device_form,
     devices_answer,
     forced_logout_answer,
-    registered_answer,
     renewal_form,
     renewed_answer,
 )
@@ -97,7 +96,7 @@ def endpoints(dependencies: DeviceDependencies) -> Sequence[Endpoint]:
 
     def register(request: RequestData) -> DeviceRegisteredAnswer:
         """Register another device by QR code and log it in under the limit."""
-        return registered_answer(register_device_for_user(dependencies, device_form(request)), request.language)
+        return joined_answer(register_device_for_user(dependencies, device_form(request)), request.language)
 
     def list_own(request: RequestData) -> DevicesAnswer:
         """List the caller's devices."""

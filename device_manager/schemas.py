@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import Meta, Struct
 
 from common.account.admission import Caller, DeviceProof
 from common.account.book import Session
@@ -14,22 +14,17 @@ from common.crypto.certificates import KeyKind
 from common.web.endpoints import Answer, RequestData
 from common.web.fields import DeviceName, Opaque
 from common.web.formats import Base64, Sha256Hex, Timestamp, Uuid
-from common.web.messages import Language
 from common.web.request_body import Body, Query
 from common.wire.device_certificate import DeviceBody
 from common.wire.enrolment import (
     CertificateAnswer,
     EnrolmentBody,
-    PrivateKeysAnswer,
     certificate_fields,
-    new_device_fields,
-    registered_message,
 )
 from common.wire.passkey import ReauthenticationBody
 from common.wire.proof import ProofBody, proof_of
-from common.wire.tokens import NewSessionAnswer, new_session_fields
 from device_manager.device_model import Role
-from device_manager.device_service import DeviceForm, ForcedLogout, ListedDevice, RegisteredDevice
+from device_manager.device_service import DeviceForm, ForcedLogout, ListedDevice
 from device_manager.renewal import RenewalForm, Renewed
 
 
@@ -89,19 +84,6 @@ class RenameBody(Body, frozen=True, kw_only=True):
     device_name: DeviceName
 
 
-class DeviceRegisteredAnswer(NewSessionAnswer, frozen=True, kw_only=True):
-    """A device that joined and is logged in: the members of a NewDeviceAnswer, and those of a login."""
-
-    client_cert: Base64
-    client_cert_fp: Sha256Hex
-    certificate: CertificateAnswer
-    private_keys: PrivateKeysAnswer | UnsetType = UNSET
-    uuid: Uuid
-    registered_at: Timestamp
-    is_active: bool = True
-    message: str
-
-
 class DeviceAnswer(Struct, frozen=True):
     """A bound device; the times of its session only while it is active; `current` is the caller's own.
 
@@ -156,16 +138,6 @@ def device_form(request: RequestData) -> DeviceForm:
         client=request.client,
         keys=body.own_keys(),
         otp=body.otp,
-    )
-
-
-def registered_answer(registered: RegisteredDevice, language: Language) -> DeviceRegisteredAnswer:
-    """Return the answer to a device's registration."""
-    return DeviceRegisteredAnswer(
-        **{**new_device_fields(registered.device), **new_session_fields(registered.login_result)},
-        uuid=registered.login_result.tokens.user_uuid,
-        registered_at=to_rfc3339(registered.registered_at),
-        message=registered_message(registered.device, language),
     )
 
 

@@ -8,24 +8,21 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from common.account.admission import Caller, ConsentToEnd, LimitReached
-from common.account.approval import MOST_WRONG, Approval, Approvals, ApprovalState, Asked
+from common.account.approval import MOST_WRONG, Approval, Approvals, ApprovalState, Asked, digits_of
 from common.account.approval_store import ApprovalStore
-from common.account.feed import hint_of, hints_put
+from common.account.feed import hint_of
 from common.account.transactions import AccountTransactions, NoSuchUser, Snapshot, TransactionResult
 from common.clock import Clock, seconds_between
 from common.errors import Code, Refusal
 from common.proof.dpop_service import DpopClient
 from common.rate_limit import Quota
-from common.retry import RetryBudget
-from common.storage.idempotent_commit import write_known
-from common.storage.port import Store, StoreUnavailable
+from common.storage.port import Store
 from common.stored_bucket import StoredBuckets, seconds_until
 from login_app.admission import LoginAdmission
 from login_app.consent import Consents
@@ -33,8 +30,6 @@ from login_app.takeover_token import expiry, verify
 
 OF_ACCOUNT = Quota(3, timedelta(minutes=10) / 3)
 """How often the active devices of an account may be asked."""
-
-_DIGITS = 4
 
 
 class ApprovalDependencies(Struct, frozen=True):
@@ -54,9 +49,8 @@ class ApprovalDependencies(Struct, frozen=True):
         return ApprovalStore(self.store, self.clock)
 
     def digits(self, approval_id: str) -> str:
-        """Return what the asking device shows. It is stored nowhere, so no copy of the store tells it."""
-        made = hmac.digest(self.secret, b"ichidai-approval-v1#" + approval_id.encode(), "sha256")
-        return f"{int.from_bytes(made) % 10**_DIGITS:0{_DIGITS}d}"
+        """Return what the asking device shows."""
+        return digits_of(self.secret, approval_id)
 
 
 class Waiting(Struct, frozen=True):
@@ -196,9 +190,7 @@ def _begin(dependencies: ApprovalDependencies, consent: ConsentToEnd, reached: L
         return None, approvals.changed(begun)
 
     dependencies.approvals.change(user_uuid, begin)
-    with suppress(StoreUnavailable):
-        hint = hints_put(user_uuid, hints, consent.consent_id[:8], dependencies.clock())
-        write_known(dependencies.store, hint, RetryBudget())
+    dependencies.approvals.announce(user_uuid, consent.consent_id, hints)
 
 
 def _standing(

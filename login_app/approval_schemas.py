@@ -62,12 +62,16 @@ class AgreedAnswer(Answer, frozen=True, kw_only=True):
 
 
 class AskedApproval(Answer, frozen=True, kw_only=True):
-    """A device that wants the place of this one. `device_name` null: one that is about to join."""
+    """A device that wants the place of this one, or, where `joins` is true, to become a device of the account.
+
+    `device_name` null: it has none yet.
+    """
 
     approval_id: Uuid
     device_name: str | None
     asked_at: Timestamp
     expires_in: Seconds
+    joins: bool
 
 
 class AskedAnswer(Answer, frozen=True, kw_only=True):

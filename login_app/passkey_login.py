@@ -3,33 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any, Protocol
 
 from msgspec import Struct
 
 from common.account.admission import AuthenticatedUser, LoginResult
-from common.account.devices import NewDevice, OwnKeys
+from common.account.devices import OwnKeys
+from common.account.joined_device import JoinedDevice
 from common.errors import Code, Refusal
 from common.proof.dpop_service import DpopClient
 from login_app.device_login import LoginDependencies
 from login_app.login import LoginForm, check_password, device_hint, log_in_as
-
-
-class JoinedDevice(Protocol):
-    """A browser that became a device and is logged in."""
-
-    @property
-    def device(self) -> NewDevice:
-        """The device."""
-
-    @property
-    def registered_at(self) -> datetime:
-        """When it joined."""
-
-    @property
-    def login_result(self) -> LoginResult:
-        """Its session."""
 
 
 class JoinByPasskey(Protocol):

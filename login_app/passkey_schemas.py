@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from msgspec import UNSET, UnsetType
 
 from common.account.admission import DeviceProof, LoginResult
+from common.account.joined_device import JoinedDevice
 from common.clock import to_rfc3339
 from common.proof.statements import Proof
 from common.web.endpoints import Answer, RequestData
@@ -28,7 +29,7 @@ from common.wire.enrolment import (
 from common.wire.passkey import AssertionBody
 from common.wire.tokens import new_session_fields
 from login_app.login import LoginForm
-from login_app.passkey_login import JoinedDevice, PasskeyLoginForm
+from login_app.passkey_login import PasskeyLoginForm
 from login_app.schemas import LoginAnswer, login_answer, named_user
 
 

@@ -42,7 +42,8 @@ class RegistrationSettings(Struct, frozen=True):
 
     Passwords by account and source, by account, and by source; codes by account; accounts by source and in all (None:
     any number). `otp_issuer`: under which name an authenticator app lists our accounts. `closed_kept`: how long a
-    closed account can be reopened before its data goes.
+    closed account can be reopened before its data goes. `join_by_approval`: whether a browser may join without the
+    password, if the active devices' users approve it.
     """
 
     registration: RegistrationMode
@@ -58,6 +59,7 @@ class RegistrationSettings(Struct, frozen=True):
     sns_topic_arn: str
     mail: MailServer | None
     closed_kept: timedelta
+    join_by_approval: bool
 
 
 def read_settings(reader: SettingsReader) -> RegistrationSettings:
@@ -83,6 +85,7 @@ def read_settings(reader: SettingsReader) -> RegistrationSettings:
         sns_topic_arn=_topic(reader),
         mail=_mail(reader),
         closed_kept=timedelta(days=reader.integer("ICHIDAI_CLOSE_DAYS", 14, 1, 3650)),
+        join_by_approval=reader.boolean("ICHIDAI_JOIN_BY_APPROVAL", default=False),
     )
 
 

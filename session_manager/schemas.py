@@ -158,6 +158,7 @@ class DiscoveryDocument(Struct, frozen=True, kw_only=True):
     issuer: Url
     concurrency_mode: Literal["ask", "reject", "evict"]
     takeover_approval: Literal["off", "ask"]
+    join_by_approval: bool
     max_concurrent_devices: int
     registration: Literal["open", "work", "closed"]
     device_proof: Literal["fingerprint", "signature", "none"]

@@ -28,7 +28,7 @@ def opened(draft: Draft, candidate: LoginCandidate, session_id: str, now: dateti
         device_id=candidate.device_id,
         seq=draft.book.version + 1,
         login_at=now,
-        auth_time=candidate.user.auth_time,
+        auth_time=candidate.user.password_checked_at,
         last_seen_at=now,
         ends_at=now + lifetime,
         device_name=candidate.device_name,

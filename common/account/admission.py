@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from common.account.book import AccountState, Book, Session
 from common.account.draft import Draft
-from common.clock import to_rfc3339
+from common.clock import from_millis, to_rfc3339
 from common.crypto.passkeys import PasskeyAssertion
 from common.errors import Code, Refusal
 
@@ -39,7 +39,7 @@ FactorCode: TypeAlias = str | PasskeyAssertion | None
 
 
 class AuthenticatedUser(Struct, frozen=True):
-    """A user whose password was right.
+    """A user whose password was right, or for whom the active devices answered (`by_approval`).
 
     `credential_version` is the one the password's hash belongs to, `auth_time` when it was checked.
     """
@@ -48,6 +48,12 @@ class AuthenticatedUser(Struct, frozen=True):
     username: str
     credential_version: int
     auth_time: datetime
+    by_approval: bool = False
+
+    @property
+    def password_checked_at(self) -> datetime:
+        """When the password was checked; for a user who gave none, so long ago that it is asked for again."""
+        return from_millis(0) if self.by_approval else self.auth_time
 
 
 class LoginCandidate(Struct, frozen=True):

@@ -1,11 +1,13 @@
-"""Approvals: the users of the active devices are asked before another one takes their place. Pure.
+"""Approvals: the users of the active devices are asked before another one takes their place, or joins. Pure.
 
-An approval belongs to one consent, whose id it has. It keeps which of the sessions that were shown have not agreed yet.
+An approval of a takeover belongs to one consent, whose id it has. It keeps which of the sessions
+that were shown have not agreed yet.
 An account's approvals lie in one item, so of an agreement, a refusal and the end of the waiting one alone is first.
 """
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -28,6 +30,13 @@ MOST_WRONG = 3
 """With so many wrong digits an approval is refused: who does not see the other screen shall not find them by trying."""
 
 _OFFERED_FOR = timedelta(seconds=120)
+_DIGITS = 4
+
+
+def digits_of(secret: bytes, approval_id: str) -> str:
+    """Return what the asking device shows: a MAC, stored nowhere, so that no copy of the store tells it."""
+    made = hmac.digest(secret, b"ichidai-approval-v1#" + approval_id.encode(), "sha256")
+    return f"{int.from_bytes(made) % 10**_DIGITS:0{_DIGITS}d}"
 
 
 class ApprovalState(StrEnum):
@@ -43,7 +52,8 @@ class Approval(Struct, frozen=True):
     """One approval. `asker`: who is refused for a while, if it is refused; `device_name`: what its users are shown.
 
     `missing` and `agreed` are hints of the sessions that were shown (`feed.hint_of`); `wrong` counts digits.
-    `decided_at`: when the state became what it is. `more`: what a later release wrote.
+    `decided_at`: when the state became what it is. `joins_under`: the credential version under which a device asks to
+    join; None where one wants to take over. `more`: what a later release wrote.
     """
 
     approval_id: str
@@ -55,6 +65,7 @@ class Approval(Struct, frozen=True):
     wrong: int = 0
     state: ApprovalState = ApprovalState.WAITING
     decided_at: datetime | None = None
+    joins_under: int | None = None
     more: More = {}
 
     @property
@@ -108,14 +119,30 @@ class Approval(Struct, frozen=True):
             return self.decided(ApprovalState.AGREED, now)
         return self if now < self.ends_at else self.decided(ApprovalState.UNANSWERED, self.ends_at)
 
+    def judged_for_joining(self, live: Iterable[str], now: datetime) -> Approval:
+        """Return it as it stands while those sessions are live: no device joins unless one of them has agreed.
+
+        A session that was shown and has ended is not waited for, and what it agreed to counts no more.
+        """
+        if self.state is not ApprovalState.WAITING:
+            return self
+        hints = {hint_of(session_id) for session_id in live}
+        if not hints.isdisjoint(self.agreed) and hints.isdisjoint(self.missing):
+            return self.decided(ApprovalState.AGREED, now)
+        return self if now < self.ends_at else self.decided(ApprovalState.UNANSWERED, self.ends_at)
+
 
 class Asked(Struct, frozen=True):
-    """What a user of an active device is asked. `device_name` None: of a device that is about to join."""
+    """What a user of an active device is asked. `device_name` None: of a device that has none yet.
+
+    `joins`: it wants to become a device of the account, not to take over.
+    """
 
     approval_id: str
     device_name: str | None
     asked_at: datetime
     expires_in: int
+    joins: bool = False
 
     def to_json(self) -> dict[str, object]:
         """Return it as it is told; the digits are the asking device's alone to show."""
@@ -124,6 +151,7 @@ class Asked(Struct, frozen=True):
             "device_name": self.device_name,
             "asked_at": to_rfc3339(self.asked_at),
             "expires_in": self.expires_in,
+            "joins": self.joins,
         }
 
 
@@ -143,7 +171,13 @@ class Approvals(Struct, frozen=True):
     def asking(self, session_id: str, now: datetime) -> Sequence[Asked]:
         """Return what a session's user is to answer still."""
         return [
-            Asked(each.approval_id, each.device_name, each.begun_at, seconds_between(now, each.ends_at))
+            Asked(
+                each.approval_id,
+                each.device_name,
+                each.begun_at,
+                seconds_between(now, each.ends_at),
+                joins=each.joins_under is not None,
+            )
             for each in self.each
             if each.is_open(now) and each.was_shown_to(session_id) and not each.has_agreed(session_id)
         ]
@@ -168,6 +202,7 @@ class Approvals(Struct, frozen=True):
 
 
 def _to_item(approval: Approval) -> dict[str, Any]:
+    joins = {} if approval.joins_under is None else {"joins": approval.joins_under}
     return {
         **approval.more,
         "id": approval.approval_id,
@@ -179,10 +214,11 @@ def _to_item(approval: Approval) -> dict[str, Any]:
         "wrong": approval.wrong,
         "state": str(approval.state),
         "decided": None if approval.decided_at is None else to_millis(approval.decided_at),
+        **joins,
     }
 
 
-_KNOWN = frozenset(("id", "asker", "name", "begun", "missing", "agreed", "wrong", "state", "decided"))
+_KNOWN = frozenset(("id", "asker", "name", "begun", "missing", "agreed", "wrong", "state", "decided", "joins"))
 
 
 def _from_item(item: Mapping[str, Any]) -> Approval:
@@ -196,5 +232,6 @@ def _from_item(item: Mapping[str, Any]) -> Approval:
         wrong=item["wrong"],
         state=known(ApprovalState, item["state"]),
         decided_at=None if item["decided"] is None else from_millis(item["decided"]),
+        joins_under=item.get("joins"),
         more=carried(item, _KNOWN),
     )

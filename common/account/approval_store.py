@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeVar
 
 from common.account.approval import Approvals, Asked
+from common.account.feed import hints_put
 from common.clock import Clock, to_millis
 from common.ids import new_id
+from common.retry import RetryBudget
+from common.storage.idempotent_commit import write_known
 from common.storage.optimistic import write_optimistically
-from common.storage.port import Absent, Equals, Item, Key, Put, Store
+from common.storage.port import Absent, Equals, Item, Key, Put, Store, StoreUnavailable
 from common.storage.stored_form import carried
 from common.storage.tables import THROTTLE
 
@@ -47,6 +51,11 @@ class ApprovalStore:
             return answer, None if after is None else _put(key, item, after)
 
         return write_optimistically(self._store, decide, contended="this account's approvals")
+
+    def announce(self, user_uuid: str, approval_id: str, hints: Sequence[str]) -> None:
+        """Hint at the sessions that are shown an approval; where that fails, they find it by asking."""
+        with suppress(StoreUnavailable):
+            write_known(self._store, hints_put(user_uuid, hints, approval_id[:8], self._clock()), RetryBudget())
 
 
 def _key(user_uuid: str) -> Key:

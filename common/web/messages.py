@@ -236,6 +236,7 @@ TEXTS: Mapping[Code, Texts] = {
     Code.APPROVAL_REFUSED: Texts(
         Text("Refused on the active device", "使用中の端末で拒否されました"),
         Text("The active device refused this login. It can be asked again after ten minutes.", "使用中の端末でこのログインは拒否されました。10分後にもう一度確認できます。"),
+        {"joining": Text("No active device agreed within 30 seconds. Sign in on one, then ask again; or join with its QR code and the password.", "30秒以内に使用中の端末で承認されませんでした。ログイン中の端末を開いてもう一度試すか、QRコードとパスワードで追加してください。")},
     ),
     Code.DIGITS_WRONG: Texts(
         Text("Other digits", "数字が違います"),

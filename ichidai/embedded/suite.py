@@ -199,6 +199,13 @@ class EmbeddedSuite:
         """Log in on a consent, ending exactly the sessions that were shown: `POST /login/takeover`."""
         return self._calls.post("/login/takeover", data)
 
+    def join_by_approval(self, data: Fields) -> Answer:
+        """Join without the password, or ask how that stands: `POST /registration/join`.
+
+        It answers `digits` and `join_token` while the active devices' users are asked, then the device and its session.
+        """
+        return self._calls.post("/registration/join", data)
+
     def ask_approval(self, data: Fields) -> Answer:
         """Have the active devices' users asked, or ask how that stands: `POST /login/approval`.
 

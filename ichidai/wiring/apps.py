@@ -12,6 +12,7 @@ from common.keys.keyring import KeyPurpose
 from common.web.endpoints import Endpoint
 from device_manager import device_service
 from device_manager import routes as device_routes
+from device_manager.approved_joining import ApprovedJoining
 from device_manager.passkey_joining import PasskeyJoining
 from ichidai.account_facts import AccountFacts
 from ichidai.admin import routes as admin_routes
@@ -27,12 +28,21 @@ from login_app.approval import ApprovalDependencies
 from login_app.consent import Consents
 from login_app.device_login import LoginDependencies
 from login_app.passkey_login import PasskeyLoginDependencies
-from registration import account_routes, mail_routes, pairing_token, passkey_routes, registration, second_factor
+from registration import (
+    account_routes,
+    joining_routes,
+    mail_routes,
+    pairing_token,
+    passkey_routes,
+    registration,
+    second_factor,
+)
 from registration import routes as registration_routes
 from registration.account_db import AccountDb
 from registration.account_overview import OverviewDependencies
 from registration.closing import ClosingDependencies
 from registration.email_sender import notify_of_device
+from registration.joining import JoiningDependencies
 from registration.mailing import welcome
 from registration.passkey_enrolment import PasskeyDependencies
 from registration.password_change import PasswordChangeDependencies
@@ -69,6 +79,7 @@ class Apps(Struct, frozen=True, dict=True):
                 *account_routes.endpoints(self._account()),
                 *passkey_routes.endpoints(self._passkeys()),
                 *mail_routes.endpoints(self.shared.mails()),
+                joining_routes.endpoint(self._joining(), self.shared.where.console + "/"),
             ),
             App.LOGIN: (
                 *login_routes.endpoints(logins, proof),
@@ -142,6 +153,19 @@ class Apps(Struct, frozen=True, dict=True):
     def _passkey_login(self, logins: LoginDependencies) -> PasskeyLoginDependencies:
         join = PasskeyJoining(self._device(), self._passkey_consents)
         return PasskeyLoginDependencies(logins, join, self.shared.passkey_challenges.request)
+
+    def _joining(self) -> JoiningDependencies:
+        return JoiningDependencies(
+            is_on=self.shared.settings.registration.join_by_approval,
+            store=self.shared.store,
+            clock=self.shared.clock,
+            transactions=self.shared.transactions,
+            accounts=AccountDb(self.shared.store),
+            tokens=self.shared.mac_tokens(KeyPurpose.SHORT_LIVED, "join"),
+            secret=self.shared.keys.root_secret,
+            check_key_proof=self.shared.enrolment.check_key_proof,
+            let_in=ApprovedJoining(self._device(), self._join_consents),
+        )
 
     def _password_change(self) -> PasswordChangeDependencies:
         return PasswordChangeDependencies(
@@ -230,13 +254,19 @@ class Apps(Struct, frozen=True, dict=True):
         url = self.shared.where.url(App.LOGIN, "/login/passkey/finish")
         return self.shared.consents("passkey-takeover", url, None)
 
+    @cached_property
+    def _join_consents(self) -> Consents:
+        return self.shared.consents(
+            "join-takeover", self.shared.where.url(App.REGISTRATION, "/registration/join"), None
+        )
+
     def _approvals(self) -> ApprovalDependencies:
         return ApprovalDependencies(
             store=self.shared.store,
             clock=self.shared.clock,
             transactions=self.shared.transactions,
             admission=self.shared.admission,
-            consents=(self._login_consents, self._device_consents, self._passkey_consents),
+            consents=(self._login_consents, self._device_consents, self._passkey_consents, self._join_consents),
             names=self.shared.devices.names,
             secret=self.shared.keys.root_secret,
         )

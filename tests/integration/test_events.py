@@ -402,7 +402,7 @@ def test_what_a_user_is_asked_comes_on_the_stream(tmp_path: Path, started: Start
         notice = json.loads(socket_.recv(LATEST))
         assert notice["event"] == "approval-requested"
         told = notice["data"]
-        assert set(told) == {"approval_id", "device_name", "asked_at", "expires_in"}
+        assert set(told) == {"approval_id", "device_name", "asked_at", "expires_in", "joins"}
         assert (told["approval_id"], told["device_name"]) == (waiting["approval_id"], "Laptop")
         until(lambda: bool(stream.events), "the other stream has told", LATEST)
         granted(client.post("/session/logout", token=phone.access))

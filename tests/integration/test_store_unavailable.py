@@ -57,7 +57,7 @@ WITHOUT_MAIL = {
 }
 """Routes that need mails, which are off here, or a link, which nobody has."""
 
-APPROVALS = {("POST", "/login/approval"), ("POST", "/login/approval/answer")}
+APPROVALS = {("POST", "/login/approval"), ("POST", "/login/approval/answer"), ("POST", "/registration/join")}
 """Routes that need an approval, which nobody has here: active devices are not asked."""
 
 WITHOUT_RECEIVERS = ("POST", "/session/security-events")

@@ -60,6 +60,7 @@ from registration.account_model import MOST_FORMER, Account, FormerPassword, Ide
 from registration.attempts import MOST_SOURCES, Attempts
 from registration.factor_model import MOST_FORMER as MOST_CODES
 from registration.factor_model import Factor, FormerCode
+from registration.joining import MOST_USED as MOST_JOINED
 from registration.look_alikes import look_of
 from registration.mail_model import MailKind, QueuedMail
 from tests.unit.builders import RULES
@@ -135,7 +136,8 @@ LAST = Event(EventKind.LOGIN, AT, uuid(), uuid(), device_name=NAME, by=uuid())
 
 def test_the_largest_account_has_capacity_for_a_change_and_all_marks() -> None:
     """Laid down, with the marks of every quota, and the longest change of one more session in its outbox."""
-    full = replace(largest_book(), code_step=NUMBER, marks=marks(2 * MOST_USED + MOST_PROOFS * MOST_SESSIONS))
+    most = 2 * MOST_USED + MOST_JOINED + MOST_PROOFS * MOST_SESSIONS
+    full = replace(largest_book(), code_step=NUMBER, marks=marks(most))
     assert has_capacity((), (LAST,), size_of(with_record(full, (LAST, LAST, LAST))))
     puts = [Put(table, item) for table, item in (LARGEST[kind] for kind in ("account", "factor", "device"))]
     full = replace(full, rows=rows_of(puts, NUMBER, "c" * 12))
@@ -208,12 +210,13 @@ def a_mail() -> Put:
 
 
 def approvals() -> Item:
-    """Return what an account may be asked at once, each time by all its sessions, with refusals of ten minutes."""
+    """Return what an account may be asked at once, each time all its sessions, with refusals of ten minutes."""
     hints = tuple(hint_of(uuid()) for _ in range(MOST_SESSIONS))
     waiting = Approval(uuid(), uuid(), NAME, AT, hints)
+    joining = replace(waiting, joins_under=NUMBER)
     refused = waiting.refused(uuid(), AT)
     return {"bucket": f"approvals#{uuid()}", "version": uuid(), "expires_at": NUMBER} | {
-        "approvals": Approvals((waiting,) * 3 + (refused,) * 3).to_list()
+        "approvals": Approvals((waiting, joining) * 3 + (refused,) * 6).to_list()
     }
 
 

@@ -41,6 +41,7 @@ PROMISED = {
     ("post", "/registration/otp/confirm"),
     ("post", "/registration/otp/remove"),
     ("post", "/registration/otp/recovery_codes"),
+    ("post", "/registration/join"),
     ("post", "/login"),
     ("post", "/login/force"),
     ("post", "/login/takeover"),

@@ -134,6 +134,21 @@ def test_an_approval_is_answered_as_described(tmp_path: Path) -> None:
     assert Code.DIGITS_WRONG in approving(tmp_path).codes
 
 
+def test_joining_by_approval_is_answered_as_described(tmp_path: Path) -> None:
+    """202 with the digits and a QR code, then without one, and 200 with device and session."""
+    app = DescribedApp(tmp_path / "joining", ICHIDAI_JOIN_BY_APPROVAL="true", MAX_CONCURRENT_DEVICES="2")
+    phone = app.register("anna", device_name="Phone")
+    token = app.call("POST", "/login", 200, login("anna", phone))["access_token"]
+    body = {"username": "anna", "device_name": "Browser"}
+    asked = app.call("POST", "/registration/join", 202, body)
+    body["join_token"] = asked["join_token"]
+    app.call("POST", "/registration/join", 202, body)
+    right = {"approval_id": asked["approval_id"], "digits": asked["digits"]}
+    app.call("POST", "/login/approval/answer", 200, right, token)
+    assert app.call("POST", "/registration/join", 200, body)["access_token"]
+    app.call("POST", "/registration/join", Code.APPROVAL_SPENT, body)
+
+
 def test_a_takeover_that_needs_a_signature_is_described(app: DescribedApp) -> None:
     """A device with a key of its own finds the challenge in the 409."""
     app.register("anna", device_name="Phone")

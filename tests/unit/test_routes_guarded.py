@@ -50,6 +50,7 @@ PROMISED = {
         ("POST", "/registration/otp/confirm"): SIGNED_IN,
         ("POST", "/registration/otp/remove"): SIGNED_IN,
         ("POST", "/registration/otp/recovery_codes"): SIGNED_IN,
+        ("POST", "/registration/join"): OPEN,
     },
     App.LOGIN: {
         ("POST", "/login"): OPEN,
