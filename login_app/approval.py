@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from common.account.admission import Caller, ConsentToEnd, LimitReached
 from common.account.approval import MOST_WRONG, Approval, Approvals, ApprovalState, Asked, digits_of
-from common.account.approval_store import ApprovalStore
+from common.account.approval_store import ApprovalStore, AskedApprovals
 from common.account.feed import hint_of
 from common.account.transactions import AccountTransactions, NoSuchUser, Snapshot, TransactionResult
 from common.clock import Clock, seconds_between
@@ -42,11 +42,12 @@ class ApprovalDependencies(Struct, frozen=True):
     consents: Sequence[Consents]
     names: Callable[[str], Mapping[str, str]]
     secret: bytes
+    asked: AskedApprovals
 
     @property
     def approvals(self) -> ApprovalStore:
-        """Where approvals lie."""
-        return ApprovalStore(self.store, self.clock)
+        """Where approvals of takeovers lie."""
+        return self.asked.takeovers
 
     def digits(self, approval_id: str) -> str:
         """Return what the asking device shows."""
@@ -95,7 +96,7 @@ def ask(dependencies: ApprovalDependencies, approval_token: str, client: DpopCli
 
 def asked_of(dependencies: ApprovalDependencies, caller: Caller) -> Sequence[Asked]:
     """Return what the caller's user is asked now. Raises StoreUnavailable."""
-    return dependencies.approvals.asking(caller.user_uuid, caller.session.session_id)
+    return dependencies.asked.asking(caller.user_uuid, caller.session.session_id)
 
 
 def answer(dependencies: ApprovalDependencies, caller: Caller, approval_id: str, digits: str | None) -> None:
@@ -122,7 +123,8 @@ def answer(dependencies: ApprovalDependencies, caller: Caller, approval_id: str,
             found = found.with_agreement(session_id) if is_right else found.with_wrong_digits(session_id, now)
         return found, approvals.changed(found)
 
-    judged = dependencies.approvals.change(caller.user_uuid, judge)
+    approvals = dependencies.asked.holding(caller.user_uuid, approval_id)
+    judged = approvals.change(caller.user_uuid, judge)
     if digits is not None and not is_right:
         raise Refusal(Code.DIGITS_WRONG, tries_left=MOST_WRONG - judged.wrong)
 

@@ -78,8 +78,8 @@ class JoiningDependencies(Struct, frozen=True):
 
     @property
     def approvals(self) -> ApprovalStore:
-        """Where approvals lie."""
-        return ApprovalStore(self.store, self.clock)
+        """Where approvals of joining lie."""
+        return ApprovalStore(self.store, self.clock, joining=True)
 
 
 class JoinForm(Struct, frozen=True):

@@ -1,4 +1,7 @@
-"""Where approvals lie: those of an account in one item of ThrottleTable, changed by single conditional puts."""
+"""Where approvals lie: those of an account in one item of ThrottleTable, changed by single conditional puts.
+
+Those of browsers that want to join, which strangers may ask for, have an item of their own.
+"""
 
 from __future__ import annotations
 
@@ -27,15 +30,16 @@ _KNOWN = frozenset(("bucket", "version", "expires_at", "approvals"))
 
 
 class ApprovalStore:
-    """Reads and changes approvals. Every method raises StoreUnavailable."""
+    """Reads and changes approvals: of takeovers, or of `joining`. Every method raises StoreUnavailable."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, *, joining: bool = False) -> None:
         self._store = store
         self._clock = clock
+        self._kind = "joins" if joining else "approvals"
 
     def of(self, user_uuid: str) -> Approvals:
         """Return an account's approvals as of now."""
-        return _read(self._store.get(_key(user_uuid))).kept(self._clock())
+        return _read(self._store.get(self._key(user_uuid))).kept(self._clock())
 
     def asking(self, user_uuid: str, session_id: str) -> Sequence[Asked]:
         """Return what a session's user is to answer still."""
@@ -43,7 +47,7 @@ class ApprovalStore:
 
     def change(self, user_uuid: str, rule: Rule[R]) -> R:
         """Change an account's approvals by a rule, and return what it says to answer. Raises Refusal(BUSY)."""
-        key = _key(user_uuid)
+        key = self._key(user_uuid)
 
         def decide() -> tuple[R, Put | None]:
             item, now = self._store.get(key), self._clock()
@@ -57,9 +61,27 @@ class ApprovalStore:
         with suppress(StoreUnavailable):
             write_known(self._store, hints_put(user_uuid, hints, approval_id[:8], self._clock()), RetryBudget())
 
+    def _key(self, user_uuid: str) -> Key:
+        return THROTTLE.key(f"{self._kind}#{user_uuid}")
 
-def _key(user_uuid: str) -> Key:
-    return THROTTLE.key(f"approvals#{user_uuid}")
+
+class AskedApprovals:
+    """What the users of active devices are asked: takeovers and, where browsers `may_join`, joining too."""
+
+    def __init__(self, store: Store, clock: Clock, *, may_join: bool) -> None:
+        self.takeovers = ApprovalStore(store, clock)
+        self._joining = ApprovalStore(store, clock, joining=True) if may_join else None
+
+    def asking(self, user_uuid: str, session_id: str) -> Sequence[Asked]:
+        """Return what a session's user is to answer still. Raises StoreUnavailable."""
+        joining = self._joining.asking(user_uuid, session_id) if self._joining else ()
+        return [*self.takeovers.asking(user_uuid, session_id), *joining]
+
+    def holding(self, user_uuid: str, approval_id: str) -> ApprovalStore:
+        """Return where an approval lies, if it is there. Raises StoreUnavailable."""
+        if self._joining is not None and self._joining.of(user_uuid).named(approval_id) is not None:
+            return self._joining
+        return self.takeovers
 
 
 def _read(item: Any) -> Approvals:

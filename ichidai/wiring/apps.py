@@ -269,6 +269,7 @@ class Apps(Struct, frozen=True, dict=True):
             consents=(self._login_consents, self._device_consents, self._passkey_consents, self._join_consents),
             names=self.shared.devices.names,
             secret=self.shared.keys.root_secret,
+            asked=self.shared.asked_approvals,
         )
 
     def discovery(self) -> Mapping[str, object]:

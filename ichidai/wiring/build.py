@@ -9,7 +9,6 @@ from functools import cached_property, partial
 from msgspec import Struct
 from msgspec.structs import replace
 
-from common.account.approval_store import ApprovalStore
 from common.account.audit import AuditKind
 from common.account.operator import Operator
 from common.account.policy_store import announce_policy, open_policy, read_record
@@ -120,7 +119,7 @@ class _Serving(Struct, frozen=True, dict=True):
             endpoints=self.apps.endpoints().__getitem__,
             discovery=session_routes.discovery_endpoint(self.apps.discovery),
             registration=self.apps.registration,
-            events=EventService(self.shared.sessions, ApprovalStore(self.shared.store, self.shared.clock).asking),
+            events=EventService(self.shared.sessions, self.shared.asked_approvals.asking),
             context=HttpContext(
                 SessionAuthenticator(self.shared.sessions, self.shared.hashing_pool.note_traffic, self._last_seen),
                 self.shared.settings.trusted_proxies,

@@ -7,6 +7,7 @@ from functools import cached_property, partial
 
 from msgspec import Struct
 
+from common.account.approval_store import AskedApprovals
 from common.account.claim_store import ClaimStore
 from common.account.laying_down import LayingDown
 from common.account.policy_store import PolicyProvider
@@ -153,6 +154,11 @@ class Shared(Struct, frozen=True, dict=True):
         approvals = self.mac_tokens(KeyPurpose.SHORT_LIVED, f"{purpose}-approval")
         approval_url = self.where.url(App.LOGIN, "/login/approval")
         return Consents(tokens, url, self.devices.names, challenges, self.clock, approvals, approval_url)
+
+    @cached_property
+    def asked_approvals(self) -> AskedApprovals:
+        may_join = self.settings.registration.join_by_approval
+        return AskedApprovals(self.store, self.clock, may_join=may_join)
 
     @cached_property
     def login_results(self) -> LoginResults:

@@ -209,14 +209,13 @@ def a_mail() -> Put:
     return QueuedMail(uuid(), MailKind.CONFIRM, WIDE * 254, NAME, "ja", "l" * 3000, AT, AT, 99).put()
 
 
-def approvals() -> Item:
-    """Return what an account may be asked at once, each time all its sessions, with refusals of ten minutes."""
+def approvals(kind: str, joins_under: int | None = None) -> Item:
+    """Return what an account may be asked at once, each time by all its sessions, with refusals of ten minutes."""
     hints = tuple(hint_of(uuid()) for _ in range(MOST_SESSIONS))
-    waiting = Approval(uuid(), uuid(), NAME, AT, hints)
-    joining = replace(waiting, joins_under=NUMBER)
+    waiting = Approval(uuid(), uuid(), NAME, AT, hints, joins_under=joins_under)
     refused = waiting.refused(uuid(), AT)
-    return {"bucket": f"approvals#{uuid()}", "version": uuid(), "expires_at": NUMBER} | {
-        "approvals": Approvals((waiting, joining) * 3 + (refused,) * 6).to_list()
+    return {"bucket": f"{kind}#{uuid()}", "version": uuid(), "expires_at": NUMBER} | {
+        "approvals": Approvals((waiting,) * 3 + (refused,) * 3).to_list()
     }
 
 
@@ -240,7 +239,8 @@ LARGEST: dict[str, tuple[Table, Item]] = {
         Challenge(uuid(), NAME, uuid(), max(Purpose, key=len), NUMBER, AT, AT, 9).to_item(DIGEST),
     ),
     "attempts": (THROTTLE, attempts()),
-    "approvals": (THROTTLE, approvals()),
+    "approvals": (THROTTLE, approvals("approvals")),
+    "approvals of joining": (THROTTLE, approvals("joins", NUMBER)),
     **{
         name: (put.table, put.item)
         for name, put in {
