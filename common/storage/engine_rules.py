@@ -28,6 +28,12 @@ def check_write(write: Write) -> None:
     _check_condition(write.when)
 
 
+def check_unconditional(writes: Sequence[Write]) -> None:
+    """Raise ValueError unless none of these writes has a condition."""
+    if any(write.when is not None for write in writes):
+        raise ValueError("a bulk write has no condition")
+
+
 def is_valid_key(key: Key) -> bool:
     """Say whether an item can lie at `key`. Where none can, a read finds nothing: the text may come from any client.
 

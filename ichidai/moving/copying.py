@@ -1,44 +1,40 @@
-"""Writing many items to a store, as quickly as its engine takes them, each until it is done."""
+"""Writing many items to a store, as quickly as its engine takes them."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
-from common.retry import RetryBudget
-from common.storage.batches import BatchStore
-from common.storage.idempotent_commit import write_known
-from common.storage.port import Put, Store, Write, WritesRefused
+from common.storage.bulk import BulkStore, bulk_store
+from common.storage.port import Store, Write
 
-_AT_ONCE = 1000
-"""Writes that are handed out at a time: what is in flight where a run is cut short."""
+_SHARE = 100
+"""Writes that a thread does at a time."""
 
-_THREADS = 8
+_THREADS = 4
+_IN_FLIGHT = 2 * _THREADS
+"""Shares that are handed out at a time: what a run that is cut short may have done or not."""
 
 
 def write_all(store: Store, writes: Iterable[Write]) -> int:
-    """Do unconditional writes in any order, and return how many. Raises WritesRefused, StoreUnavailable."""
-    remaining, done = iter(writes), 0
+    """Do unconditional writes, no two at one key, in any order, and return how many.
+
+    Raises WritesRefused, StoreUnavailable; some may be done then.
+    """
+    target, remaining, done = bulk_store(store), iter(writes), 0
+    pending: deque[Future[None]] = deque()
     with ThreadPoolExecutor(_THREADS) as pool:
-        while batch := list(islice(remaining, _AT_ONCE)):
-            left = _left_by_batch(store, batch) if isinstance(store, BatchStore) else batch
-            for outcome in [pool.submit(_write, store, write) for write in left]:
-                outcome.result()
-            done += len(batch)
+        while share := list(islice(remaining, _SHARE)):
+            if len(pending) == _IN_FLIGHT:
+                pending.popleft().result()
+            pending.append(pool.submit(_write, target, share))
+            done += len(share)
+        for outcome in pending:
+            outcome.result()
     return done
 
 
-def _write(store: Store, write: Write) -> None:
-    write_known(store, write, RetryBudget())
-
-
-def _left_by_batch(store: BatchStore, batch: list[Write]) -> list[Write]:
-    """Put what can be put together, and return what is still to be written. Raises WritesRefused."""
-    puts = [write for write in batch if isinstance(write, Put)]
-    outcomes = store.put_each(puts)
-    for fault in outcomes:
-        if isinstance(fault, WritesRefused):
-            raise fault
-    failed = [put for put, fault in zip(puts, outcomes, strict=True) if fault is not None]
-    return [*failed, *(write for write in batch if not isinstance(write, Put))]
+def _write(store: BulkStore, share: list[Write]) -> None:
+    store.write_bulk(share)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from msgspec.structs import replace
 
 from common.retry import RetryBudget, deadline
 from common.storage.dynamodb.client import Limits, TableLocation, as_unavailable, make_client, open_client
+from common.storage.dynamodb.codec import bulk_to_wire
 from common.storage.dynamodb.errors import FailureKind, classify
 from common.storage.dynamodb.http_connection import HttpConnection, HttpResponse
 from common.storage.dynamodb.store import DynamoStore
@@ -221,6 +223,49 @@ class TestAThrottledCall:
         assert faulty.get(USERS.key(own)) is None
         endpoint.expect([THROTTLES["throughput"]])
         assert faulty.query(LOGIN_HISTORY, own).items == ()
+
+
+class TestABulkWrite:
+    """Of a move: BatchWriteItem answers what it has not done, which is no fault."""
+
+    @pytest.fixture
+    def puts(self, own: str) -> list[Put]:
+        """Return what is to be written: one request."""
+        return [Put(USERS, {"uuid": f"{own}{number}", "version": number}) for number in range(20)]
+
+    @staticmethod
+    def left(puts: list[Put], place: TableLocation) -> Fate:
+        """Answer that these were not done; the request does not arrive."""
+        unprocessed = bulk_to_wire(puts, place.prefix)
+        return say(200, json.dumps({"UnprocessedItems": unprocessed, "ConsumedCapacity": []}))
+
+    def test_sends_what_was_left_again(
+        self, faulty: DynamoStore, direct: Store, endpoint: FaultyEndpoint, puts: list[Put], place: TableLocation
+    ) -> None:
+        """That alone, as often as it is left."""
+        endpoint.expect([self.left(puts, place), self.left(puts[5:], place), self.left(puts[5:], place)])
+        faulty.write_bulk(puts)
+        sent = [body["RequestItems"][f"{place.prefix}UsersTable"] for body in endpoint.bodies]
+        assert [len(each) for each in sent] == [20, 20, 15, 15]
+        assert [direct.get(put.key) for put in puts] == [None] * 5 + [put.item for put in puts[5:]]
+
+    @pytest.mark.parametrize("fate", LOST.values(), ids=LOST.keys())
+    def test_is_sent_again_when_its_answer_is_lost(
+        self, faulty: DynamoStore, direct: Store, endpoint: FaultyEndpoint, puts: list[Put], fate: Fate
+    ) -> None:
+        """Done twice it is as done once."""
+        endpoint.expect([fate, THROTTLES["throttling"]])
+        faulty.write_bulk(puts)
+        assert [direct.get(put.key) for put in puts] == [put.item for put in puts]
+
+    def test_is_unknown_once_nothing_more_is_done(
+        self, impatient: DynamoStore, endpoint: FaultyEndpoint, puts: list[Put], place: TableLocation
+    ) -> None:
+        """For as long as the store waits; some of it may be done."""
+        endpoint.expect(then=self.left(puts, place))
+        with pytest.raises(OutcomeUnknown, match="takes no more"):
+            impatient.write_bulk(puts)
+        assert len(endpoint.bodies) > 2
 
 
 class TestAConflict:

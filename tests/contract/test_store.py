@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import timedelta
 from itertools import islice
 from types import NoneType
@@ -14,6 +15,7 @@ import pytest
 from common.clock import system_clock, to_millis
 from common.retry import RetryBudget
 from common.storage.batches import put_each
+from common.storage.bulk import bulk_store
 from common.storage.engine_rules import size_of
 from common.storage.enumeration import EnumerableStore
 from common.storage.idempotent_commit import write_known, write_once
@@ -30,8 +32,10 @@ from common.storage.port import (
     Store,
     Table,
     Value,
+    WritesRefused,
 )
 from common.storage.tables import DEVICES, LOGIN_HISTORY, NAMES, PAIRING_TOKENS, REVOCATIONS, USERS
+from common.storage.write_guard import guard_writes
 from tests.support.engines import Engine
 
 
@@ -77,6 +81,51 @@ class TestPutEach:
         """As by `put`."""
         with pytest.raises(ValueError, match="the key of a write"):
             put_each(store, [Put(USERS, {"uuid": own * 1024})])
+
+
+class TestBulk:
+    """For a move: many writes without conditions."""
+
+    def test_all_of_them_are_done(self, store: Store, own: str) -> None:
+        """Of two tables, more than an engine takes at once, over what lay there; what is to go is gone."""
+        gone, other = [USERS.key(f"{own}-gone-{number}") for number in range(30)], USERS.key(f"{own}-other")
+        for key in (*gone, other):
+            write_once(store, Put(USERS, user(key.partition, version=1)))
+        users = [user(f"{own}{number:03}", name="", version=2) for number in range(120)]
+        write_once(store, Put(USERS, user(f"{own}007", version=1)))
+        rows: list[Item] = [{"user_uuid": own, "change_no": number, "expires_at": None} for number in range(40)]
+        puts = [*(Put(USERS, each) for each in users), *(Put(LOGIN_HISTORY, each) for each in rows)]
+        bulk_store(store).write_bulk([*puts, *(Delete(key) for key in gone)])
+        assert [store.get(put.key) for put in puts] == [put.item for put in puts]
+        assert [store.get(key) for key in gone] == [None] * len(gone)
+        assert store.get(other) == user(other.partition, version=1)
+
+    def test_none_is_no_fault(self, store: Store) -> None:
+        """Then nothing is asked."""
+        bulk_store(store).write_bulk([])
+
+    def test_what_no_engine_can_do_is_refused(self, store: Store, own: str) -> None:
+        """A condition, or a key out of bounds: nothing is written then."""
+        for refused in (
+            Put(USERS, user(f"{own}b"), Absent()),
+            Delete(USERS.key(own), Equals("a", 1)),
+            Put(USERS, user("x" * 1025)),
+        ):
+            with pytest.raises(ValueError, match=r"bulk write|the key of a write"):
+                bulk_store(store).write_bulk([Put(USERS, user(own)), refused])
+        assert store.get(USERS.key(own)) is None
+
+    def test_it_asks_whether_it_may_write(self, engine: Engine, own: str) -> None:
+        """As every write does; nothing is written where it may not."""
+
+        def refuse() -> None:
+            raise WritesRefused("it is being moved")
+
+        with closing(engine.open()) as store:
+            guard_writes(store, refuse)
+            with pytest.raises(WritesRefused):
+                bulk_store(store).write_bulk([Put(USERS, user(own))])
+            assert store.get(USERS.key(own)) is None
 
 
 class TestGet:

@@ -1,6 +1,7 @@
 """A store moved under load, SQLite to DynamoDB and back: killed in the middle, gone on with, and nobody logged out.
 
-`ICHIDAI_TEST_MOVED_ACCOUNTS=10000` moves so many; docs/moving.md tells what 200 took.
+A hundred accounts; in the long size, and with `ICHIDAI_TEST_MOVED_ACCOUNTS=10000`, ten thousand. docs/moving.md tells
+what those took.
 """
 
 from __future__ import annotations
@@ -35,12 +36,13 @@ from ichidai.opening import opened
 from ichidai.topology import App
 from ichidai.wiring.services import SessionAuthenticator
 from session_manager.session_service import SessionDependencies, issue_tokens
+from tests.proof.figures import figure, rounds
 from tests.support.client import Account, Client
 from tests.support.engines import Engine, dynamodb_engine, sqlite_engine
 from tests.support.load import ThreadedLoad
 from tests.support.servers import GENEROUS, Suite, environment, run_to_its_end, serve_command, until
 
-ACCOUNTS = int(os.environ.get("ICHIDAI_TEST_MOVED_ACCOUNTS", "100"))
+ACCOUNTS = int(os.environ.get("ICHIDAI_TEST_MOVED_ACCOUNTS", "0")) or 100 * rounds(100)
 ACTIVE = 8
 """Accounts that log in again and again meanwhile."""
 
@@ -48,6 +50,9 @@ REGISTERED = 100
 """Accounts that are registered and logged in; those beyond are copies of one of them, with sessions of their own."""
 
 PASSWORD = "correct horse battery"
+_TOGETHER = 100
+"""Copies whose rows are written at a time."""
+
 LONG_SECONDS = 120.0 + ACCOUNTS / 5
 
 
@@ -116,19 +121,24 @@ def many_sessions(suite: Suite, count: int) -> list[str]:
 
 def copies(sessions: SessionDependencies, suite: Suite, ids: Sequence[str], count: int) -> list[str]:
     """Write the rows of an account so often, each time as another's, and have tokens issued for its session."""
-    tokens = []
+    books: list[tuple[Book, Sequence[str]]] = []
     with closing(SqliteStore(Path(suite.settings["ICHIDAI_STORE_URL"][10:]), ALL, system_clock)) as store:
         rows = [(table, json.dumps(item)) for table in ALL for page in store.pages(table) for item in page]
         own = [(table, text) for table, text in rows if table is not KEY_RING and ids[0] in text]
-        for number in range(count):
-            new = *(new_id() for _ in ids[:3]), f"copy-{number}"
-            pairs, puts = tuple(zip(ids, new, strict=True)), []
-            for table, text in own:
-                puts.append(Put(table, json.loads(reduce(lambda row, pair: row.replace(*pair), pairs, text))))
-            assert set(store.put_each(puts)) == {None}
-            book = Book.from_item(next(put.item for put in puts if put.table is SESSIONS))
-            tokens.append(issue_tokens(sessions, book, new[3], book.sessions[new[2]]).access_token)
-    return tokens
+        for begin in range(0, count, _TOGETHER):
+            puts = []
+            for number in range(begin, min(begin + _TOGETHER, count)):
+                new = *(new_id() for _ in ids[:3]), f"copy-{number}"
+                puts += [Put(table, json.loads(with_ids(text, ids, new))) for table, text in own]
+                book = Book.from_item(next(put.item for put in reversed(puts) if put.table is SESSIONS))
+                books.append((book, new))
+            store.write_bulk(puts)
+    return [issue_tokens(sessions, book, new[3], book.sessions[new[2]]).access_token for book, new in books]
+
+
+def with_ids(text: str, old: Sequence[str], new: Sequence[str]) -> str:
+    """Return a row with other ids in the place of its own."""
+    return reduce(lambda row, pair: row.replace(*pair), zip(old, new, strict=True), text)
 
 
 def begin_move(suite: Suite, source: str, target: str) -> subprocess.Popen[str]:
@@ -215,10 +225,17 @@ def test_a_move_under_load_and_back(suite: Suite, tmp_path: Path) -> None:
             records = [*book.outbox, *read_records(store, account.uuid, before=None, limit=1000)]
             kept = {event.session_id for record in records for event in record.events}
             assert {session for user, session in load.sessions if user == account.uuid} <= kept
+    begun = time.monotonic()
     back = moved(suite, target.url, third.url)
+    returned = time.monotonic() - begun
     serve_on(suite, third)
     verify_all(suite, tokens)
-    said = [
-        f"there {took:.0f} s with two kills, fenced {told['fenced_seconds']} s; back fenced {back['fenced_seconds']} s"
-    ]
-    print(f"{ACCOUNTS} accounts: {said[0]}; verified {dict(load.verified)}")  # noqa: T201 - for who runs the long size
+    rows = sum(table["count"] for table in told["tables"].values())
+    numbers = (
+        f"there {took:.0f} s with two kills, nothing changed for {told['fenced_seconds']:.0f} s of the last run; "
+        f"back {returned:.0f} s, {back['fenced_seconds']:.0f} s of it; meanwhile {load.verified[200]:,} verifications"
+        f" good, {load.verified[503]:,} told to come back, {len(load.sessions):,} logins"
+    )
+    what = "a store moved from SQLite to DynamoDB Local and back while it is served, with `kill -9`"
+    figure("move", what, f"{ACCOUNTS:,} accounts, {rows:,} items", 0, numbers)
+    print(f"{ACCOUNTS:,} accounts, {rows:,} items: {numbers}")  # noqa: T201 - for who runs the long size

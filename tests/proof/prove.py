@@ -119,6 +119,7 @@ PARTS = (
         ),
         "the checker finds each violation in runs made up for it",
     ),
+    Part("move", ("tests/integration/test_moving.py",), alone=True),
     Part("races", ("tests/races",), "eight logins at once; the classic mistake lets all eight in"),
 )
 

@@ -268,13 +268,13 @@ def cut_short(patched: pytest.MonkeyPatch, step: str) -> None:
         return call
 
     owner, name, is_time = DEATHS[step]
-    patched.setattr(copying, "_AT_ONCE", 2)
+    patched.setattr(copying, "_SHARE", 2)
     patched.setattr(owner, name, dying(getattr(owner, name), is_time))
 
 
 BATCHES = count()
 DEATHS: dict[str, tuple[Any, str, Callable[..., bool]]] = {
-    "copying": (copying, "_left_by_batch", lambda *_: next(BATCHES) % 6 == 5),
+    "copying": (copying, "_write", lambda *_: next(BATCHES) % 6 == 5),
     "fenced": (mover.Mover, "_copy", lambda _self, *, consistent: consistent),
     "changes": (mover.Mover, "_verified", lambda _self: True),
     "verified": (mover.Mover, "_set", lambda _self, phase: phase is Phase.MOVED),

@@ -22,13 +22,14 @@ from common.storage.clock_offset import ClockReading
 from common.storage.dynamodb.client import DEFAULT_LIMITS, Clients, Limits, RequestFailed, TableLocation, open_client
 from common.storage.dynamodb.codec import (
     DynamoJson,
+    bulk_to_wire,
     item_from_wire,
     key_to_wire,
     query_to_wire,
     write_to_wire,
 )
 from common.storage.dynamodb.errors import Failure, FailureKind
-from common.storage.engine_rules import check_write, is_valid_key, is_valid_query
+from common.storage.engine_rules import check_unconditional, check_write, is_valid_key, is_valid_query
 from common.storage.port import (
     Condition,
     Conflict,
@@ -51,6 +52,9 @@ _GLANCE: DynamoJson = {"ConsistentRead": False, "ReturnConsumedCapacity": "TOTAL
 _CLOCK_KEY = "clock"
 _READS = frozenset({"get_item", "query", "scan"})
 _DATE_SECONDS = 1.0
+_MOST_IN_A_BATCH = 25
+"""What a BatchWriteItem takes."""
+
 _READ: DynamoJson = {"ConsistentRead": True, "ReturnConsumedCapacity": "TOTAL"}
 
 
@@ -98,6 +102,15 @@ class DynamoStore:
     def delete(self, key: Key, when: Condition = None) -> None:
         """See `Store.delete`."""
         self._write("delete_item", Delete(key, when))
+
+    @measured("batch")
+    def write_bulk(self, writes: Sequence[Write]) -> None:
+        """See `BulkStore.write_bulk`. Without conditions nothing is harmed by sending twice."""
+        check_unconditional(writes)
+        for write in writes:
+            check_write(write)
+        for start in range(0, len(writes), _MOST_IN_A_BATCH):
+            self._write_batch(bulk_to_wire(writes[start : start + _MOST_IN_A_BATCH], self._prefix))
 
     def pages(
         self, table: Table, limit: int = 1000, after: Key | None = None, *, consistent: bool = False
@@ -147,6 +160,21 @@ class DynamoStore:
         request = {**write_to_wire(write, self._prefix), "ReturnConsumedCapacity": "TOTAL"}
         self._request(verb, request, OutcomeUnknown)
 
+    def _write_batch(self, left: DynamoJson) -> None:
+        """Send what is left of a batch, again and again, until nothing is, or none of it is done for the wait."""
+        budget = RetryBudget(self._wait)
+        while True:
+            self._may_write()
+            request = {"RequestItems": left, "ReturnConsumedCapacity": "TOTAL"}
+            before, left = left, self._request("batch_write_item", request, OutcomeUnknown)["UnprocessedItems"]
+            if not left:
+                return
+            THROTTLED.add()
+            if _count_of(left) < _count_of(before):
+                budget = RetryBudget(self._wait)
+            if not budget.wait():
+                raise OutcomeUnknown("DynamoDB: it takes no more of a batch for now")
+
     def _collect(self, request: DynamoJson, count: int) -> list[DynamoJson]:
         """Return up to `count` items; one answer of DynamoDB holds at most a megabyte."""
         found: list[DynamoJson] = []
@@ -195,8 +223,13 @@ class DynamoStore:
 
 
 def _count_units(verb: str, consumed: Any) -> None:
-    """Count what DynamoDB says an answer has cost."""
-    UNITS.add("read" if verb in _READS else "write", amount=consumed.get("CapacityUnits", 0))
+    """Count what DynamoDB says an answer has cost; it says so table by table of a batch."""
+    units = sum(each.get("CapacityUnits", 0) for each in (consumed if isinstance(consumed, list) else [consumed]))
+    UNITS.add("read" if verb in _READS else "write", amount=units)
+
+
+def _count_of(requests: DynamoJson) -> int:
+    return sum(len(of_table) for of_table in requests.values())
 
 
 def _fault(failure: Failure, unavailable: type[StoreUnavailable]) -> Exception:

@@ -24,7 +24,7 @@ from common.retry import RetryBudget
 from common.storage.batches import Outcome
 from common.storage.circuit_breaker import CircuitBreaker
 from common.storage.clock_offset import ClockReading
-from common.storage.engine_rules import check_write, is_valid_key, is_valid_query
+from common.storage.engine_rules import check_unconditional, check_write, is_valid_key, is_valid_query
 from common.storage.port import (
     Condition,
     Conflict,
@@ -48,6 +48,7 @@ from common.storage.thread_local_connections import ThreadLocalConnections
 from common.storage.write_guard import MayWrite, always
 
 R = TypeVar("R")
+W = TypeVar("W", bound=Write)
 
 _LOOK_AGAIN_SECONDS = 0.001
 """How often a waiting writer looks whether the lock is free. SQLite's own waiting grows to 100 ms and starves the early
@@ -159,8 +160,16 @@ class SqliteStore:
     @measured("batch")
     def put_each(self, puts: Sequence[Put]) -> Sequence[Outcome]:
         """See `BatchStore.put_each`: a hundred share a transaction, so that others wait for milliseconds only."""
-        groups = [puts[start : start + _MOST_IN_A_GROUP] for start in range(0, len(puts), _MOST_IN_A_GROUP)]
-        return [outcome for group in groups for outcome in self._put_group(group)]
+        return [outcome for group in _groups(puts) for outcome in self._write_group(group)]
+
+    @measured("batch")
+    def write_bulk(self, writes: Sequence[Write]) -> None:
+        """See `BulkStore.write_bulk`."""
+        check_unconditional(writes)
+        for group in _groups(writes):
+            for outcome in self._write_group(group):
+                if outcome is not None:
+                    raise outcome
 
     def get_promptly(self, key: Key) -> Item | None:
         """See `HasPromptReads`: one try. Here a reader waits for nobody, unless the log is just being made anew."""
@@ -189,10 +198,10 @@ class SqliteStore:
         self._connections.close()
         self._opened = None
 
-    def _put_group(self, puts: Sequence[Put]) -> Sequence[Outcome]:
-        for put in puts:
-            check_write(put)
-        batch = [PendingCommit[Write](put) for put in puts]
+    def _write_group(self, writes: Sequence[Write]) -> Sequence[Outcome]:
+        for write in writes:
+            check_write(write)
+        batch = [PendingCommit[Write](write) for write in writes]
         budget = self._retry_budget()
         try:
             self._may_write()
@@ -299,6 +308,11 @@ class SqliteStore:
                 connection.execute(sql.TABLE.format(table.name, kind))
                 if table.expires:
                     connection.execute(sql.EXPIRY_INDEX.format(table.name))
+
+
+def _groups(writes: Sequence[W]) -> Iterator[Sequence[W]]:
+    for start in range(0, len(writes), _MOST_IN_A_GROUP):
+        yield writes[start : start + _MOST_IN_A_GROUP]
 
 
 def _identity(path: Path) -> object:
