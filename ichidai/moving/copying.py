@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
+from msgspec import Struct
+
 from common.storage.bulk import BulkStore, bulk_store
 from common.storage.port import Store, Write
 
@@ -16,6 +18,21 @@ _SHARE = 100
 _THREADS = 4
 _IN_FLIGHT = 2 * _THREADS
 """Shares that are handed out at a time: what a run that is cut short may have done or not."""
+
+
+_FEW, _FEW_OF = 500, 20
+
+
+class Copied(Struct, frozen=True):
+    """A pass of copying: how many writes it took, and how many items the source has."""
+
+    writes: int
+    items: int
+
+    @property
+    def is_little(self) -> bool:
+        """Say whether what changes during a pass may be copied behind the fence: it takes less than the comparing."""
+        return self.writes <= max(_FEW, self.items // _FEW_OF)
 
 
 def write_all(store: Store, writes: Iterable[Write]) -> int:

@@ -36,7 +36,7 @@ from common.storage.port import Absent, Conflict, Equals, Item, Key, Put, Store,
 from common.storage.tables import ALL, KEY_RING
 from common.storage.write_guard import RereadingGuard, always, guard_writes
 from ichidai.moving.comparing import Comparison, is_empty
-from ichidai.moving.copying import write_all
+from ichidai.moving.copying import Copied, write_all
 
 SETTLED_SECONDS = 12.0
 """After so long no process writes that has not read of the fence: what it read is trusted for four seconds, and a write
@@ -45,8 +45,8 @@ waits for its engine for six at most (SQLite: three for its turn, three for the 
 UNSERVED_SECONDS = 6.0
 """After so long no process verifies by the source any more: five, as for a retired key, and one to spare."""
 
-_FEW, _MOST_PASSES = 500, 5
-"""It is copied while it is served until a pass finds few changes, but no more often than this."""
+_MOST_PASSES = 5
+"""It is copied while it is served until little is left to copy, but no more often than this."""
 
 
 class MoveRefused(Exception):
@@ -114,7 +114,7 @@ class Mover:
             self._set(Phase.FENCED)
             self._tell(f"Nothing can be changed from now on; waiting {SETTLED_SECONDS:.0f} s for what is under way.")
             self._pause(SETTLED_SECONDS)
-            self._tell(f"{self._copy(consistent=True)} items changed since.")
+            self._tell(f"{self._copy(consistent=True).writes} items changed since.")
             moved = self._verified()
             self._set(Phase.MOVED)
             self.fenced_seconds = time.monotonic() - begun
@@ -175,18 +175,20 @@ class Mover:
 
     def _copy_served(self) -> None:
         for _ in range(_MOST_PASSES):
-            count = self._copy(consistent=False)
-            self._tell(f"{count} items copied while servers use the source.")
-            if count <= _FEW:
+            copied = self._copy(consistent=False)
+            self._tell(f"{copied.writes} items copied while servers use the source.")
+            if copied.is_little:
                 return
 
-    def _copy(self, *, consistent: bool) -> int:
-        """Make the target's tables as the source's, and return how many writes that took."""
-        return sum(self._copy_table(table, consistent=consistent) for table in self._tables)
+    def _copy(self, *, consistent: bool) -> Copied:
+        """Make the target's tables as the source's."""
+        of_tables = [self._copy_table(table, consistent=consistent) for table in self._tables]
+        return Copied(sum(each.writes for each in of_tables), sum(each.items for each in of_tables))
 
-    def _copy_table(self, table: Table, *, consistent: bool) -> int:
+    def _copy_table(self, table: Table, *, consistent: bool) -> Copied:
         comparison = Comparison(table, self._source, self._target, self._cut(), consistent=consistent)
-        return write_all(self._target, (each.write for each in comparison.differences()))
+        writes = write_all(self._target, (each.write for each in comparison.differences()))
+        return Copied(writes, comparison.source.count)
 
     def _verified(self) -> Sequence[TableMoved]:
         """Compare all tables once more, and return what both sides hold. Raises MoveRefused where they differ."""

@@ -385,7 +385,7 @@ def test_a_run_that_was_overtaken_writes_nothing_more(
     copy = mover.Mover._copy
     runs = iter((True,))
 
-    def overtaken(self: mover.Mover, *, consistent: bool) -> int:
+    def overtaken(self: mover.Mover, *, consistent: bool) -> copying.Copied:
         for _ in runs:
             run()
             refreshed(serve(places[1]), crowd)
@@ -450,6 +450,14 @@ def test_one_move_at_a_time(
     assert "Another store is being moved" in run(source=other.url, expect=2).stderr
     run()
     assert "the move is over" in run("--abandon", expect=2).stderr.lower()
+
+
+@pytest.mark.parametrize(
+    ("writes", "items", "is_little"), [(500, 600, True), (501, 10_000, False), (501, 10_020, True), (0, 0, True)]
+)
+def test_it_is_fenced_once_little_is_left_to_copy(writes: int, items: int, *, is_little: bool) -> None:
+    """Little to write beside what has to be compared in any case: of a large store that is served, never nothing."""
+    assert copying.Copied(writes, items).is_little == is_little
 
 
 def test_the_times_are_those_that_are_told() -> None:
