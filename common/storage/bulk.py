@@ -1,6 +1,6 @@
 """Bulk writes: many items at once, without a condition. For moving a store alone; an import contract keeps it there.
 
-What is written here replaces whatever lies there, whoever wrote it: beside a server that writes, changes would be lost.
+What is written here replaces whatever lies there: beside a server that writes, changes of that one would be lost.
 """
 
 from __future__ import annotations
