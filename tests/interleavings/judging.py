@@ -19,6 +19,7 @@ from device_manager.revocation_db import RevocationDb
 from registration.closing import due_closings
 from tests.interleavings.memory_store import MemoryStore
 from tests.interleavings.operations import Act
+from tests.interleavings.owners_judging import account_wrong
 from tests.interleavings.person import Alone, Facts, Person
 from tests.interleavings.process import CLOSED_FOR, STRAIGHT, Bends, UseCases, issuer_of_all
 from tests.interleavings.regions import Replicas
@@ -124,11 +125,13 @@ def violations(setting: Setting, explored: Explored, *, reduced: bool = False) -
         yield from ((schedule, violation) for violation in trial.judged())
 
 
-def sampled(setting: Setting, explored: Explored, chance: random.Random, times: int) -> Iterator[Found]:
-    """Run orders drawn at random and yield what each breaks."""
+def sampled(
+    setting: Setting, explored: Explored, chance: random.Random, times: int, *, staying: float = 0
+) -> Iterator[Found]:
+    """Run orders drawn at random and yield what each breaks. `staying`: how probably a client goes on by itself."""
     trial = Trial(setting)
     for _ in range(times):
-        schedule = sample(trial.clients, chance, explored)
+        schedule = sample(trial.clients, chance, explored, staying=staying)
         yield from ((schedule, violation) for violation in trial.judged())
 
 
@@ -146,6 +149,20 @@ def crashing(setting: Setting, explored: Explored, *, reduced: bool = False) -> 
                     dying = True
                     yield from ((schedule, violation) for violation in trial.judged())
             if not dying:
+                break
+
+
+def sampled_crashing(setting: Setting, explored: Explored, chance: random.Random, times: int) -> Iterator[Found]:
+    """Let each client die before its first store call and after each commit, and yield what drawn orders break."""
+    for number in range(len(setting.scripts)):
+        for after in itertools.count():
+            trial = Trial(replace(setting, crash=(number, Death(after, of_commits=after > 0))))
+            died = False
+            for _ in range(times):
+                schedule = sample(trial.clients, chance, explored)
+                died = died or schedule.clients[number].died
+                yield from ((schedule, violation) for violation in trial.judged())
+            if not died:
                 break
 
 
@@ -167,6 +184,7 @@ def judged(world: Scenario, outcome: Outcome, use_cases: UseCases) -> Iterator[V
     yield from signed_twice(outcome.calls)
     yield from certificates_wrong(outcome, world.user, story)
     yield from closed_for_ever(outcome.store, world.user)
+    yield from account_wrong(outcome.store, world.user, outcome.calls, story)
     if world.rules.bound:
         yield from bound_wrongly(outcome, world.user, story)
 
@@ -181,12 +199,22 @@ def stored_wrongly(store: Store, user: str, story: Story) -> Iterator[Violation]
     if {*book.sessions} != {*story.live[-1]}:
         yield Violation("I19", f"the book has the sessions {[*book.sessions]} and the history {story.live[-1]}")
     good = {device for device in book.devices if book.active_device(device)}
-    if good != story.bound[-1]:
+    out = story.bound[-1] & half_taken_back(book, story)
+    if good != story.bound[-1] - out:
         yield Violation("I19", f"the book has the devices {good} and the history {story.bound[-1]}")
     rows = {str(row["device_id"]): row for row in store.query(DEVICES, user).items}
     standing = {device for device, row in rows.items() if row["revoked_at"] is None}
-    if standing != good:
+    if standing != good | out:
         yield Violation("I12", f"the certificates of {standing} stand and the book has the devices {good}")
+
+
+def half_taken_back(book: Book, story: Story) -> set[str]:
+    """Return the devices that an objection shut out, and that were not unbound after it: then its process has died."""
+    objected = [
+        number for number, events in enumerate(story.events) if any(e.kind is EventKind.OBJECTED for e in events)
+    ]
+    revoked = {device for device, bound in book.devices.items() if bound.revoked}
+    return {device for device in revoked if objected and story.bound_at.get(device, 0) < objected[-1]}
 
 
 def overwritten(store: Store, user: str) -> Iterator[Violation]:
@@ -256,8 +284,11 @@ def bound_wrongly(outcome: Outcome, user: str, story: Story) -> Iterator[Violati
 
 
 def signed_twice(calls: Iterable[Call]) -> Iterator[Violation]:
-    """Yield the challenges by which more than one login or renewal succeeded."""
-    used = Counter(call.asked["challenge"] for call in calls if call.status == 200 and "challenge" in call.asked)
+    """Yield the challenges and recovery codes by which more than one call succeeded, and what was taken back twice."""
+    done = [call for call in calls if call.status == 200]
+    used = Counter(call.asked[name] for call in done for name in ("challenge", "recovery_code") if name in call.asked)
+    objections = (Operation.OBJECT, Operation.OBJECT_BY_LINK)
+    used.update(f"objection to {call.asked['target']}" for call in done if call.operation in objections)
     for challenge_id, times in used.items():
         if times > 1:
             yield Violation("challenge", f"{challenge_id} worked {times} times")

@@ -34,7 +34,7 @@ def register(letter: str) -> Act:
         registered = person.ask(
             Operation.REGISTER, lambda: registration.register_user(person.use_cases.registration, form)
         )
-        _learn_device(person, letter, registered.device)
+        learn_device(person, letter, registered.device)
         person.facts.codes[letter] = registered.pairing.qr_code
         return registered
 
@@ -51,7 +51,7 @@ def log_in(letter: str, *, force: bool = False, later: int = 0) -> Act:
         form = replace(form, tls_certificate=_held(person, letter))
         asked = {"device_id": device_id, "password_no": password_no, **({"force": True} if force else {})}
         asked["fingerprint"] = fingerprint
-        return _learn(
+        return learn(
             person, letter, person.ask(Operation.LOGIN, lambda: login.log_in(person.use_cases.logins, form), **asked)
         )
 
@@ -104,7 +104,7 @@ def answer(letter: str) -> Act:
         def send() -> Any:
             return challenge.answer_challenge(person.use_cases.logins, proof, HERE)
 
-        return _learn(person, letter, person.ask(Operation.LOGIN, send, **asked))
+        return learn(person, letter, person.ask(Operation.LOGIN, send, **asked))
 
     return act
 
@@ -118,7 +118,7 @@ def take_over(letter: str) -> Act:
         form = takeover.TakeoverForm(token, fingerprint, HERE, tls_certificate=_held(person, letter))
         asked = {"device_id": device_id, "consent": consent_of(token), "password_no": int(person.password)}
         asked["fingerprint"] = fingerprint
-        return _learn(
+        return learn(
             person,
             letter,
             person.ask(Operation.TAKEOVER, lambda: takeover.take_over(person.use_cases.logins, form), **asked),
@@ -142,8 +142,8 @@ def join(letter: str, by: str, *, force: bool = False, consenting: bool = False)
             **asked,
         )
         if not isinstance(result, Refusal):
-            _learn_device(person, letter, result.device)
-        return _learn(person, letter, result)
+            learn_device(person, letter, result.device)
+        return learn(person, letter, result)
 
     return act
 
@@ -160,7 +160,7 @@ def pair(letter: str, by: str) -> Act:
             pairing=pairing_of(code),
         )
         if not isinstance(result, Refusal):
-            _learn_device(person, letter, result.device)
+            learn_device(person, letter, result.device)
         return result
 
     return act
@@ -189,7 +189,7 @@ def refresh(letter: str) -> Act:
 
     def act(person: Person) -> Any:
         grant = person.facts.grants[letter]
-        return _learn(
+        return learn(
             person,
             letter,
             person.ask(
@@ -215,7 +215,7 @@ def log_out(letter: str) -> Act:
             lambda: session_service.logout(
                 person.use_cases.sessions, RequestCredentials(token, certificate=person.shown(letter)), HERE
             ),
-            **_own(person, letter),
+            **own(person, letter),
         )
 
     return act
@@ -227,7 +227,7 @@ def verify(letter: str) -> Act:
     def act(person: Person) -> Any:
         call, shown = person.signed_in(letter, lambda caller: caller, touching=False), person.shown(letter)
         told = {} if shown is None else {"fingerprint": shown}
-        return person.ask(Operation.VERIFY, call, **_own(person, letter), **told)
+        return person.ask(Operation.VERIFY, call, **own(person, letter), **told)
 
     return act
 
@@ -241,7 +241,7 @@ def touch(letter: str) -> Act:
     """The same by a client whose clock is two minutes ahead, so that the activity is written down."""
 
     def act(person: Person) -> Any:
-        return person.ask(Operation.VERIFY, person.signed_in(letter, lambda caller: caller), **_own(person, letter))
+        return person.ask(Operation.VERIFY, person.signed_in(letter, lambda caller: caller), **own(person, letter))
 
     return act
 
@@ -271,7 +271,7 @@ def revoke(letter: str, of: str) -> Act:
     def act(person: Person) -> Any:
         target = person.facts.grants[of].session.session_id
         call = person.signed_in(letter, lambda c: session_service.revoke(person.use_cases.sessions, c, target, HERE))
-        return person.ask(Operation.REVOKE, call, target=target, **_own(person, letter))
+        return person.ask(Operation.REVOKE, call, target=target, **own(person, letter))
 
     return act
 
@@ -284,7 +284,7 @@ def unbind(letter: str, other: str) -> Act:
         call = person.signed_in(
             letter, lambda c: revocation.unbind_device(person.use_cases.devices, c, target, Reauthentication(), HERE)
         )
-        return person.ask(Operation.UNBIND, call, target=target, **_own(person, letter))
+        return person.ask(Operation.UNBIND, call, target=target, **own(person, letter))
 
     return act
 
@@ -298,7 +298,7 @@ def revoke_certificate(letter: str, other: str) -> Act:
             letter,
             lambda c: revocation.revoke_certificate(person.use_cases.devices, c, target, Reauthentication(), HERE),
         )
-        return person.ask(Operation.REVOKE_CERTIFICATE, call, target=target, **_own(person, letter))
+        return person.ask(Operation.REVOKE_CERTIFICATE, call, target=target, **own(person, letter))
 
     return act
 
@@ -311,7 +311,7 @@ def rename(letter: str, other: str) -> Act:
         call = person.signed_in(
             letter, lambda c: device_service.rename_device(person.use_cases.devices, c, target, "another", HERE)
         )
-        return person.ask(Operation.RENAME, call, target=target, **_own(person, letter))
+        return person.ask(Operation.RENAME, call, target=target, **own(person, letter))
 
     return act
 
@@ -321,7 +321,7 @@ def keep_first(letter: str) -> Act:
 
     def act(person: Person) -> Any:
         call = person.signed_in(letter, lambda c: device_service.force_logout(person.use_cases.devices, c, HERE))
-        return person.ask(Operation.FORCE_LOGOUT, call, **_own(person, letter))
+        return person.ask(Operation.FORCE_LOGOUT, call, **own(person, letter))
 
     return act
 
@@ -333,8 +333,8 @@ def change_password(letter: str) -> Act:
         number = int(person.password) + 1
         form = PasswordChangeForm(person.password, f"a long enough phrase, number {number}", None, HERE)
         change = person.signed_in(letter, lambda caller: change_password_of(person.use_cases.passwords, caller, form))
-        asked = {**_own(person, letter), "new_password_no": number}
-        return _learn(person, letter, person.ask(Operation.PASSWORD_CHANGE, change, **asked))
+        asked = {**own(person, letter), "new_password_no": number}
+        return learn(person, letter, person.ask(Operation.PASSWORD_CHANGE, change, **asked))
 
     return act
 
@@ -345,7 +345,7 @@ def close(letter: str) -> Act:
     def act(person: Person) -> Any:
         form = closing.ClosingForm(person.password, None, HERE)
         call = person.signed_in(letter, lambda caller: closing.close(person.use_cases.closing, caller, form))
-        return person.ask(Operation.CLOSE, call, **_own(person, letter))
+        return person.ask(Operation.CLOSE, call, **own(person, letter))
 
     return act
 
@@ -360,7 +360,8 @@ def reopen(*, later: int = 1) -> Act:
     return act
 
 
-def _own(person: Person, letter: str) -> dict[str, str]:
+def own(person: Person, letter: str) -> dict[str, str]:
+    """Return the session and the device of a letter, as a record of a call names them."""
     session = person.facts.grants[letter].session
     return {"session_id": session.session_id, "device_id": session.device_id}
 
@@ -371,12 +372,14 @@ def _held(person: Person, letter: str) -> TlsClientCertificate | None:
     return None if shown is None else TlsClientCertificate(shown, person.user, person.facts.devices[letter][0])
 
 
-def _learn_device(person: Person, letter: str, device: NewDevice) -> None:
+def learn_device(person: Person, letter: str, device: NewDevice) -> None:
+    """Keep a device that joined."""
     person.facts.devices[letter] = (device.bound.device_id, device.bound.fingerprint)
     person.facts.certificates[device.bound.device_id] = [device.bound.fingerprint]
 
 
-def _learn(person: Person, letter: str, result: Any) -> Any:
+def learn(person: Person, letter: str, result: Any) -> Any:
+    """Keep the tokens, or the consent, that a call gave."""
     match result:
         case LoginResult(tokens=grant) | device_service.RegisteredDevice(login_result=LoginResult(tokens=grant)):
             pass

@@ -61,7 +61,8 @@ class Alone:
 class Facts:
     """What the account's people know, by letter: devices (id, fingerprint), grants, consents, codes, challenges.
 
-    `certificates` are all that a device was ever given, by its id, in the order in which it was.
+    `certificates` are all that a device was ever given, by its id, in the order in which it was. `notes`: what
+    else they keep, by a name of the acts' own.
     """
 
     devices: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -71,6 +72,7 @@ class Facts:
     every_grant: list[IssuedTokens] = field(default_factory=list)
     proofs: dict[str, Proof] = field(default_factory=dict)
     certificates: dict[str, list[str]] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
 
     def copy(self) -> Facts:
         """Return the same knowledge for somebody who will learn other things."""
@@ -82,6 +84,7 @@ class Facts:
             list(self.every_grant),
             dict(self.proofs),
             {device: list(given) for device, given in self.certificates.items()},
+            dict(self.notes),
         )
 
 
@@ -171,6 +174,8 @@ def told(result: Any) -> dict[str, Any]:
             return _session_told(session)
         case device_service.ForcedLogout(kept=(kept, _), logged_out=ended):
             return {"kept": kept.session_id, "logged_out": [session.session_id for session, _ in ended]}
+        case list():  # of signing out everywhere
+            return {"ended": [session.session_id for session, _ in result]}
         case _:
             return _device_told(result)
 

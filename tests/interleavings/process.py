@@ -30,6 +30,7 @@ from common.account.transactions import AccountTransactions
 from common.background import at_once
 from common.clock import from_millis, to_millis
 from common.crypto.certificates import KeyKind, certified_key, new_authority
+from common.crypto.passkeys import PasskeyAssertion
 from common.crypto.passwords import CHEAP_FOR_TESTS
 from common.crypto.tokens import Claims, SignedTokens
 from common.errors import Code, Refusal
@@ -49,13 +50,16 @@ from device_manager.trust import Trust
 from ichidai.settings import read_settings
 from login_app import device_login
 from login_app.admission import LoginAdmission
+from login_app.approval import ApprovalDependencies
 from login_app.config import LoginSettings
 from login_app.consent import Consents
 from login_app.login_result import LoginResults
 from registration import pairing_token, registration
 from registration.account_db import AccountDb, names_in
+from registration.account_model import Account
 from registration.closing import ClosingDependencies
 from registration.email_sender import NoNotifier, notify_of_device
+from registration.factors import Factors
 from registration.hashing_pool import HashingPool
 from registration.password_change import PasswordChangeDependencies
 from registration.registration_limit import RegistrationLimit
@@ -66,6 +70,7 @@ from session_manager.activity import LastSeenWriter, write_last_seen
 from session_manager.config import SessionSettings
 from session_manager.session_db import SessionDb
 from tests.interleavings.memory_store import MemoryStore
+from tests.interleavings.owners_process import OwnersUseCases, factors_over
 from tests.support.forgetting import forget_laid_down
 from tests.support.signing import Keys, given_keys
 from tests.unit.builders import DAY, MINUTE, T0
@@ -78,24 +83,58 @@ _TEXTS = ("user_uuid", "session_id", "device_id", "username", "token_id")
 
 
 class OneRead:
-    """A password check that costs one read: the password is its number, and right while it is the account's epoch."""
+    """A password check that costs one read: the password is its number, and right while it is the account's epoch.
 
-    def __init__(self, store: Store, user: str, clock: Callable[[], datetime]) -> None:
+    A recovery code and a passkey's signature are judged by the real `Factors`.
+    """
+
+    def __init__(self, store: Store, user: str, clock: Callable[[], datetime], factors: Factors) -> None:
         self._accounts = AccountDb(store)
         self._user = user
         self._clock = clock
+        self._factors = factors
 
     def authenticate(self, name: str, password: str, client: ClientInfo, **_more: object) -> AuthenticatedUser:
         """See `CredentialCheck.prove`."""
         return self.reauthenticate(self._user, password, client)
 
     def reauthenticate(
-        self, user_uuid: str, password: str, client: ClientInfo, otp: str | None = None, **_more: object
+        self,
+        user_uuid: str,
+        password: str,
+        client: ClientInfo,
+        otp: str | None = None,
+        *,
+        renewing: bool = False,
+        **_more: object,
     ) -> AuthenticatedUser:
         """See `CredentialCheck.reauthenticate`."""
         account = self._accounts.find(user_uuid)
         if account is None or str(account.credential_version) != password:
             raise Refusal(Code.BAD_CREDENTIALS)
+        if account.reset_required and not renewing:
+            raise Refusal(Code.PASSWORD_RESET_REQUIRED)
+        return self._proven(account)
+
+    def authenticate_for_recovery(self, name: str, password: str, code: str, client: ClientInfo) -> AuthenticatedUser:
+        """See `CredentialCheck.authenticate_for_recovery`: every password of before is one that was so lately."""
+        account, is_code = self._accounts.find(self._user), self._factors.holds(self._user, code)
+        if account is None or account.credential_version < int(password):
+            raise Refusal(Code.BAD_CREDENTIALS)
+        if not is_code:
+            raise Refusal(Code.RECOVERY_CODE_INVALID)
+        return self._proven(account)
+
+    def authenticate_by_passkey(
+        self, assertion: PasskeyAssertion, client: ClientInfo, device_hint: str | None = None
+    ) -> AuthenticatedUser:
+        """See `CredentialCheck.authenticate_by_passkey`."""
+        self._factors.use_passkey(self._user, assertion, alone=True)
+        account = self._accounts.find(self._user)
+        assert account is not None
+        return self._proven(account)
+
+    def _proven(self, account: Account) -> AuthenticatedUser:
         return AuthenticatedUser(account.uuid, account.username, account.credential_version, self._clock())
 
     def remember(self, user_uuid: str, device_hint: str, client: ClientInfo) -> None:
@@ -188,12 +227,16 @@ STRAIGHT = Bends()
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The settings of a world. `bound`: devices show their certificates in TLS, and tokens are bound to them."""
+    """The settings of a world. `bound`: devices show their certificates in TLS, and tokens are bound to them.
+
+    `asks_active`: the users of active devices are asked before a takeover.
+    """
 
     limit: int = 1
     mode: ConcurrencyMode = ConcurrencyMode.ASK
     max_devices: int = 10
     bound: bool = False
+    asks_active: bool = False
 
 
 class UseCases:
@@ -203,14 +246,17 @@ class UseCases:
         self.store = store = bends.store(store)
         session_rules = SessionRules(rules.limit, DAY, MINUTE)
         laying = self._laying = LayingDown(store, clock, bends.in_background)
-        policies = FixedPolicy(Policy(rules=session_rules, mode=rules.mode, max_devices=rules.max_devices))
+        policies = FixedPolicy(
+            Policy(rules=session_rules, mode=rules.mode, max_devices=rules.max_devices, asks_active=rules.asks_active)
+        )
         self.keeper = AccountTransactions(
             store, clock, deadline=3600, pause=lambda _seconds: None, laying=laying, policies=policies
         )
         self.accounts = AccountDb(store)
         self.claims = bends.claims(ClaimStore(store, self.keeper, clock, names_in, few_tries))
         devices = DeviceDb(store)
-        self.credentials = bends.credentials(OneRead(store, user, clock))
+        factors = factors_over(store, clock, self.keeper)
+        self.credentials = bends.credentials(OneRead(store, user, clock, factors))
         settings = SessionSettings(certificate_bound=rules.bound)
         self.sessions = session_service.SessionDependencies(
             self.keeper,
@@ -241,7 +287,8 @@ class UseCases:
 
         def consents(purpose: str, challenges: ChallengeService | None) -> Consents:
             tokens = bends.takeovers(SignedTokens(SECRET, purpose))
-            return Consents(tokens, "", devices.names, challenges, clock, SignedTokens(SECRET, "approval"), "")
+            approvals = SignedTokens(SECRET, f"{purpose}-approval")
+            return Consents(tokens, "", devices.names, challenges, clock, approvals, "")
 
         self.logins = device_login.LoginDependencies(
             self.keeper,
@@ -304,6 +351,26 @@ class UseCases:
             claims=self.claims,
             issue_tokens=partial(session_service.issue_tokens, self.sessions),
             clock=clock,  # type: ignore[arg-type]
+        )
+        self.approvals = ApprovalDependencies(
+            store=store,
+            clock=clock,  # type: ignore[arg-type]
+            transactions=self.keeper,
+            admission=admission,
+            consents=(self.logins.consents, self.devices.consents),
+            names=devices.names,
+            secret=SECRET,
+        )
+        self.owner = OwnersUseCases(
+            store,
+            clock,
+            self.keeper,
+            credentials=self.credentials,
+            claims=self.claims,
+            factors=factors,
+            enrolment=enrolment,
+            keys_of=devices.keys_of,
+            sessions=self.sessions,
         )
 
     def forget(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,6 +30,14 @@ class Scenario:
     facts: Facts
     calls: tuple[Call, ...]
     now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A world, made when it is first needed, and the acts that its clients choose from, by name."""
+
+    make: Callable[[], Scenario]
+    acts: Mapping[str, Act]
 
 
 def scenario(rules: Rules, *acts: Act) -> Scenario:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import cache
 
 from common.account.admission import ConcurrencyMode
 from common.proof.statements import Purpose
 from tests.interleavings.operations import (
-    Act,
     answer,
     be_challenged,
     change_password,
@@ -34,17 +32,9 @@ from tests.interleavings.operations import (
     unbind,
     verify,
 )
+from tests.interleavings.owners_starts import OWNERS_STARTS
 from tests.interleavings.process import Rules
-from tests.interleavings.scenarios import Scenario, scenario
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """A world, made when it is first needed, and the acts that its clients choose from, by name."""
-
-    make: Callable[[], Scenario]
-    acts: Mapping[str, Act]
-
+from tests.interleavings.scenarios import Scenario, Start, scenario
 
 SEED = 20261121
 """What the long size draws its samples from."""
@@ -295,4 +285,5 @@ STARTS: Mapping[str, Start] = {
             "logout": log_out("A"),
         },
     ),
+    **OWNERS_STARTS,
 }

@@ -14,8 +14,9 @@ from collections.abc import Iterable
 import pytest
 
 from tests.interleavings.bugs import LosingAnswers
-from tests.interleavings.judging import Found, Setting, Trial, crashing, sampled, violations
+from tests.interleavings.judging import Found, Setting, Trial, crashing, sampled, sampled_crashing, violations
 from tests.interleavings.operations import Act, keep_first, log_in, log_out, rename, revoke, revoke_certificate, unbind
+from tests.interleavings.owners_starts import OWNERS_STARTS
 from tests.interleavings.scheduler import Explored, explore
 from tests.interleavings.starts import CENTRAL, SEED, STARTS
 from tests.unit.builders import SECOND
@@ -23,14 +24,28 @@ from tests.unit.builders import SECOND
 PAIRS = [
     (start, *names)
     for start, about in STARTS.items()
+    if start not in OWNERS_STARTS
     for names in itertools.combinations_with_replacement(about.acts, 2)
 ]
+ELSEWHERE = {name for start, about in STARTS.items() if start not in OWNERS_STARTS for name in about.acts}
+OWNERS_PAIRS = [
+    (start, *names)
+    for start, about in OWNERS_STARTS.items()
+    for names in itertools.combinations_with_replacement(about.acts, 2)
+    if not ELSEWHERE.issuperset(names)
+]
+"""Those make many store calls: all their orders are run in the long size only, and some that are drawn in the short."""
+
 TRIPLES = [(start, *n) for start in ("asked", "two") for n in itertools.combinations_with_replacement(CENTRAL, 3)]
 UNSURE = ("asked", "stolen", "evicting", "full")
 """Starts from which answers of the store are lost too."""
 
 LONG_SAMPLE = 2000
 """How many unreduced orders of each three clients the long size draws, after the reduced ones."""
+
+
+DRAWN, DRAWN_WHERE_ONE_DIES = 6, 1
+"""How many orders of two acts of an owner the short size draws; and how many for each commit after which one dies."""
 
 
 def setting_of(start: str, *names: str) -> Setting:
@@ -72,6 +87,18 @@ def test_three_clients(row: tuple[str, ...], explored: Explored, is_long: bool) 
     if is_long:
         assert agreed(sampled(setting_of(*row), explored, random.Random(SEED), LONG_SAMPLE))
     assert agreed(violations(setting_of(*row), explored, reduced=True))
+
+
+@pytest.mark.parametrize("row", OWNERS_PAIRS, ids=" - ".join)
+def test_two_acts_of_an_owner(row: tuple[str, ...], explored: Explored, is_long: bool) -> None:  # noqa: FBT001 - a fixture
+    """Orders of what an owner does with the account keep every invariant, whoever dies in the middle."""
+    setting, chance = setting_of(*row), random.Random(f"{SEED} {row}")
+    if is_long:
+        assert agreed(violations(setting, explored, reduced=True))
+        assert agreed(crashing(setting, explored, reduced=True))
+    for staying in (0, 0.9):  # by turns; and one nearly through before the other
+        assert agreed(sampled(setting, explored, chance, DRAWN, staying=staying))
+    assert agreed(sampled_crashing(setting, explored, chance, DRAWN_WHERE_ONE_DIES))
 
 
 IN_FLIGHT = {

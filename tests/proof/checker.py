@@ -15,7 +15,19 @@ from dataclasses import dataclass
 
 from common.account.history import EventKind, HistoryRecord, Reason
 from tests.proof.recording import Call, Operation, Run
-from tests.proof.timeline import GRANTING, SIGNED_IN, TIMELY, Placed, Story, Violation, end_of, place, tell, was_lost
+from tests.proof.timeline import (
+    GRANTING,
+    JOINING,
+    SIGNED_IN,
+    TIMELY,
+    Placed,
+    Story,
+    Violation,
+    end_of,
+    place,
+    tell,
+    was_lost,
+)
 
 CONSENT_SECONDS, PAIRING_SECONDS, GRACE_SECONDS = 120, 600, 10
 
@@ -31,6 +43,12 @@ _RULE_OF_ENDING = {
 
 _VOIDING = ("set-password", "disable")
 """What an operator does that makes void what was given out before."""
+
+
+_RENEWING = (Operation.PASSWORD_CHANGE, Operation.RECOVER, Operation.OBJECT, Operation.OBJECT_BY_LINK)
+"""What makes void every password of before."""
+
+_NEW_CREDENTIALS = frozenset({EventKind.PASSWORD_CHANGED, EventKind.OBJECTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +106,10 @@ def nobody_acts_after_the_end(case: Case) -> Iterator[Violation]:
     """I2, I10, I12: what a signed-in caller changes it changes while its session lives, not only when it asked."""
     for number in range(1, case.story.last + 1):
         callers = [call for call in case.makers[number] if call.operation in SIGNED_IN]
+        if {event.kind for event in case.story.events[number]} == {EventKind.DEVICE_REMOVED} and all(
+            call.operation is Operation.OBJECT for call in callers
+        ):  # the rest of what an objection did before: the device had lost its right by then
+            continue
         if not callers or len(callers) < len(case.makers[number]):
             continue
         sessions = {str(call.asked.get("session_id")) for call in callers}
@@ -99,10 +121,10 @@ def nobody_acts_after_the_end(case: Case) -> Iterator[Violation]:
 
 def every_success_is_recorded(case: Case) -> Iterator[Violation]:
     """I27: what was answered as done is in the history."""
-    joining = (Operation.PAIR, Operation.REGISTER)
-    doing = (*GRANTING, *joining, Operation.UNBIND, Operation.REVOKE_CERTIFICATE, Operation.CLOSE)
+    doing = (*GRANTING, *JOINING, Operation.UNBIND, Operation.REVOKE_CERTIFICATE, Operation.CLOSE)
     acts = (item for item in case.where(Operation.OPERATE) if item.call.told.get("changed"))
-    for item in (*case.where(*doing), *acts):
+    endings = (item for item in case.where(Operation.END_ALL) if item.call.told.get("ended"))
+    for item in (*case.where(*doing), *acts, *endings):
         if item.call.status == 200 and item.own is None and not _was_revoked_before(case, item.call):
             yield Violation("I27", f"{name(item.call)} succeeded and no change of the history tells of it")
 
@@ -146,6 +168,40 @@ def renames_are_recorded_once(case: Case) -> Iterator[Violation]:
         if not done[device] <= events[device] <= done[device] + lost[device]:
             told = f"{events[device]} times, and {done[device]} calls did it and {lost[device]} may have"
             yield Violation("I27", f"the history has device {device} renamed {told}")
+
+
+_OWNERS: Sequence[tuple[Operation, frozenset[EventKind]]] = (
+    (Operation.RECOVER, frozenset({EventKind.RECOVERY_CODE_USED})),
+    (Operation.RECOVERY_CODES, frozenset({EventKind.RECOVERY_CODES_RENEWED})),
+    (Operation.USERNAME, frozenset({EventKind.USERNAME_CHANGED})),
+    (Operation.PASSKEY_ADD, frozenset({EventKind.PASSKEY_ADDED})),
+    (Operation.PASSKEY_REMOVE, frozenset({EventKind.PASSKEY_REMOVED})),
+)
+
+
+def owners_changes_are_recorded_once(case: Case) -> Iterator[Violation]:
+    """I27: each change that an owner makes of the account stands in the history as often as it was made.
+
+    An address may be confirmed again and an objection made again: then nothing changes, or it is refused.
+    """
+    for operation, kinds in _OWNERS:
+        yield from _counted(case, (operation,), kinds, repeatable=False)
+    mails = frozenset({EventKind.EMAIL_CHANGED, EventKind.EMAIL_CONFIRMED})
+    yield from _counted(case, (Operation.EMAIL_CONFIRM,), mails, repeatable=True)
+    objections = (Operation.OBJECT, Operation.OBJECT_BY_LINK)
+    yield from _counted(case, objections, frozenset({EventKind.OBJECTED}), repeatable=False)
+
+
+def _counted(
+    case: Case, operations: Sequence[Operation], kinds: frozenset[EventKind], *, repeatable: bool
+) -> Iterator[Violation]:
+    calls = [item.call for item in case.where(*operations)]
+    happened = sum(event.kind in kinds for events in case.story.events for event in events)
+    done, lost = sum(call.status == 200 for call in calls), sum(was_lost(call) for call in calls)
+    least = min(done, 1) if repeatable else done
+    if calls and not least <= happened <= done + lost:
+        told = f"{happened} times, and {done} calls did it and {lost} may have"
+        yield Violation("I27", f"the history tells of {operations[0]} {told}")
 
 
 # ----------------------------------------------------------------------------------------------------------- sessions
@@ -217,9 +273,7 @@ def a_logout_ends_its_own(case: Case) -> Iterator[Violation]:
 
 def an_old_password_is_dead(case: Case) -> Iterator[Violation]:
     """I14: after a change's 200 no session of an older password is used, and nobody logs in with it."""
-    changes = [
-        (end_of(item.call), item.call) for item in case.where(Operation.PASSWORD_CHANGE) if item.call.status == 200
-    ]
+    changes = [(end_of(item.call), item.call) for item in case.where(*_RENEWING) if item.call.status == 200]
     if not changes:
         return
     password_of = {
@@ -231,6 +285,11 @@ def an_old_password_is_dead(case: Case) -> Iterator[Violation]:
         change.told["session_id"]: change.asked["new_password_no"]
         for _, change in changes
         if "session_id" in change.told
+    }
+    password_of |= {  # an objection in a session leaves that one
+        change.asked["session_id"]: change.asked["new_password_no"]
+        for _, change in changes
+        if change.operation is Operation.OBJECT and "new_password_no" in change.asked
     }
     for item in case.where(*GRANTING, *SIGNED_IN, Operation.REFRESH):
         call = item.call
@@ -370,7 +429,7 @@ def a_repeated_takeover_is_harmless(case: Case) -> Iterator[Violation]:
 
 
 def _voidings(case: Case) -> list[Call]:
-    calls = [item.call for item in case.where(Operation.PASSWORD_CHANGE, Operation.CLOSE)]
+    calls = [item.call for item in case.where(*_RENEWING, Operation.CLOSE)]
     calls += [item.call for item in case.where(Operation.OPERATE) if item.call.asked["act"].startswith(_VOIDING)]
     return [call for call in calls if call.status == 200 or was_lost(call)]
 
@@ -381,7 +440,7 @@ def what_is_voided_is_void(case: Case) -> Iterator[Violation]:
     for item in case.placed:
         given |= {item.call.told["consent"]["consent_id"]: item} if "consent" in item.call.told else {}
         given |= {item.call.told["pairing"]: item} if "pairing" in item.call.told else {}
-    closings = {number for number in range(1, case.story.last + 1) if _closes(case.story, number)}
+    closings = {number for number in range(1, case.story.last + 1) if _voids(case.story, number)}
     voided = sorted(closings | {number for act, number in case.story.acted.items() if act.startswith(_VOIDING)})
     for item in case.where(Operation.TAKEOVER, Operation.PAIR, Operation.DEVICE_REGISTER):
         consent = (item.call.asked.get("consent") or {}).get("consent_id", "")
@@ -394,8 +453,9 @@ def what_is_voided_is_void(case: Case) -> Iterator[Violation]:
                 yield Violation("I14", f"{name(item.call)}, change {item.own}: {told}")
 
 
-def _closes(story: Story, number: int) -> bool:
-    return story.closed[number] and not story.closed[number - 1]
+def _voids(story: Story, number: int) -> bool:
+    is_closed = story.closed[number] and not story.closed[number - 1]
+    return is_closed or any(event.kind in _NEW_CREDENTIALS for event in story.events[number])
 
 
 def a_shut_account_is_shut(case: Case) -> Iterator[Violation]:
@@ -515,13 +575,13 @@ def a_pairing_token_works_once(case: Case) -> Iterator[Violation]:
 
 def _issuing(issuer: Placed) -> str:
     """Return the device that issued a token: a device that joins shows one of its own."""
-    joined = issuer.call.operation in (Operation.REGISTER, Operation.PAIR)
+    joined = issuer.call.operation in JOINING
     return str((issuer.call.told if joined else issuer.call.asked).get("device_id", ""))
 
 
 def _sessions_then(story: Story, issuer: Placed) -> set[str | None]:
     """Return which session its device may have had when a token was issued; None: none."""
-    if issuer.call.operation in (Operation.REGISTER, Operation.PAIR):
+    if issuer.call.operation in JOINING:
         return {None}
     device, states = _issuing(issuer), story.live[issuer.first : issuer.last + 1]
     return {next((s for s in live if story.device_of[s] == device), None) for live in states}
@@ -560,13 +620,32 @@ def an_unbound_device_is_out(case: Case) -> Iterator[Violation]:
         call, device = item.call, item.call.asked.get("device_id", "")
         states = story.bound[item.first : item.last + 1]
         refused = call.told.get("code") in ("certificate-revoked", "certificate-mismatch", "device-unknown")
-        is_old = story.renewed_at.get(device, item.last + 1) <= item.last
+        is_old = story.renewed_at.get(device, item.last + 1) <= item.last or _objected_to(case, device, item.last)
         if refused and not is_old and all(device in bound for bound in states):
             yield Violation("I12", f"{name(call)} was refused device {device}, which was bound all the while")
         if call.status == 200 and device in story.bound_at and not any(device in bound for bound in states):
             yield Violation(
                 "I12", f"{name(call)} succeeded on device {device}, out since change {_out_since(story, device)}"
             )
+
+
+def _objected_to(case: Case, device: str, last: int) -> bool:
+    """Say whether by a state it was objected to that a device had joined: it is in no more, and unbound after it."""
+    return any(
+        int(call.asked["target"]) <= case.story.bound_at.get(device, 0)
+        for number in range(1, last + 1)
+        if any(event.kind is EventKind.OBJECTED for event in case.story.events[number])
+        for call in case.makers[number]
+        if "target" in call.asked
+    )
+
+
+def a_device_that_was_objected_to_is_out(case: Case) -> Iterator[Violation]:
+    """I12: no login and no joining of it after the objection."""
+    for item in case.where(*GRANTING):
+        device = item.call.told.get("device_id", "")
+        if item.call.status == 200 and item.own is not None and _objected_to(case, device, item.own - 1):
+            yield Violation("I12", f"{name(item.call)} succeeded on device {device}, which was objected to before")
 
 
 def _out_since(story: Story, device: str) -> int | None:
@@ -600,6 +679,7 @@ _RULES: tuple[Callable[[Case], Iterator[Violation]], ...] = (
     nobody_acts_after_the_end,
     the_order_is_that_of_the_calls,
     renames_are_recorded_once,
+    owners_changes_are_recorded_once,
     never_too_many_at_once,
     the_dead_are_refused,
     the_living_are_not_refused,
@@ -615,6 +695,7 @@ _RULES: tuple[Callable[[Case], Iterator[Violation]], ...] = (
     one_refresh_chain,
     a_pairing_token_works_once,
     an_unbound_device_is_out,
+    a_device_that_was_objected_to_is_out,
     the_last_device_stays,
     nothing_breaks,
 )

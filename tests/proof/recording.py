@@ -27,6 +27,10 @@ A run is one file of JSON lines. The first tells the settings, every other is a 
 | changed      |                                                     | whether the act changed the account        |
 | kept         |                                                     | the session id that a force_logout kept    |
 | logged_out   |                                                     | the session ids that it ended              |
+| ended        |                                                     | those that signing out everywhere ended    |
+| recovery_code | the recovery code                                  |                                            |
+| email        | the address that shall be the account's             |                                            |
+| username     | the name that shall be the account's                |                                            |
 | fingerprint  | of the certificate that the device shows            | of the one that it was given               |
 
 `Recorder` fills them in from the bodies as they go over the wire.
@@ -74,6 +78,18 @@ class Operation(StrEnum):
     PASSWORD_CHANGE = "password-change"
     CLOSE = "close"
     REOPEN = "reopen"
+    RECOVERY_CODES = "recovery-codes"
+    RECOVER = "recover"
+    OBJECT = "objection"
+    OBJECT_BY_LINK = "objection-by-link"
+    END_ALL = "end-all"
+    USERNAME = "username"
+    EMAIL = "email"
+    EMAIL_CONFIRM = "email-confirm"
+    PASSKEY_ADD = "passkey-add"
+    PASSKEY_REMOVE = "passkey-remove"
+    APPROVAL = "approval"
+    APPROVAL_ANSWER = "approval-answer"
     OPERATE = "operate"
 
 

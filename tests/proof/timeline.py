@@ -30,12 +30,22 @@ SIGNED_IN = frozenset(
         Operation.RENAME,
         Operation.FORCE_LOGOUT,
         Operation.CLOSE,
+        Operation.RECOVERY_CODES,
+        Operation.OBJECT,
+        Operation.END_ALL,
+        Operation.USERNAME,
+        Operation.EMAIL,
+        Operation.PASSKEY_ADD,
+        Operation.PASSKEY_REMOVE,
+        Operation.APPROVAL_ANSWER,
     }
 )
 TIMELY = frozenset({Reason.EXPIRED, Reason.OVER_LIMIT})
 """Reasons that hold before the book is changed for them."""
 
-_JOINING = frozenset({Operation.PAIR, Operation.REGISTER})
+JOINING = frozenset({Operation.PAIR, Operation.REGISTER, Operation.RECOVER})
+"""What binds a device, and gives it a pairing token of its own."""
+
 _NAMED = {
     Operation.LOGOUT: ("end", "session_id"),
     Operation.REVOKE: ("end", "target"),
@@ -46,6 +56,14 @@ _NAMED = {
     Operation.PASSWORD_CHANGE: ("password", "user"),
     Operation.CLOSE: ("close", "device_id"),
     Operation.REOPEN: ("reopen", "user"),
+    Operation.RECOVERY_CODES: ("codes", "device_id"),
+    Operation.RECOVER: ("recover", "user"),
+    Operation.OBJECT: ("object", "user"),
+    Operation.OBJECT_BY_LINK: ("object", "user"),
+    Operation.USERNAME: ("username", "device_id"),
+    Operation.EMAIL_CONFIRM: ("email", "user"),
+    Operation.PASSKEY_ADD: ("passkey", "device_id"),
+    Operation.PASSKEY_REMOVE: ("no passkey", "device_id"),
 }
 
 _DOING = {
@@ -55,6 +73,12 @@ _DOING = {
     EventKind.CERTIFICATE_RENEWED: "renew",
     EventKind.ACCOUNT_CLOSED: "close",
     EventKind.ACCOUNT_REOPENED: "reopen",
+    EventKind.RECOVERY_CODES_RENEWED: "codes",
+    EventKind.USERNAME_CHANGED: "username",
+    EventKind.EMAIL_CHANGED: "email",
+    EventKind.EMAIL_CONFIRMED: "email",
+    EventKind.PASSKEY_ADDED: "passkey",
+    EventKind.PASSKEY_REMOVED: "no passkey",
 }
 
 Key = tuple[str, str | None]
@@ -231,6 +255,8 @@ _OWN: Mapping[Operation, Callable[[Story, Call], int | None]] = {
     **dict.fromkeys(GRANTING, lambda story, call: story.born.get(call.told.get("session_id", ""))),
     Operation.PAIR: lambda story, call: story.bound_at.get(call.told.get("device_id", "")),
     Operation.REGISTER: lambda story, call: story.bound_at.get(call.told.get("device_id", "")),
+    Operation.RECOVER: lambda story, call: story.bound_at.get(call.told.get("device_id", "")),
+    Operation.END_ALL: lambda story, call: story.died.get(next(iter(call.told.get("ended", ())), "")),
     Operation.UNBIND: lambda story, call: story.unbound_at.get(call.asked.get("target", "")),
     Operation.OPERATE: lambda story, call: story.acted.get(call.asked["act"]) if call.told.get("changed") else None,
     Operation.REVOKE: lambda story, call: story.died.get(call.asked.get("target", "")),
@@ -332,10 +358,11 @@ def _claims(call: Call) -> Iterator[Key]:
         yield from _lost_claims(operation, asked)
     elif call.status == 200 and operation in GRANTING:
         yield "login", told.get("session_id")
-    elif call.status == 200 and operation in _JOINING:
+    elif call.status == 200 and operation in JOINING:
         yield "joining", told.get("device_id")
     elif call.status == 200:
         yield from (("force", session) for session in told.get("logged_out", ()))
+        yield from (("end", session) for session in told.get("ended", ()))
         yield from _named_claims(operation, asked)
 
 
@@ -345,10 +372,12 @@ def _lost_claims(operation: Operation, asked: Mapping[str, Any]) -> Iterator[Key
         yield "login", asked.get("consent", {}).get("consent_id")
     if operation in GRANTING:
         yield "lost login", asked.get("device_id")
-    if operation in (*_JOINING, Operation.DEVICE_REGISTER):
+    if operation in (*JOINING, Operation.DEVICE_REGISTER):
         yield "lost joining", None
     if operation is Operation.FORCE_LOGOUT:
         yield "lost force", None
+    if operation is Operation.END_ALL:
+        yield "lost end", None
     yield from _named_claims(operation, asked)
 
 
@@ -366,22 +395,35 @@ def _causes(events: tuple[Event, ...]) -> Iterator[Key]:
         if event.kind is EventKind.LOGIN:
             yield "login", event.session_id
             yield "lost login", event.device_id
+    if EventKind.OBJECTED in kinds:
+        yield "object", None
+    if {EventKind.RECOVERY_CODE_USED, EventKind.DEVICE_ADDED} <= kinds:
+        yield from (("joining", event.device_id) for event in events if event.kind is EventKind.DEVICE_ADDED)
+        yield "recover", None
+        return
     for event in events:
-        if event.kind is EventKind.DEVICE_ADDED:
-            yield "joining", event.device_id
-            yield "lost joining", None
-        elif event.kind is EventKind.PASSWORD_CHANGED:
-            yield "password", None
-        elif event.kind in _DOING:
-            yield _DOING[event.kind], event.device_id
+        yield from _causes_of_kind(event)
     if EventKind.LOGIN not in kinds:
         yield from (key for event in events for key in _causes_of_ending(event))
+
+
+def _causes_of_kind(event: Event) -> Iterator[Key]:
+    if event.kind is EventKind.DEVICE_ADDED:
+        yield "joining", event.device_id
+        yield "lost joining", None
+    elif event.kind is EventKind.PASSWORD_CHANGED:
+        yield "password", None
+    elif event.kind in _DOING:
+        yield _DOING[event.kind], event.device_id
+    if event.kind is EventKind.DEVICE_REMOVED:  # of a device whose right an objection took away before
+        yield "object", None
 
 
 def _causes_of_ending(event: Event) -> Iterator[Key]:
     match event.reason:
         case Reason.LOGGED_OUT | Reason.REVOKED:
             yield "end", event.session_id
+            yield "lost end", None
         case Reason.REFRESH_REUSED:
             yield "reuse", event.session_id
         case Reason.PASSWORD_CHANGED:
