@@ -210,11 +210,9 @@ def stored_wrongly(store: Store, user: str, story: Story) -> Iterator[Violation]
 
 def half_taken_back(book: Book, story: Story) -> set[str]:
     """Return the devices that an objection shut out, and that were not unbound after it: then its process has died."""
-    objected = [
-        number for number, events in enumerate(story.events) if any(e.kind is EventKind.OBJECTED for e in events)
-    ]
+    last = max(story.objected, default=0)
     revoked = {device for device, bound in book.devices.items() if bound.revoked}
-    return {device for device in revoked if objected and story.bound_at.get(device, 0) < objected[-1]}
+    return {device for device in revoked if story.bound_at.get(device, 0) < last}
 
 
 def overwritten(store: Store, user: str) -> Iterator[Violation]:

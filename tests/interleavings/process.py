@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from typing import Any
 
 from msgspec.structs import replace
@@ -361,7 +361,8 @@ class UseCases:
             names=devices.names,
             secret=SECRET,
         )
-        self.owner = OwnersUseCases(
+        self._make_owner = partial(
+            OwnersUseCases,
             store,
             clock,
             self.keeper,
@@ -372,6 +373,11 @@ class UseCases:
             keys_of=devices.keys_of,
             sessions=self.sessions,
         )
+
+    @cached_property
+    def owner(self) -> OwnersUseCases:
+        """What an owner may ask beside logging in; made when it is first asked for."""
+        return self._make_owner()
 
     def forget(self) -> None:
         """Know no more what was laid down or is still to be noted: it was so in another order."""

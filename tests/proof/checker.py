@@ -633,8 +633,8 @@ def _objected_to(case: Case, device: str, last: int) -> bool:
     """Say whether by a state it was objected to that a device had joined: it is in no more, and unbound after it."""
     return any(
         int(call.asked["target"]) <= case.story.bound_at.get(device, 0)
-        for number in range(1, last + 1)
-        if any(event.kind is EventKind.OBJECTED for event in case.story.events[number])
+        for number in case.story.objected
+        if number <= last
         for call in case.makers[number]
         if "target" in call.asked
     )

@@ -102,7 +102,8 @@ class Story:
     `live[k]` are the sessions of state k, earliest login first; `bound[k]` its devices whose certificate is good.
     `renewed_at` is when a device's certificate was first renewed. `acted` is when an operator did something: the act,
     and how many of its kind there were before. `shut[k]`: the account is disabled; `closed[k]`: its
-    owner has closed it, or an operator for him. `faults`: what the history breaks.
+    owner has closed it, or an operator for him. `objected`: the changes that are objections. `faults`: what the history
+    breaks.
     """
 
     limit: int
@@ -115,6 +116,7 @@ class Story:
     revoked_at: dict[str, int] = field(default_factory=dict)
     renewed_at: dict[str, int] = field(default_factory=dict)
     acted: dict[str, int] = field(default_factory=dict)
+    objected: list[int] = field(default_factory=list)
     shut: list[bool] = field(default_factory=lambda: [False])
     closed: list[bool] = field(default_factory=lambda: [False])
     live: list[tuple[str, ...]] = field(default_factory=lambda: [()])
@@ -187,6 +189,8 @@ def _note_acts(story: Story, number: int, events: tuple[Event, ...]) -> None:
     for act in {str(event.act) for event in events if event.act is not None}:
         story.acted[f"{act} {sum(each.rpartition(' ')[0] == act for each in story.acted)}"] = number
     kinds = {event.kind for event in events}
+    if EventKind.OBJECTED in kinds:
+        story.objected.append(number)
     story.shut.append(
         EventKind.ACCOUNT_DISABLED in kinds or (story.shut[-1] and EventKind.ACCOUNT_ENABLED not in kinds)
     )
