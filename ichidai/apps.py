@@ -60,7 +60,8 @@ def app_for(serving: App, suite: Services, trace: Callable[[FinishedRequest], No
         endpoints_by_package[str(serving)] = (*suite.endpoints(serving), suite.discovery)
     is_closed = suite.settings.registration.registration is RegistrationMode.CLOSED
     has_mail = suite.mail_queue.is_on
-    pages = [page_blueprint(serving, suite.addresses, suite.settings.brand, is_closed=is_closed, has_mail=has_mail)]
+    shown = {"is_closed": is_closed, "has_mail": has_mail, "may_join": suite.settings.registration.join_by_approval}
+    pages = [page_blueprint(serving, suite.addresses, suite.settings.brand, **shown)]
     app = make_app(parts, endpoints_by_package, suite.context, pages=pages)
     if App.SESSION in domains:
         app.wsgi_app = AnyMethod(app.wsgi_app)  # type: ignore[method-assign]

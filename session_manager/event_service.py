@@ -31,11 +31,13 @@ from session_manager.session_service import (
 class EventService(Struct, frozen=True):
     """The use cases of streams over the session manager's dependencies. Every method may be called by any thread.
 
-    `asking(user_uuid, session_id)`: what that session's user is asked before a takeover.
+    `asking(user_uuid, session_id)`: what that session's user is asked, before a takeover or, where
+    browsers `may_join` by approval, by one of those.
     """
 
     dependencies: SessionDependencies
     asking: Callable[[str, str], Sequence[Asked]]
+    may_join: bool = False
 
     def subscriber(self, credentials: RequestCredentials) -> Caller:
         """Return who may listen, for the end of the token's own session.
@@ -65,10 +67,10 @@ class EventService(Struct, frozen=True):
             return None
 
     def asked(self, user_uuid: str, session_id: str) -> Sequence[Asked]:
-        """Return what a session's user is asked by a device that wants its place; nothing while nobody can say."""
+        """Return what a session's user is asked by devices that want its place, or to join; nothing while unknown."""
         try:
             with deadline(REQUEST_SECONDS):
-                if not self.dependencies.policies.current().asks_active:
+                if not (self.may_join or self.dependencies.policies.current().asks_active):
                     return ()
                 return self.asking(user_uuid, session_id)
         except StoreUnavailable:

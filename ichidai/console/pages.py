@@ -66,13 +66,19 @@ _BESIDE: Mapping[App, tuple[str, ...]] = {
 
 
 def page_blueprint(
-    serving: App, where: Addresses, brand: Brand | None = None, *, is_closed: bool = False, has_mail: bool = False
+    serving: App,
+    where: Addresses,
+    brand: Brand | None = None,
+    *,
+    is_closed: bool = False,
+    has_mail: bool = False,
+    may_join: bool = False,
 ) -> Blueprint:
     """Return what an app answers people: the pages, or a redirect to the console that has them; and the files of both.
 
     The registration app and the combined one have the pages, wherever the console is: a proxy may stand before them.
     The others have theirs only where all apps are at the console's own address. `is_closed`: nobody registers here;
-    `has_mail`: links are mailed.
+    `has_mail`: links are mailed; `may_join`: browsers join by approval.
     """
     blueprint = Blueprint("pages", __name__, template_folder="templates")
     blueprint.add_url_rule("/console/<path:filename>", "asset", send_asset)
@@ -90,6 +96,7 @@ def page_blueprint(
         "views": VIEWS,
         "is_closed": is_closed,
         "has_mail": has_mail,
+        "may_join": may_join,
     }
     has_pages = serving not in _BESIDE or where.own == where.console
     for name in _BESIDE.get(serving, _EVERYWHERE):

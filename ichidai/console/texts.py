@@ -142,6 +142,18 @@ TEXTS: Mapping[str, Text] = {
     "colon": Text(": ", "："),
     "continue": Text("Continue", "続ける"),
     # the active device is asked
+    "join_by_approval": Text("Join without the password", "パスワードなしで追加"),
+    "joining_lead": Text(
+        "Open this site on a device that is logged in. This code opens it there.",
+        "ログイン中の端末でこのサイトを開いてください。このコードからも開けます。",
+    ),
+    "joining_qr": Text("QR code that opens this site", "このサイトを開くQRコード"),
+    "approve_join_title": Text("A new device wants to join your account", "新しい端末を追加しますか？"),
+    "approve_join_lead": Text(
+        "If it is yours, type the digits that it shows; it is then logged in as you. If it is not, refuse.",
+        "自分の端末であれば、その画面の数字を入力してください。その端末であなたとしてログインします。心当たりがなければ拒否してください。",
+    ),
+    "approve_join": Text("Add it", "追加する"),
     "digits_title": Text("Type these digits on the active device", "使用中の端末でこの数字を入力してください"),
     "digits_lead": Text(
         "The other device asks for them. Once they are typed there, you are logged in here.",
@@ -501,6 +513,11 @@ SAID: Mapping[str, Text] = {
     "approval-refused": Text(
         "The active device refused. Nothing was changed; it can be asked again after ten minutes.",
         "使用中の端末で拒否されました。何も変わっていません。10分後にもう一度確認できます。",
+    ),
+    "join_name_needed": Text("Type the username of the account.", "アカウントのユーザー名を入力してください。"),
+    "join_not_approved": Text(
+        "No active device agreed within 30 seconds. Open one that is logged in and try again, or use its QR code.",
+        "30秒以内に使用中の端末で承認されませんでした。ログイン中の端末を開いてもう一度試すか、QRコードを使ってください。",
     ),
     "approval-spent": Text("The other device waits no longer.", "相手の端末はもう待っていません。"),
     "takeover-spent": Text(

@@ -119,7 +119,11 @@ class _Serving(Struct, frozen=True, dict=True):
             endpoints=self.apps.endpoints().__getitem__,
             discovery=session_routes.discovery_endpoint(self.apps.discovery),
             registration=self.apps.registration,
-            events=EventService(self.shared.sessions, self.shared.asked_approvals.asking),
+            events=EventService(
+                self.shared.sessions,
+                self.shared.asked_approvals.asking,
+                self.shared.settings.registration.join_by_approval,
+            ),
             context=HttpContext(
                 SessionAuthenticator(self.shared.sessions, self.shared.hashing_pool.note_traffic, self._last_seen),
                 self.shared.settings.trusted_proxies,

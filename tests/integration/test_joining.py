@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+from websockets.sync.client import connect
 
+from tests.integration.test_events import LATEST, is_up, socket_url
 from tests.support.client import Account, Login, granted, login_of, refused
 from tests.support.engines import ENGINES
-from tests.support.servers import Suite, combined, four_served
+from tests.support.ports import free_port
+from tests.support.servers import Suite, combined, four_served, until
 
 ON = {"ICHIDAI_JOIN_BY_APPROVAL": "true", "MAX_CONCURRENT_DEVICES": "1"}
 TRIES = 3
@@ -55,3 +59,20 @@ def approved(anna: Account, phone: Login) -> tuple[dict[str, str], Any]:
         if found.status_code == 409:
             return asking, refused(found, 409, "device-active")
     raise AssertionError(found.text)
+
+
+def test_the_active_device_hears_of_it_on_its_stream(tmp_path: Path, started: Callable[[Suite], Suite]) -> None:
+    """The event says that a device joins, and which; the digits are not in it."""
+    settings = {**ON, "ICHIDAI_EVENTS_PORT": str(free_port())}
+    client = started(combined(tmp_path, **settings)).client
+    until(lambda: is_up(client), "the streams answer")
+    anna = client.register()
+    phone = anna.login()
+    with connect(socket_url(client)) as socket_:
+        socket_.send(json.dumps({"access_token": phone.access}))
+        assert json.loads(socket_.recv(LATEST))["event"] == "open"
+        asked = client.post("/registration/join", {"username": anna.username, "device_name": "Browser"}).json()
+        notice = json.loads(socket_.recv(LATEST))
+    assert (notice["event"], notice["data"]["approval_id"]) == ("approval-requested", asked["approval_id"])
+    assert (notice["data"]["device_name"], notice["data"]["joins"]) == ("Browser", True)
+    assert asked["digits"] not in notice["data"].values()

@@ -28,8 +28,8 @@ const OVER = ["session-ended", "invalid-token"];
  *   approval?: {token: string, expires_in: number, url: string}}} Question what a person is asked; with `approval` in the
  *   place of `takeover` it is whether the active devices' users shall be asked; without either the suite lets nobody
  *   switch, and the answer does not matter
- * @typedef {{approval_id: string, device_name: string | null, asked_at: string, expires_in: number}} Asked a device that
- *   wants the place of this one
+ * @typedef {{approval_id: string, device_name: string | null, asked_at: string, expires_in: number, joins: boolean}} Asked
+ *   a device that wants the place of this one or, where `joins` is true, to become a device of the account
  * @typedef {import("./client/session.js").Ending} Ending why a session ended, and where that is known when and by whom
  * @typedef {import("./client/session.js").Facts} Facts who is logged in
  */
@@ -210,6 +210,20 @@ export class Ichidai {
     return answer;
   }
 
+  /**
+   * Become a device of an account without its password, and be logged in, once the users of all active devices typed
+   * the digits that `onDigits` shows. Null when the person would rather not. Throws Problem: `approval-refused`, say.
+   * @param {{username: string, device_name?: string}} fields
+   */
+  async joinByApproval(fields) {
+    const { joinByApproval } = await import("./client/joining.js");
+    const joined = await joinByApproval(this._wire, this._devices, this._endpoints, this._ask, fields);
+    if (joined === null) return null;
+    await this._session.begin(joined.username, joined.answer);
+    this._watch();
+    return joined.answer;
+  }
+
   /** Say whether this browser, at this address, can sign in by passkeys. */
   hasPasskeys() {
     return Boolean(globalThis.PublicKeyCredential?.parseRequestOptionsFromJSON);
@@ -345,10 +359,10 @@ export class Ichidai {
     return this._known;
   }
 
-  /** Return what the person is asked now, where the suite asks before a takeover. */
+  /** Return what the person is asked now, where the suite asks before a takeover or lets browsers join by approval. */
   async _asked() {
-    const { takeover_approval } = await this._about();
-    return takeover_approval === "ask" ? (await this.get("/login/approvals")).approvals : [];
+    const { takeover_approval, join_by_approval } = await this._about();
+    return takeover_approval === "ask" || join_by_approval ? (await this.get("/login/approvals")).approvals : [];
   }
 
   /** Open the stream of the session's events, where the suite has one. */

@@ -21,7 +21,7 @@ export class Endpoints {
   /** Register this browser with a key of its own; where it can keep none, the server makes the keys. */
   async enrol(fields, path = "/registration/") {
     const keys = (await this._devices.canKeepKeys()) ? await makeKeys() : undefined;
-    const answer = await this._registered(path, { ...fields, ...(keys && (await this._own(keys, fields))) });
+    const answer = await this._registered(path, { ...fields, ...(keys && (await this.ownKeys(keys, fields))) });
     await this._devices.remember(fields.username, answer, keys);
     return answer;
   }
@@ -37,7 +37,8 @@ export class Endpoints {
     }
   }
 
-  async _own(keys, { username, qr_code, token }) {
+  /** Return a new device's public key, and its signature over the statement of an enrolment. */
+  async ownKeys(keys, { username, qr_code, token }) {
     const issuer = await this._issuer();
     const statement = { purpose: "enrol", issuer, challenge: token ?? username, token: qr_code && tokenIn(qr_code) };
     return { public_keys: { signing: await publicKey(keys) }, proof: { signature: await sign(keys, statement) } };
@@ -71,14 +72,14 @@ export class Endpoints {
   async joinByPasskey(passkey, ask) {
     const keys = (await this._devices.canKeepKeys()) ? await makeKeys() : undefined;
     const join = async (shown, username) => {
-      const own = keys && (await this._own(keys, { username }));
+      const own = keys && (await this.ownKeys(keys, { username }));
       return { ...(await this._wire.post("/login/passkey/finish", { ...shown, ...own })), keys };
     };
     for (let next = () => join({ passkey }, passkey.id); ; ) {
       try {
         return await next();
       } catch (problem) {
-        const takeover = await this._consented(problem, ask);
+        const takeover = await this.consented(problem, ask);
         if (!takeover) return null;
         next = () => join({ takeover_token: takeover.token }, takeover.token);
       }
@@ -90,14 +91,14 @@ export class Endpoints {
     try {
       return await call();
     } catch (problem) {
-      const takeover = await this._consented(problem, ask);
+      const takeover = await this.consented(problem, ask);
       if (!takeover) return null;
       return this._asked(() => this._takenOver(takeover, body, device), body, device, ask);
     }
   }
 
   /** Return the takeover that is consented to here, after the active devices' users where they are asked; else null. */
-  async _consented(problem, ask) {
+  async consented(problem, ask) {
     if (problem.code !== "device-active" || !ask) throw problem;
     const { approval, takeover = null } = problem.document;
     if (!approval) return (await ask(problem.document)) ? takeover : null;

@@ -1,4 +1,4 @@
-/** A takeover that the active device's user is asked about: the digits on one screen, and where they are typed. */
+/** What the active device's user is asked about, a takeover or joining: the digits on one screen, and where they are typed. */
 import { ichidai } from "../suite.js";
 import { attempt, dialog as dialogOf, fill, open, part, say, text } from "../views.js";
 import { fetched } from "./fetching.js";
@@ -8,13 +8,15 @@ let turn = Promise.resolve(); // one dialog of these at a time
 
 /**
  * Show what is to be typed on the active device. Resolves when the person would rather not wait, and when that is over.
- * @param {{digits: string, expires_in: number}} waiting
+ * @param {{digits: string, expires_in: number, approve_qr_png?: string}} waiting with a picture where a device joins
  * @param {AbortSignal} signal
  */
-export async function showDigits({ digits, expires_in }, signal) {
+export async function showDigits({ digits, expires_in, approve_qr_png }, signal) {
   const dialog = await named("waiting");
   if (signal.aborted) return;
   fill(dialog, { digits });
+  part(dialog, "joining").hidden = !approve_qr_png;
+  if (approve_qr_png) part(dialog, "qr").src = approve_qr_png;
   part(dialog, "cancel").onclick = () => dialog.close("");
   const watch = counting(dialog, expires_in, () => {});
   signal.addEventListener("abort", () => dialog.close(""), { once: true });
@@ -23,7 +25,7 @@ export async function showDigits({ digits, expires_in }, signal) {
 }
 
 /**
- * Ask whether another device may take this one's place, until it is answered, here or in another tab, or too late.
+ * Ask whether another device may take this one's place, or join, until it is answered, here or in another tab, or too late.
  * @param {import("../ichidai.js").Asked} asked
  * @param {AbortSignal} signal
  */
@@ -33,7 +35,7 @@ export function askToApprove(asked, signal) {
   return turn;
 }
 
-async function approving({ approval_id, device_name }, seconds, signal) {
+async function approving({ approval_id, device_name, joins }, seconds, signal) {
   const dialog = await named("approving");
   if (signal.aborted || seconds <= 0 || !ichidai.session) return;
   const form = dialog.querySelector("form");
@@ -42,6 +44,7 @@ async function approving({ approval_id, device_name }, seconds, signal) {
   say(dialog, null);
   digits.inputMode = "numeric";
   fill(dialog, { device_name: device_name ?? text("new_device") });
+  for (const each of dialog.querySelectorAll("[data-joins]")) each.hidden = (each.dataset.joins === "yes") !== Boolean(joins);
   const answer = (said) =>
     attempt(dialog, async () => {
       await ichidai.answerApproval(approval_id, said);

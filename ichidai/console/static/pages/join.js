@@ -57,6 +57,7 @@ export function mount(root) {
     form.reset();
     showDone(fields, answer);
   });
+  part(root, "approval")?.addEventListener("click", async () => (await import("./joining.js")).askToJoin(root, form));
   addEventListener("popstate", stop);
   onCodeInAddress((code) => (fromLink = code));
   onEnter("join", () => {
