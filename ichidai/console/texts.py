@@ -514,11 +514,6 @@ SAID: Mapping[str, Text] = {
         "The active device refused. Nothing was changed; it can be asked again after ten minutes.",
         "使用中の端末で拒否されました。何も変わっていません。10分後にもう一度確認できます。",
     ),
-    "join_name_needed": Text("Type the username of the account.", "アカウントのユーザー名を入力してください。"),
-    "join_not_approved": Text(
-        "No active device agreed within 30 seconds. Open one that is logged in and try again, or use its QR code.",
-        "30秒以内に使用中の端末で承認されませんでした。ログイン中の端末を開いてもう一度試すか、QRコードを使ってください。",
-    ),
     "approval-spent": Text("The other device waits no longer.", "相手の端末はもう待っていません。"),
     "takeover-spent": Text(
         "The question was left open too long. Log in again.",
