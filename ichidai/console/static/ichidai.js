@@ -25,11 +25,10 @@ const OVER = ["session-ended", "invalid-token"];
 /**
  * @typedef {{message: string, active: {device_name: string | null, login_at: string, last_seen_at: string}[],
  *   takeover?: {token: string, expires_in: number, url: string},
- *   approval?: {token: string, expires_in: number, url: string}}} Question what a person is asked; with `approval` in the
- *   place of `takeover` it is whether the active devices' users shall be asked; without either the suite lets nobody
- *   switch, and the answer does not matter
+ *   approval?: {token: string, expires_in: number, url: string}}} Question what a person is asked; with `approval` it
+ *   is whether the active devices' users shall be asked; without `takeover` and `approval` nobody can switch
  * @typedef {{approval_id: string, device_name: string | null, asked_at: string, expires_in: number, joins: boolean}} Asked
- *   a device that wants the place of this one or, where `joins` is true, to become a device of the account
+ *   a device that wants the place of this one, or `joins`
  * @typedef {import("./client/session.js").Ending} Ending why a session ended, and where that is known when and by whom
  * @typedef {import("./client/session.js").Facts} Facts who is logged in
  */
@@ -73,8 +72,7 @@ export class Ichidai {
   }
 
   /**
-   * Let a person see the digits to be typed on the active device, where its user is asked before a takeover. Without it
-   * `logIn` throws the Problem `device-active` there.
+   * Let a person see the digits to be typed on the active device. Without it `logIn` throws `device-active` there.
    * @param {(waiting: {digits: string, expires_in: number}, signal: AbortSignal) => Promise<unknown>} show resolves when
    *   the person would rather not wait; `signal` is aborted when that is over
    */
@@ -83,8 +81,7 @@ export class Ichidai {
   }
 
   /**
-   * Let a person be asked, in every tab, whether another device may take this one's place: `answerApproval` takes the
-   * answer. `signal` is aborted when it was given in another tab.
+   * Let a person be asked, in every tab, what `answerApproval` answers. `signal` is aborted when another tab did.
    * @param {(asked: Asked, signal: AbortSignal) => void} ask
    */
   onApprovalAsked(ask) {
@@ -93,8 +90,7 @@ export class Ichidai {
   }
 
   /**
-   * Let the other device take this one's place, by the digits that it shows; without digits it is refused. Throws
-   * Problem: `digits-wrong`, `approval-spent`.
+   * Let the other device in by the digits that it shows, or refuse it. Throws Problem: `digits-wrong`, `approval-spent`.
    * @param {string} approval_id @param {string} [digits]
    */
   async answerApproval(approval_id, digits = undefined) {
@@ -103,8 +99,7 @@ export class Ichidai {
   }
 
   /**
-   * Let a person be asked for a code where an account has a second factor; null is a no. Without it, and after a no, a
-   * call throws the Problem `otp-required`.
+   * Let a person be asked for a code of a second factor; null is a no, and the call throws `otp-required`.
    * @param {(asked: {again: boolean}) => Promise<string | null>} ask `again`: the last code was refused
    */
   onCodeNeeded(ask) {
@@ -210,18 +205,10 @@ export class Ichidai {
     return answer;
   }
 
-  /**
-   * Become a device of an account without its password, and be logged in, once the users of all active devices typed
-   * the digits that `onDigits` shows. Null when the person would rather not. Throws Problem: `approval-refused`, say.
-   * @param {{username: string, device_name?: string}} fields
-   */
+  /** Join without the password, by the digits of `onDigits`; null is a no. @param {{username: string}} fields */
   async joinByApproval(fields) {
     const { joinByApproval } = await import("./client/joining.js");
-    const joined = await joinByApproval(this._wire, this._devices, this._endpoints, this._ask, fields);
-    if (joined === null) return null;
-    await this._session.begin(joined.username, joined.answer);
-    this._watch();
-    return joined.answer;
+    return this._entered(await joinByApproval(this._wire, this._devices, this._endpoints, this._ask, fields));
   }
 
   /** Say whether this browser, at this address, can sign in by passkeys. */
@@ -230,14 +217,16 @@ export class Ichidai {
   }
 
   /**
-   * Log in by a passkey; a browser that is no device of the account becomes one. Null when the person was asked and
-   * would rather not. Throws Problem, and what `navigator.credentials.get` throws where the person gives none.
-   * @param {CredentialRequestOptions} [options] such as `{mediation: "conditional", signal}`: the passkey is then
-   *   offered where a field says `autocomplete="username webauthn"`
+   * Log in by a passkey; an empty browser becomes a device. Null is a no to the question. Throws Problem, and what
+   * `navigator.credentials.get` throws.
+   * @param {CredentialRequestOptions} [options] such as `{mediation: "conditional", signal}`
    */
   async logInByPasskey(options = {}) {
     const { enterByPasskey } = await import("./client/passkey.js");
-    const entered = await enterByPasskey(this._wire, this._devices, this._endpoints, this._ask, options);
+    return this._entered(await enterByPasskey(this._wire, this._devices, this._endpoints, this._ask, options));
+  }
+
+  async _entered(entered) {
     if (entered === null) return null;
     await this._session.begin(entered.username, entered.answer);
     this._watch();
@@ -268,8 +257,7 @@ export class Ichidai {
   }
 
   /**
-   * Run what ends the session here, such as this device's removal, and let every tab know that it is over, unless
-   * `work` returns false. Returns what `work` does, and throws what it throws.
+   * Run what ends the session here and in every tab, unless `work` returns false. Returns and throws what `work` does.
    * @param {string} reason
    * @param {() => Promise<unknown>} [work]
    */
@@ -359,7 +347,7 @@ export class Ichidai {
     return this._known;
   }
 
-  /** Return what the person is asked now, where the suite asks before a takeover or lets browsers join by approval. */
+  /** Return what the person is asked now, where the suite asks. */
   async _asked() {
     const { takeover_approval, join_by_approval } = await this._about();
     return takeover_approval === "ask" || join_by_approval ? (await this.get("/login/approvals")).approvals : [];

@@ -37,7 +37,6 @@ export class Endpoints {
     }
   }
 
-  /** Return a new device's public key, and its signature over the statement of an enrolment. */
   async ownKeys(keys, { username, qr_code, token }) {
     const issuer = await this._issuer();
     const statement = { purpose: "enrol", issuer, challenge: token ?? username, token: qr_code && tokenIn(qr_code) };
