@@ -12,7 +12,7 @@ import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -22,6 +22,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 
 from common import metrics
+from common.keys.sealed_files import adopt_opened_keys, opened_keys
 from ichidai.process_log import configure_logging
 from ichidai.server.metrics_pipe import MetricsCollector, MetricsSender
 from ichidai.server.open_files import allow_open_files
@@ -103,9 +104,12 @@ async def _serve(host: str, port: int, beside: App, app_port: int) -> None:
         await asyncio.wait_for(serving, _STOP_SECONDS)
 
 
-def _run_companion(host: str, port: int, beside: App, app_port: int, metrics_to: Connection | None) -> None:
+def _run_companion(
+    opened: Mapping[str, bytes], metrics_to: Connection | None, host: str, port: int, beside: App, app_port: int
+) -> None:
     end_with_parent()
     metrics.reset()
+    adopt_opened_keys(opened)
     # The app starts first: nobody listens to streams before, and the cores are few.
     wait_until_answering(host, app_port, _LEAD_SECONDS)
     serve_events(host, port, beside, app_port, metrics_to)
@@ -140,7 +144,7 @@ class _Companion:
         context: Any = multiprocessing.get_context(method)
         told = None if self._collector is None else self._collector.pipe()
         process: BaseProcess = context.Process(
-            target=_run_companion, args=(*self._where, told), name="streams", daemon=True
+            target=_run_companion, args=(opened_keys(), told, *self._where), name="streams", daemon=True
         )
         process.start()
         if told is not None:

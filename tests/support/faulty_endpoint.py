@@ -1,4 +1,4 @@
-"""An HTTP server before DynamoDB Local that lets requests through, or does to them what networks and services do."""
+"""An HTTP server before an imitated service of AWS: it lets requests through, or does to them what networks do."""
 
 from __future__ import annotations
 
