@@ -119,6 +119,6 @@ class Use:
                 thread.join()
 
 
-def patient(server: Server) -> Client:
-    """Return a client of one host, which asks again where that cannot reach its store for now."""
-    return RetryingClient({"all": server.base}, codes=PASSING)
+def patient(server: Server, deadline: float = 60) -> Client:
+    """Return a client of one host, which asks again for so many seconds where that cannot reach its store for now."""
+    return RetryingClient({"all": server.base}, deadline, PASSING)

@@ -47,7 +47,7 @@ GENEROUS = {
 about what a password's hash costs."""
 
 _OURS = ("ICHIDAI_", "MAX_CONCURRENT_DEVICES", "PORT", "SNS_TOPIC_ARN", "S3_BUCKET", "AWS_REGION")
-_TIMEOUT_SECONDS = 60.0
+_TIMEOUT_SECONDS = 120.0
 _READY = b" answers on "
 
 
