@@ -50,7 +50,6 @@ from device_manager.trust import Trust
 from ichidai.settings import read_settings
 from login_app import device_login
 from login_app.admission import LoginAdmission
-from login_app.approval import ApprovalDependencies
 from login_app.config import LoginSettings
 from login_app.consent import Consents
 from login_app.login_result import LoginResults
@@ -227,16 +226,12 @@ STRAIGHT = Bends()
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The settings of a world. `bound`: devices show their certificates in TLS, and tokens are bound to them.
-
-    `asks_active`: the users of active devices are asked before a takeover.
-    """
+    """The settings of a world. `bound`: devices show their certificates in TLS, and tokens are bound to them."""
 
     limit: int = 1
     mode: ConcurrencyMode = ConcurrencyMode.ASK
     max_devices: int = 10
     bound: bool = False
-    asks_active: bool = False
 
 
 class UseCases:
@@ -246,9 +241,7 @@ class UseCases:
         self.store = store = bends.store(store)
         session_rules = SessionRules(rules.limit, DAY, MINUTE)
         laying = self._laying = LayingDown(store, clock, bends.in_background)
-        policies = FixedPolicy(
-            Policy(rules=session_rules, mode=rules.mode, max_devices=rules.max_devices, asks_active=rules.asks_active)
-        )
+        policies = FixedPolicy(Policy(rules=session_rules, mode=rules.mode, max_devices=rules.max_devices))
         self.keeper = AccountTransactions(
             store, clock, deadline=3600, pause=lambda _seconds: None, laying=laying, policies=policies
         )
@@ -351,15 +344,6 @@ class UseCases:
             claims=self.claims,
             issue_tokens=partial(session_service.issue_tokens, self.sessions),
             clock=clock,  # type: ignore[arg-type]
-        )
-        self.approvals = ApprovalDependencies(
-            store=store,
-            clock=clock,  # type: ignore[arg-type]
-            transactions=self.keeper,
-            admission=admission,
-            consents=(self.logins.consents, self.devices.consents),
-            names=devices.names,
-            secret=SECRET,
         )
         self._make_owner = partial(
             OwnersUseCases,
