@@ -23,8 +23,9 @@ from ichidai.account_list import MOST_DAYS, Wanted
 from ichidai.administration import AccountPage, AccountView, Administration
 from ichidai.cli.account_output import print_details, print_summaries
 from ichidai.cli.administering import administering, operator_of
+from ichidai.cli.asking import ask_unseen
 from ichidai.cli.new_accounts import create, invite
-from ichidai.cli.operating import error, out
+from ichidai.cli.operating import error, out, settings_by_environment
 from ichidai.cli.reasons import reason_option
 
 NOBODY = 3
@@ -184,7 +185,7 @@ def unbind(who: str, device_id: str, reason: str, *, as_json: bool) -> None:
 def set_password(who: str, reason: str, *, generate: bool, as_json: bool) -> None:
     """Set an account's password: it is asked for, or made. Every session ends."""
     with _acting(who) as (administration, view):
-        password = secrets.token_urlsafe(15) if generate else click.prompt("New password", hide_input=True, err=True)
+        password = secrets.token_urlsafe(15) if generate else ask_unseen("New password")
         done = administration.set_password(view, password, operator_of(administration, reason))
         shown = {"password": password} if generate else {}
         said = f"{who} has a new password{': ' + password if generate else ''}. Sessions ended: {done.ended}."
@@ -218,7 +219,7 @@ def _acting(who: str) -> Iterator[tuple[Administration, AccountView]]:
         try:
             yield administration, view
         except NoSuchUser:
-            _nobody(who)
+            nobody(who)
         except Refusal as refusal:
             error.print(f"Nothing was changed: {who} {_REFUSALS.get(refusal.code, f'({refusal.code})')}.")
             raise click.exceptions.Exit(1) from None
@@ -227,7 +228,7 @@ def _acting(who: str) -> Iterator[tuple[Administration, AccountView]]:
 def _found(administration: Administration, who: str) -> list[AccountView]:
     found = list(administration.find(who))
     if not found:
-        _nobody(who)
+        nobody(who)
     return found
 
 
@@ -240,8 +241,9 @@ def _one(administration: Administration, who: str) -> AccountView:
     return found[0]
 
 
-def _nobody(who: str) -> NoReturn:
-    error.print(f"There is no account {who}.")
+def nobody(who: str) -> NoReturn:
+    """End the command: no account matches, in the store that is named."""
+    error.print(f"There is no account {who} in {settings_by_environment().store_url}.")
     raise click.exceptions.Exit(NOBODY)
 
 

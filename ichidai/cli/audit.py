@@ -10,9 +10,9 @@ import orjson
 from common.clock import from_iso8601
 from ichidai.administration import audit_facts
 from ichidai.cli.account_output import shown
-from ichidai.cli.accounts import NOBODY
+from ichidai.cli.accounts import nobody
 from ichidai.cli.administering import administering
-from ichidai.cli.operating import error, out
+from ichidai.cli.operating import out
 from ichidai.cli.reasons import age
 
 
@@ -36,8 +36,7 @@ def app(since: timedelta | datetime, who: str | None, *, as_json: bool) -> None:
     with administering() as administration:
         views = [] if who is None else administration.find(who)
         if who is not None and not views:
-            error.print(f"There is no account {who}.")
-            raise click.exceptions.Exit(NOBODY)
+            nobody(who)
         accounts: list[str | None] = [view.account.uuid for view in views]
         first = since if isinstance(since, datetime) else administration.now() - since
         for user_uuid in accounts or [None]:

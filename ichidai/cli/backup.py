@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ichidai.backups import make_backup
+from ichidai.cli.asking import ask_unseen
 from ichidai.cli.operating import fail, opened, out, time_of
 from ichidai.diagnosis import database_of
 
@@ -40,15 +41,12 @@ def app(file: Path, *, without_keys: bool, passphrase_file: Path | None) -> None
 def passphrase_of(file: Path | None) -> str:
     """Return the passphrase of a file, or ask for it."""
     if file is None:
-        return str(click.prompt("Passphrase", hide_input=True, err=True))
+        return ask_unseen("Passphrase")
     return (file.read_text("utf-8").splitlines() or [""])[0]
 
 
 def _new_passphrase(file: Path | None) -> str:
-    if file is None:
-        passphrase = str(click.prompt("Passphrase", hide_input=True, confirmation_prompt=True, err=True))
-    else:
-        passphrase = passphrase_of(file)
+    passphrase = ask_unseen("Passphrase", twice=True) if file is None else passphrase_of(file)
     if len(passphrase) < _SHORTEST:
         fail(f"A passphrase has at least {_SHORTEST} characters: who has the backup can try any number of them.")
     return passphrase

@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 from rich.table import Column, Table
 
-from ichidai.cli.device_terminal import ask_line, ask_password, opened_device, out, show_active
+from ichidai.cli.asking import ask_line, ask_unseen
+from ichidai.cli.device_terminal import opened_device, out, show_active
 from ichidai.cli.options import enum_option
 from ichidai.cli.qr import qr_picture
 from ichidai.client import Device, DeviceActive, KeyKind, PairingCode, Problem
@@ -59,7 +60,7 @@ def register(
 ) -> None:
     """Make an account with this device as its first."""
     with opened_device(file, url) as device:
-        password = ask_password("New password: ", twice=True)
+        password = ask_unseen("New password", twice=True)
         code = device.register(username, email, password, device_name=device_name, keys=keys, invitation=invitation)
         _told(device, file)
         _show(code)
@@ -81,7 +82,7 @@ def join(
     CODE is what another device shows, or its address.
     """
     with opened_device(file, url, otp) as device:
-        device.join(code or ask_line("Code: "), username, ask_password(), device_name=device_name, keys=keys)
+        device.join(code or ask_line("Code: "), username, ask_unseen("Password"), device_name=device_name, keys=keys)
         _told(device, file)
 
 
@@ -145,7 +146,7 @@ def verify(file: Path) -> None:
 def pair(otp: str | None, file: Path) -> None:
     """Show a code for another device: good for ten minutes, and once."""
     with opened_device(file, otp=otp) as device:
-        _show(device.pairing_code(ask_password()))
+        _show(device.pairing_code(ask_unseen("Password")))
 
 
 @app.command("list")
@@ -172,7 +173,7 @@ def unbind(device_id: str, otp: str | None, file: Path) -> None:
         except Problem as problem:
             if problem.code != "reauthenticate":
                 raise
-            device.unbind(device_id, ask_password())
+            device.unbind(device_id, ask_unseen("Password"))
         out.print("It is off the account.")
 
 
@@ -182,7 +183,7 @@ def unbind(device_id: str, otp: str | None, file: Path) -> None:
 def renew(otp: str | None, file: Path) -> None:
     """Get a new certificate over the same key."""
     with opened_device(file, otp=otp) as device:
-        out.print(f"certificate {device.renew(ask_password()).fingerprint}")
+        out.print(f"certificate {device.renew(ask_unseen('Password')).fingerprint}")
 
 
 @app.command("otp-on")
@@ -190,7 +191,7 @@ def renew(otp: str | None, file: Path) -> None:
 def otp_on(file: Path) -> None:
     """Let the account ask for a code of an authenticator app beside the password, on all its devices."""
     with opened_device(file) as device:
-        asked = device.post("/registration/otp/begin", {"password": ask_password()})
+        asked = device.post("/registration/otp/begin", {"password": ask_unseen("Password")})
         out.print("Scan this with the app, or type the letters below it:")
         out.print(qr_picture(asked["uri"]))
         out.print(asked["secret"])
@@ -207,7 +208,7 @@ def otp_on(file: Path) -> None:
 def otp_off(otp: str | None, file: Path) -> None:
     """Let the account ask for the password alone again."""
     with opened_device(file, otp=otp) as device:
-        device.post("/registration/otp/remove", {"password": ask_password()})
+        device.post("/registration/otp/remove", {"password": ask_unseen("Password")})
         out.print("It is off.")
 
 
@@ -220,7 +221,7 @@ def close_account(otp: str | None, file: Path, *, yes: bool) -> None:
     with opened_device(file, otp=otp) as device:
         if not yes:
             click.confirm(f"Close the account {device.identity.username}?", abort=True)
-        until = device.close_account(ask_password())
+        until = device.close_account(ask_unseen("Password"))
         out.print(f"The account is closed. `ichidai device reopen-account` opens it again until {until}.")
 
 
@@ -230,7 +231,7 @@ def close_account(otp: str | None, file: Path, *, yes: bool) -> None:
 def reopen_account(otp: str | None, file: Path) -> None:
     """Open a closed account again; log in afterwards."""
     with opened_device(file, otp=otp) as device:
-        device.reopen_account(ask_password())
+        device.reopen_account(ask_unseen("Password"))
         out.print("The account is open again.")
 
 
@@ -245,7 +246,7 @@ def logout(file: Path) -> None:
 
 def _log_in(file: Path, url: str | None, otp: str | None, *, asks: bool) -> None:
     with opened_device(file, url, otp) as device:
-        login = device.log_in(ask_password(), ask=_asked if asks else None, show_digits=_show_digits)
+        login = device.log_in(ask_unseen("Password"), ask=_asked if asks else None, show_digits=_show_digits)
         out.print(f"Logged in since {login.login_at}.")
         for name in login.ended:
             out.print(f"{name or 'A device'} is logged out.")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import IntEnum
@@ -13,6 +11,7 @@ from typing import NoReturn
 import click
 from rich.console import Console
 
+from ichidai.cli.asking import ask_line
 from ichidai.client import (
     ClientError,
     Device,
@@ -54,26 +53,6 @@ def show_active(question: DeviceActive, where: Console) -> None:
     for each in question.active:
         name = each.device_name or "A device"
         where.print(f"  {name}, logged in {each.login_at}, last seen {each.last_seen_at}")
-
-
-def ask_password(prompt: str = "Password: ", *, twice: bool = False) -> str:
-    """Return a password: typed unseen, or a line of standard input. An argument could be read by others."""
-    if not sys.stdin.isatty():
-        return ask_line("")
-    first = getpass.getpass(prompt)
-    if twice and getpass.getpass("Once more: ") != first:
-        _fail("These are two passwords.", Exit.UNUSABLE)
-    return first
-
-
-def ask_line(prompt: str) -> str:
-    """Return a line of standard input."""
-    if sys.stdin.isatty():
-        return input(prompt)
-    line = sys.stdin.readline()
-    if not line:
-        _fail("Standard input has ended.", Exit.UNUSABLE)
-    return line.rstrip("\r\n")
 
 
 @contextmanager

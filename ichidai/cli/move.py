@@ -22,8 +22,9 @@ from ichidai.settings import Settings, read_test_overrides
 
 _ASKED = """\
 Move {} to {}?
-Servers go on until all but the last changes are copied; then nothing can be changed for about half a minute, and once
-all is verified no server uses the source any more: start them on the target then."""
+Servers go on until all but the last changes are copied. Then nothing can be changed for about half a minute, and some
+seconds more for each thousand accounts, while all is compared. Once it agrees no server uses the source any more: start
+them on the target then."""
 
 
 @click.command("move")

@@ -11,6 +11,7 @@ import orjson
 from common.clock import to_rfc3339
 from common.errors import Refusal
 from ichidai.cli.administering import administering, operator_of
+from ichidai.cli.asking import ask_unseen
 from ichidai.cli.operating import error, out
 from ichidai.cli.reasons import age, reason_option
 
@@ -38,7 +39,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 @_json
 def create(username: str, email: str, expires: timedelta, reason: str, *, generate: bool, as_json: bool) -> None:
     """Make an account without a device, and print the link by which its user joins with the first one."""
-    password = secrets.token_urlsafe(15) if generate else click.prompt("Password", hide_input=True, err=True)
+    password = secrets.token_urlsafe(15) if generate else ask_unseen("Password")
     with administering() as administration:
         try:
             made = administration.create(username, email, password, expires, operator_of(administration, reason))

@@ -98,7 +98,7 @@ def test_an_account_is_found_by_name_mail_and_uuid(run: Run, anna: Person) -> No
     for who in (anna.username, anna.username.upper(), f"{anna.username}@example.test", anna.uuid, anna.uuid.upper()):
         assert told(run("find", who, "--json"))["uuid"] == anna.uuid
     for command in ("find", "show"):
-        assert "no account" in run(command, "nobody-of-this-name", expect=3).stderr
+        assert "no account nobody-of-this-name in " in run(command, "nobody-of-this-name", expect=3).stderr
     assert run("disable", "nobody-of-this-name", "--reason", WHY, "--yes", expect=3).stdout == ""
     asked = run("disable", "nobody-of-this-name", "--reason", WHY, expect=3, typed="y\n")
     assert "?" not in asked.output  # it is looked for before anybody is asked back
