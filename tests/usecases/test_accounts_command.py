@@ -101,7 +101,7 @@ def test_an_account_is_found_by_name_mail_and_uuid(run: Run, anna: Person) -> No
         assert "no account nobody-of-this-name in " in run(command, "nobody-of-this-name", expect=3).stderr
     assert run("disable", "nobody-of-this-name", "--reason", WHY, "--yes", expect=3).stdout == ""
     asked = run("disable", "nobody-of-this-name", "--reason", WHY, expect=3, typed="y\n")
-    assert "?" not in asked.output  # it is looked for before anybody is asked back
+    assert "[y/N]" not in asked.output  # it is looked for before anybody is asked back
     run("audit", "--user", "nobody-of-this-name", expect=3)
 
 
