@@ -89,11 +89,16 @@ def test_of_many_at_once_one_registers(run: Run, suite: InProcessSuite) -> None:
         client = suite.client.application.test_client()
         return client.post("/registration/", json=form(f"racer-{number}", invitation=link)).status_code
 
+    def answered(number: int) -> Any:
+        return next(status for _ in range(60) if (status := register(number)) != 503)
+
     with ThreadPoolExecutor(6) as threads:
-        statuses = sorted(threads.map(register, range(6)))
-    assert statuses[0] == 200
-    assert set(statuses[1:]) <= {410, 503}
-    assert statuses.count(200) == 1
+        statuses = list(threads.map(register, range(6)))
+    assert set(statuses) <= {200, 410, 503}
+    assert statuses.count(200) <= 1
+    if 200 not in statuses:  # a busy machine told nobody in time
+        assert answered(6) in (200, 410)
+    assert answered(7) == 410
 
 
 def test_an_account_is_made_without_a_device(run: Run, suite: InProcessSuite, clock: HandClock) -> None:
