@@ -9,7 +9,6 @@ from msgspec import UNSET, UnsetType
 
 from common.account.admission import DeviceProof, LoginResult
 from common.account.joined_device import JoinedDevice
-from common.clock import to_rfc3339
 from common.proof.statements import Proof
 from common.web.endpoints import Answer, RequestData
 from common.web.fields import DeviceName, Opaque, Text, Username
@@ -23,11 +22,9 @@ from common.wire.enrolment import (
     NewDeviceBody,
     PrivateKeysAnswer,
     PublicKeysBody,
-    new_device_fields,
-    registered_message,
 )
+from common.wire.joined import joined_fields
 from common.wire.passkey import AssertionBody
-from common.wire.tokens import new_session_fields
 from login_app.login import LoginForm
 from login_app.passkey_login import PasskeyLoginForm
 from login_app.schemas import LoginAnswer, login_answer, named_user
@@ -113,12 +110,7 @@ def passkey_login_answer(result: LoginResult | JoinedDevice, language: Language)
         told = login_answer(result, language)
         fields: dict[str, Any] = {name: getattr(told, name) for name in told.__struct_fields__}
         return PasskeyLoginAnswer(**fields, uuid=result.tokens.user_uuid)
-    return PasskeyLoginAnswer(
-        **{**new_device_fields(result.device), **new_session_fields(result.login_result)},
-        uuid=result.login_result.tokens.user_uuid,
-        registered_at=to_rfc3339(result.registered_at),
-        message=registered_message(result.device, language),
-    )
+    return PasskeyLoginAnswer(**joined_fields(result, language))
 
 
 def _own_keys(body: PasskeyLoginBody) -> NewDeviceBody:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec import UNSET, UnsetType
 
 from common.account.joined_device import JoinedDevice
@@ -27,9 +29,15 @@ class DeviceRegisteredAnswer(NewSessionAnswer, frozen=True, kw_only=True):
 
 def joined_answer(registered: JoinedDevice, language: Language) -> DeviceRegisteredAnswer:
     """Return the answer to a device's registration."""
-    return DeviceRegisteredAnswer(
-        **{**new_device_fields(registered.device), **new_session_fields(registered.login_result)},
-        uuid=registered.login_result.tokens.user_uuid,
-        registered_at=to_rfc3339(registered.registered_at),
-        message=registered_message(registered.device, language),
-    )
+    return DeviceRegisteredAnswer(**joined_fields(registered, language))
+
+
+def joined_fields(registered: JoinedDevice, language: Language) -> dict[str, Any]:
+    """Return the members that tell of a device that joined and of its session."""
+    return {
+        **new_device_fields(registered.device),
+        **new_session_fields(registered.login_result),
+        "uuid": registered.login_result.tokens.user_uuid,
+        "registered_at": to_rfc3339(registered.registered_at),
+        "message": registered_message(registered.device, language),
+    }

@@ -1,7 +1,7 @@
 """The memory of a worker: how much it has, and that what was let go returns to the system.
 
 A C library keeps what was freed in the middle of its heap, and what hostile clients took would stay taken. See
-mallopt(3), M_ARENA_MAX, and mallocreturn_unused(3): both are the GNU library's; where there is another nothing is done.
+mallopt(3), M_ARENA_MAX, and malloc_trim(3): both are the GNU library's; where there is another nothing is done.
 """
 
 from __future__ import annotations
