@@ -33,6 +33,9 @@ PATHS = {
     Operation.FORCE_LOGOUT: "/device/force_logout",
     Operation.CLOSE: "/registration/close",
     Operation.REOPEN: "/registration/reopen",
+    Operation.END_ALL: "/session/end-all",
+    Operation.PASSWORD_CHANGE: "/registration/password",
+    Operation.USERNAME: "/registration/username",
 }
 _READING = {Operation.VERIFY, Operation.LIST}
 _TIMEOUT_SECONDS = 30.0

@@ -284,7 +284,7 @@ def an_old_password_is_dead(case: Case) -> Iterator[Violation]:
     password_of |= {
         change.told["session_id"]: change.asked["new_password_no"]
         for _, change in changes
-        if "session_id" in change.told
+        if "session_id" in change.told and "new_password_no" in change.asked
     }
     password_of |= {  # an objection in a session leaves that one
         change.asked["session_id"]: change.asked["new_password_no"]

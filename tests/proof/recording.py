@@ -257,7 +257,7 @@ def told_of(answer: Mapping[str, Any]) -> dict[str, Any]:
         told |= _present("consent", consent_of(answer["takeover"].get("token", "")))
     if "qr_code" in answer:
         told |= _present("pairing", pairing_of(answer["qr_code"]))
-    for name in ("evicted", "logged_out"):
+    for name in ("evicted", "logged_out", "ended"):
         if isinstance(answer.get(name), list):
             told[name] = [session["session_id"] for session in answer[name]]
     if isinstance(answer.get("kept"), Mapping):

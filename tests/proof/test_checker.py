@@ -160,6 +160,11 @@ RIGHT: dict[str, Callable[[], Tale]] = {
         .change(ended("p", "phone", Reason.LOGGED_OUT))
         .call(O.LOGOUT, asked={"session_id": "p"})
     ),
+    "a logout of what a lost signing out had ended": lambda: (
+        use(phone_in().call(O.END_ALL, None, {"session_id": "p", "device_id": "phone"}), "p", 401, "revoked")
+        .change(ended("p", "phone", Reason.REVOKED))
+        .call(O.LOGOUT, asked={"session_id": "p"})
+    ),
     "a refresh, repeated within the grace": lambda: refresh(refresh(phone_in(), 0, 1), 0, 1),
     "a theft": lambda: reused(refresh(refresh(phone_in(), 0, 1), 1, 2), 0),
     "a lost login": lambda: begun().call(O.LOGIN, None, {"device_id": "pc"}).change(login("q", "pc")),
@@ -392,6 +397,10 @@ WRONG: dict[str, tuple[str, Callable[[], Tale]]] = {
             "q",
             at=10.0,
         ),
+    ),
+    "signed out everywhere, and nothing of it in the history": (
+        "I27",
+        lambda: phone_in().call(O.END_ALL, asked={"session_id": "p"}, told={"ended": ["p"]}),
     ),
     "a forced logout that keeps the last": (
         "I16",

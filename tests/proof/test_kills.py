@@ -31,12 +31,13 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="only on systems with si
 
 KILLS = 8
 CLIENTS = 6
+LIFE = {"force": 4, "refresh": 3, "logout": 2, "close": 1, "end-all": 1, "password": 1, "username": 1}
 
 
 class Client(threading.Thread):
     """Somebody who registers, logs in on two devices in turn, refreshes and logs out, whoever is killed meanwhile.
 
-    Now and then the account is closed, and opened again.
+    Now and then the account is closed and opened again, signed out everywhere, given its password anew or another name.
     """
 
     def __init__(self, caller: Caller, rng: Random, up: threading.Event) -> None:
@@ -61,7 +62,7 @@ class Client(threading.Thread):
 
     def _live(self, actors: list[Actor]) -> None:
         for _ in range(12):
-            self._rng.choice(actors).act({"force": 4, "refresh": 3, "logout": 2, "close": 1})
+            self._rng.choice(actors).act(LIFE)
             self.answered += 1
             if self.over:
                 return
@@ -196,6 +197,8 @@ def _is_kept(call: Call, story: Story) -> bool:
         return session in story.born and all(ended in story.died for ended in call.told.get("evicted", ()))
     if call.operation in (Operation.LOGOUT, Operation.CLOSE):
         return call.asked["session_id"] in story.died
+    if call.operation is Operation.END_ALL:
+        return all(ended in story.died for ended in call.told["ended"])
     if call.operation in (Operation.REGISTER, Operation.PAIR):
         return call.told["device_id"] in story.bound_at
     return True

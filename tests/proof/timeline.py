@@ -366,7 +366,7 @@ def _claims(call: Call) -> Iterator[Key]:
         yield "joining", told.get("device_id")
     elif call.status == 200:
         yield from (("force", session) for session in told.get("logged_out", ()))
-        yield from (("end", session) for session in told.get("ended", ()))
+        yield from (("revoked", session) for session in told.get("ended", ()))
         yield from _named_claims(operation, asked)
 
 
@@ -390,6 +390,8 @@ def _named_claims(operation: Operation, asked: Mapping[str, Any]) -> Iterator[Ke
     if operation in _NAMED:
         verb, name = _NAMED[operation]
         yield verb, asked.get(name)
+    if operation is Operation.REVOKE:  # its own session is logged out by it, another one revoked
+        yield "revoked", asked.get("target")
 
 
 def _causes(events: tuple[Event, ...]) -> Iterator[Key]:
@@ -425,8 +427,10 @@ def _causes_of_kind(event: Event) -> Iterator[Key]:
 
 def _causes_of_ending(event: Event) -> Iterator[Key]:
     match event.reason:
-        case Reason.LOGGED_OUT | Reason.REVOKED:
+        case Reason.LOGGED_OUT:
             yield "end", event.session_id
+        case Reason.REVOKED:
+            yield "revoked", event.session_id
             yield "lost end", None
         case Reason.REFRESH_REUSED:
             yield "reuse", event.session_id

@@ -116,6 +116,28 @@ class Actor:
         self.signed_in(Operation.CLOSE, {"password": PASSWORD})
         return self._call(Operation.REOPEN, self.person.credentials)
 
+    def end_all(self) -> Reply:
+        """Sign out everywhere else, or here too."""
+        this_too = self.rng.random() < 0.5
+        return self.signed_in(Operation.END_ALL, {"password": PASSWORD, "this_session": this_too})
+
+    def change_password(self) -> Reply:
+        """Set the password anew, to the same text: whatever becomes of the answer, everybody knows it."""
+        return self._renewing(Operation.PASSWORD_CHANGE, {"password": PASSWORD, "new_password": PASSWORD})
+
+    def rename_account(self) -> Reply:
+        """Take another username, or the first one again; the one before is still good to log in with."""
+        name = self.rng.choice((self.person.username, f"{self.person.username}-2"))
+        return self._renewing(Operation.USERNAME, {"password": PASSWORD, "username": name})
+
+    def _renewing(self, operation: Operation, sent: Mapping[str, Any]) -> Reply:
+        """Do something that answers new tokens of the session."""
+        if self.access is None:
+            return self.login()
+        reply = self._call(operation, sent, token=self.access)
+        self._keep(reply)
+        return reply
+
     def revoke(self) -> Reply:
         """End one of the sessions that are listed."""
         listed = self.signed_in(Operation.LIST).body.get("sessions")
@@ -171,6 +193,9 @@ _DEEDS: Mapping[str, Callable[[Actor], Reply]] = {
     "revoke certificate": Actor.revoke_certificate,
     "pair": Actor.pair,
     "close": Actor.close,
+    "end-all": Actor.end_all,
+    "password": Actor.change_password,
+    "username": Actor.rename_account,
     "register-device": lambda actor: actor.pair(enter=True),
 }
 
