@@ -261,7 +261,7 @@ class TestTogether:
         with locked(file):
             for thread in threads:
                 thread.start()
-            end = time.monotonic() + 2
+            end = time.monotonic() + 30
             while len(store._group_commit._waiting) < len(threads) and time.monotonic() < end:
                 time.sleep(0.001)
         for thread in threads:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -66,6 +66,12 @@ def operate(suite: Suite, *words: str) -> str:
     return said
 
 
+def progress(suite: Suite) -> int:
+    """Return how far the store had come when the host's witness saw it last."""
+    witnessed: int = json.loads((suite.data / "keys" / "witness.json").read_bytes())["progress"]
+    return witnessed
+
+
 def each_worker(client: Client, login: Login) -> set[int]:
     """Verify often enough, each time over a new connection, that every worker is asked."""
     return {client.verify(login.access).status_code for _ in range(6 * WORKERS)}
@@ -79,12 +85,12 @@ def test_a_restore_brings_nobody_back(suite: Suite, engine: Engine, tmp_path: Pa
     evicted = account.login()
     with Load(client, others) as load:
         until(lambda: len(load.logins) > 4, "the load is felt")
-        time.sleep(1.2)  # progress was marked
         copy = copy_of(engine, tmp_path)
+        copied = progress(suite)
         question = account.question(laptop)
         inside = login_of(account.take_over(question, laptop))
         refused(client.verify(evicted.access), 401, "session-ended")
-        time.sleep(1.5)
+        until(lambda: progress(suite) > copied + 2, "each worker has seen more than was copied")
 
         copy.bring_back()
         until(lambda: each_worker(client, evicted) == {503}, "every worker notices", WITHIN_SECONDS)
@@ -109,9 +115,10 @@ def test_a_restore_brings_nobody_back(suite: Suite, engine: Engine, tmp_path: Pa
 def test_a_server_refuses_a_store_that_was_restored(suite: Suite, engine: Engine, tmp_path: Path) -> None:
     """With the sentence that names the command; `everybody-out` needs no restore and is the same write."""
     account = suite.client.register()
+    until((suite.data / "keys" / "witness.json").exists, "there is a witness")
     copy = copy_of(engine, tmp_path)
-    login = account.login()
-    time.sleep(1.5)
+    copied, login = progress(suite), account.login()
+    until(lambda: progress(suite) > copied, "more was seen than was copied")
     suite.stop()
     copy.bring_back()
     code, said = run_to_its_end(serve_command("all", suite.servers[0].port), suite.settings, suite.folder)
