@@ -1,11 +1,15 @@
-"""What changes of accounts recorded, as metrics."""
+"""What happens to accounts, as metrics and as lines of the log, which the history and the audit log have in full."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 
 from common.account.history import Event, EventKind, Reason
 from common.metrics import Kind, counter, gauge
+from common.request_context import current_request
+
+_log = logging.getLogger("ichidai.account")
 
 EVENTS = counter(
     "ichidai_account_events_total", "What happened to accounts, as their history has it.", kind=tuple(EventKind)
@@ -32,10 +36,43 @@ ERASURES = counter(
     outcome=("erased", "failed"),
 )
 
+APPROVALS = counter(
+    "ichidai_approvals_total",
+    "How active devices were asked. asked: once for each device that wants in; unanswered: the half minute was over; "
+    "refused: by a user, or by wrong digits.",
+    of=("takeover", "joining"),
+    outcome=("asked", "agreed", "unanswered", "refused"),
+)
 
-def count_events(events: Iterable[Event]) -> None:
-    """Count what a change recorded, once it is durable."""
+
+def tell_events(user_uuid: str, events: Iterable[Event]) -> None:
+    """Count and log what a change of an account recorded, once it is durable."""
     for event in events:
         EVENTS.add(event.kind)
         if event.kind is EventKind.SESSION_ENDED:
             SESSIONS_ENDED.add(event.reason or "")
+        _tell(
+            "account-event",
+            user_uuid,
+            kind=event.kind,
+            reason=event.reason,
+            act=event.act,
+            device_id=event.device_id,
+            session_id=event.session_id,
+            by=event.by,
+        )
+
+
+def tell_approval(user_uuid: str, *, joins: bool, outcome: str) -> None:
+    """Count and log one step of an approval of a takeover or of joining, once it is durable."""
+    of = "joining" if joins else "takeover"
+    APPROVALS.add(of, outcome)
+    _tell("approval", user_uuid, of=of, outcome=outcome)
+
+
+def _tell(event: str, user_uuid: str, **facts: str | None) -> None:
+    """Write a line, with the name of the request that it came from. No name, address or words of a client are in it."""
+    if _log.isEnabledFor(logging.INFO):
+        request = current_request()
+        known = {"user_uuid": user_uuid, "request_id": request and request.request_id, **facts}
+        _log.info(event, extra={name: str(fact) for name, fact in known.items() if fact})

@@ -19,7 +19,7 @@ from typing import Generic, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from common.account.account_metrics import count_events
+from common.account.account_metrics import tell_events
 from common.account.book import Book, Session
 from common.account.draft import Draft
 from common.account.history import ClientInfo, Event, HistoryRecord, OperatorAct, Reason
@@ -176,7 +176,7 @@ class AccountTransactions:
         for each in prepared:
             write_known(self._store, each, budget)
         write_known(self._store, put, budget, _was_made)
-        count_events(events)
+        tell_events(book.user_uuid, events)
         self._lay_down(book)
         self._policies.note_change()
 
@@ -226,7 +226,7 @@ class AccountTransactions:
             self._take_away(prepared)
             raise
         if book is not None:
-            count_events(events)
+            tell_events(user_uuid, events)
             self._policies.note_change()
             self._lay_down(book)
         return result
@@ -283,7 +283,7 @@ class AccountTransactions:
         outcomes = dict(zip(puts, put_each(self._store, tuple(puts.values())), strict=True))
         for user_uuid, outcome in outcomes.items():
             if outcome is None:
-                count_events(recorded[user_uuid])
+                tell_events(user_uuid, recorded[user_uuid])
         if puts:
             self._policies.note_change()
         return outcomes

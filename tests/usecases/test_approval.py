@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from werkzeug.test import TestResponse
 
+from common.account.account_metrics import APPROVALS
 from common.account.approval import Approvals
 from common.account.feed import FeedReader, hint_of
 from common.storage.tables import THROTTLE
@@ -123,6 +124,35 @@ class Scene:
 def scene(opened: Open) -> Scene:
     """Return a phone that is active, and a laptop that may ask."""
     return Scene(opened())
+
+
+def lines_of(caplog: pytest.LogCaptureFixture, of: str) -> list[tuple[str, str]]:
+    """Return the steps of approvals as the log tells them: the account and what came of it."""
+    told = [vars(record) for record in caplog.records if record.message == "approval"]
+    return [(each["user_uuid"], each["outcome"]) for each in told if each["of"] == of]
+
+
+def test_each_step_is_counted_and_a_line_once(opened: Open, clock: HandClock, caplog: pytest.LogCaptureFixture) -> None:
+    """Asked, refused, unanswered, agreed: however often it is asked how that stands, or the same answer is given."""
+    caplog.set_level("INFO")
+    suite = opened()
+    before = APPROVALS.snapshot()
+    refused, unanswered, agreed = scenes = [Scene(suite) for _ in range(3)]
+    waiting = [scene.waiting() for scene in scenes]
+    for _ in range(2):
+        assert refused.answer(waiting[0], refuse=True).status_code == 200
+        assert code_of(refused.ask()) == REFUSED
+    agreed.answer(waiting[2])
+    assert [agreed.ask().status_code for _ in range(2)] == [200, 200]
+    clock.move(31 * SECOND)
+    assert [code_of(unanswered.ask()) for _ in range(2)] == [QUESTION, QUESTION]
+    outcomes = {"asked": 3.0, "refused": 1.0, "agreed": 1.0, "unanswered": 1.0}
+    after = APPROVALS.snapshot()
+    counted = {each: after[("takeover", each)][0] - before.get(("takeover", each), (0,))[0] for each in outcomes}
+    assert counted == outcomes
+    names = ("asked", "asked", "asked", "refused", "agreed", "unanswered")
+    whose = (*scenes, refused, agreed, unanswered)
+    assert lines_of(caplog, "takeover") == [(scene.anna.uuid, name) for scene, name in zip(whose, names, strict=True)]
 
 
 @on_both

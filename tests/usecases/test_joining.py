@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from werkzeug.test import TestResponse
 
+from common.account.account_metrics import APPROVALS
 from common.account.history import EventKind
 from tests.support.engines import ENGINES, Engine
 from tests.support.signing import enrolling, p256_keys
@@ -145,6 +146,19 @@ def test_who_refuses_keeps_the_browser_out(scene: Scene, clock: HandClock) -> No
     scene.phone = scene.suite.log_in(scene.anna)
     assert scene.asked()
     assert len(scene.shown()) == 1
+
+
+def test_a_refusal_is_counted_and_a_line(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    """Once, with the account, for operators: the browser is not told yet."""
+    caplog.set_level("INFO")
+    before = APPROVALS.snapshot().get(("joining", "refused"), (0,))[0]
+    asked = scene.asked()
+    for _ in range(2):
+        assert scene.answer(asked, refuse=True).status_code == 200
+    assert APPROVALS.snapshot()["joining", "refused"][0] == before + 1
+    told = [vars(record) for record in caplog.records if record.message == "approval"]
+    lines = [(each["user_uuid"], each["of"], each["outcome"]) for each in told]
+    assert lines == [(scene.anna.uuid, "joining", outcome) for outcome in ("asked", "refused")]
 
 
 @on_both
