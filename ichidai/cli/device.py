@@ -14,7 +14,7 @@ from ichidai.cli.asking import ask_line, ask_unseen
 from ichidai.cli.device_terminal import opened_device, out, show_active
 from ichidai.cli.options import enum_option
 from ichidai.cli.qr import qr_picture
-from ichidai.client import Device, DeviceActive, KeyKind, PairingCode, Problem
+from ichidai.client import Device, DeviceActive, KeyKind, LoginResult, PairingCode, Problem
 
 _EPILOG = (
     "Exit status: 0 done; 1 refused; 2 the file or what was typed cannot be used; 3 the account is in use elsewhere; "
@@ -69,19 +69,36 @@ def register(
 @app.command("join")
 @_username
 @click.argument("code", default="")
+@click.option("--by-approval", is_flag=True, help="By digits that are typed on the active devices, and logged in.")
 @_name
 @_keys
 @_url
 @_otp
 @_file
 def join(
-    username: str, code: str, device_name: str | None, keys: KeyKind, url: str | None, otp: str | None, file: Path
+    username: str,
+    code: str,
+    device_name: str | None,
+    keys: KeyKind,
+    url: str | None,
+    otp: str | None,
+    file: Path,
+    *,
+    by_approval: bool,
 ) -> None:
     """Make this a further device of an account; log it in afterwards.
 
-    CODE is what another device shows, or its address.
+    CODE is what another device shows, or its address. With --by-approval neither code nor password is asked for: the
+    users of the active devices type the digits that are shown here. Not every suite allows it.
     """
+    if by_approval and (code or otp):
+        raise click.UsageError("--by-approval takes neither CODE nor --otp.")
     with opened_device(file, url, otp) as device:
+        if by_approval:
+            login = device.join_by_approval(username, _show_digits, ask=_asked, device_name=device_name, keys=keys)
+            _told(device, file)
+            _logged_in(login)
+            return
         device.join(code or ask_line("Code: "), username, ask_unseen("Password"), device_name=device_name, keys=keys)
         _told(device, file)
 
@@ -108,11 +125,12 @@ def takeover(url: str | None, otp: str | None, file: Path) -> None:
 @click.option("--refuse", is_flag=True, help="Refuse it; it may ask again after ten minutes.")
 @_file
 def approve(file: Path, *, refuse: bool) -> None:
-    """Let another device take this one's place, by the digits that it shows."""
+    """Let another device take this one's place or join the account, by the digits that it shows."""
     with opened_device(file) as device:
         asked = device.approvals()
         for each in asked:
-            out.print(f"{each['device_name'] or 'A new device'} wants this device's place ({each['expires_in']} s).")
+            wish = "to join the account" if each.get("joins") else "this device's place"
+            out.print(f"{each['device_name'] or 'A new device'} wants {wish} ({each['expires_in']} s).")
             if refuse:
                 device.refuse(each["approval_id"])
             else:
@@ -246,10 +264,13 @@ def logout(file: Path) -> None:
 
 def _log_in(file: Path, url: str | None, otp: str | None, *, asks: bool) -> None:
     with opened_device(file, url, otp) as device:
-        login = device.log_in(ask_unseen("Password"), ask=_asked if asks else None, show_digits=_show_digits)
-        out.print(f"Logged in since {login.login_at}.")
-        for name in login.ended:
-            out.print(f"{name or 'A device'} is logged out.")
+        _logged_in(device.log_in(ask_unseen("Password"), ask=_asked if asks else None, show_digits=_show_digits))
+
+
+def _logged_in(login: LoginResult) -> None:
+    out.print(f"Logged in since {login.login_at}.")
+    for name in login.ended:
+        out.print(f"{name or 'A device'} is logged out.")
 
 
 def _asked(question: DeviceActive) -> bool:

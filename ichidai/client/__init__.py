@@ -13,7 +13,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from common.crypto.certificates import KeyKind
-from ichidai.client.device import Ask, Device, LoginResult
+from ichidai.client.approval import Ask, ShowDigits
+from ichidai.client.device import Device, LoginResult
 from ichidai.client.device_file import DeviceFile
 from ichidai.client.enrolment import PairingCode, UnreadableCode
 from ichidai.client.errors import (
@@ -52,6 +53,7 @@ __all__ = [
     "Problem",
     "ServerIdentityError",
     "SessionEnded",
+    "ShowDigits",
     "State",
     "StateStore",
     "Unreachable",

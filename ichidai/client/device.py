@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,21 +10,13 @@ from typing import Any, Self
 from common.crypto.certificates import KeyKind
 from common.proof.statements import Purpose
 from ichidai.client import enrolment
+from ichidai.client.approval import Ask, ShowDigits, approved_takeover, join_by_approval
 from ichidai.client.dpop_prover import DpopProver, prover_for
 from ichidai.client.enrolment import PairingCode, Person
 from ichidai.client.errors import Answer, DeviceActive, NoDevice, ServerIdentityError
 from ichidai.client.http_transport import MAX_WAIT_SECONDS, AskCode, HttpTransport
 from ichidai.client.session import Session, state_of
 from ichidai.client.state import Identity, State, StateStore
-
-Ask = Callable[[DeviceActive], bool]
-"""Shows the question to the user, and returns whether they consent."""
-
-ShowDigits = Callable[[str], object]
-"""Shows the user what is to be typed on the active device."""
-
-LOOK_SECONDS = 1.0
-"""How often it is asked whether the active devices' users have answered."""
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 
@@ -115,6 +106,25 @@ class Device:
         """
         return enrolment.join(self._transport, self._state_store, code, Person(username, password, device_name), keys)
 
+    def join_by_approval(
+        self,
+        username: str,
+        show_digits: ShowDigits,
+        *,
+        ask: Ask | None = None,
+        device_name: str | None = None,
+        keys: KeyKind = KeyKind.POST_QUANTUM,
+    ) -> LoginResult:
+        """Make this a further device of an account without its password, and log it in; only where the suite allows it.
+
+        `show_digits` is told what the users of the active devices have to type there, and the call waits for them.
+        At the limit the question goes to `ask`, as in `log_in`. Raises Problem `approval-refused` after half a minute
+        if not all have agreed, DeviceActive where nobody consents, DeviceExistsError, DeviceFileError: nothing is kept.
+        """
+        person = {"username": username} | ({"device_name": device_name} if device_name else {})
+        joined = join_by_approval(self._transport, self._state_store, person, keys, show_digits, ask)
+        return self._enter(*joined)
+
     def pairing_code(self, password: str) -> PairingCode:
         """Return a code for another device: good for ten minutes, and once."""
         _, me = self._enrolled()
@@ -155,16 +165,16 @@ class Device:
         return self._enter(self._consent(question, password, prover), prover)
 
     def approvals(self) -> Sequence[Mapping[str, Any]]:
-        """Return the devices that want this one's place: its user may type their digits. `GET /login/approvals`."""
+        """Return the devices that want this one's place, or to join (`joins`): its user may type their digits."""
         asked: Sequence[Mapping[str, Any]] = self.get("/login/approvals")["approvals"]
         return asked
 
     def approve(self, approval_id: str, digits: str) -> None:
-        """Let another device take this one's place, by the digits that it shows. Raises Problem `digits-wrong`."""
+        """Let another device take this one's place or join, by the digits it shows. Raises Problem `digits-wrong`."""
         self.post("/login/approval/answer", {"approval_id": approval_id, "digits": digits})
 
     def refuse(self, approval_id: str) -> None:
-        """Let another device not take this one's place; it may ask again after ten minutes."""
+        """Let another device neither take this one's place nor join; it may ask again after ten minutes."""
         self.post("/login/approval/answer", {"approval_id": approval_id, "refuse": True})
 
     def verify(self) -> Answer:
@@ -237,16 +247,8 @@ class Device:
         self, question: DeviceActive, show_digits: ShowDigits, password: str, prover: DpopProver | None
     ) -> Answer:
         """Wait for the active devices' users, and take over. Raises DeviceActive where one is silent."""
-        body, is_shown = {"approval_token": (question.approval or {})["token"]}, False
-        while True:
-            answer = self._post("/login/approval", body, prover)
-            if "takeover" in answer:
-                takeover = answer["takeover"]
-                return self._take(takeover, takeover.get("challenge"), password, prover)
-            if not is_shown:
-                show_digits(str(answer["digits"]))
-                is_shown = True
-            time.sleep(LOOK_SECONDS)
+        takeover = approved_takeover(self._transport, question, show_digits, prover)
+        return self._take(takeover, takeover.get("challenge"), password, prover)
 
     def _take(self, takeover: Answer, challenge: Answer | None, password: str, prover: DpopProver | None) -> Answer:
         me, token = self.identity, str(takeover["token"])

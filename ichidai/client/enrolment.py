@@ -88,7 +88,7 @@ def join(transport: HttpTransport, state_store: StateStore, code: str, person: P
     """
     text = code.strip().rpartition("#")[2].removeprefix("join=")
     token = _token_in(text)
-    _check_empty(state_store)
+    check_empty(state_store)
     state = State(transport.base, DeviceKeys.make(kind))
     state_store.write(state)
     return _enrol(transport, state_store, state, {**person.form(), "qr_code": text}, person, token=token)
@@ -120,18 +120,25 @@ def _enrol(
         if problem.status < _SERVER_FAULT:
             state_store.write(None)  # a refusal leaves nothing behind, there or here
         raise
+    keep_identity(state_store, state, issuer, person.form(), answer)
+    return PairingCode.of(answer)
+
+
+def keep_identity(
+    state_store: StateStore, state: State, issuer: str, person: Mapping[str, Any], answer: Answer
+) -> None:
+    """Keep who this device is, by the answer that made it one; `person` as it was sent. Raises ServerIdentityError."""
     pem, fingerprint = certified(state, answer)
     identity = Identity(
         issuer=issuer,
-        username=person.username.strip(),
+        username=str(person["username"]).strip(),
         user_uuid=answer["uuid"],
         device_id=answer["device_id"],
-        device_name=person.device_name or "",
+        device_name=str(person.get("device_name") or ""),
         certificate=pem,
         fingerprint=fingerprint,
     )
     state_store.write(State(state.url, state.keys, identity=identity))
-    return PairingCode.of(answer)
 
 
 def _sent(transport: HttpTransport, body: Answer, headers: Mapping[str, str] | None) -> Answer:
@@ -145,7 +152,7 @@ def _sent(transport: HttpTransport, body: Answer, headers: Mapping[str, str] | N
     return transport.call("POST", _REGISTRATION, worked, headers=headers, idempotent=headers is not None)
 
 
-def _check_empty(state_store: StateStore) -> State | None:
+def check_empty(state_store: StateStore) -> State | None:
     """Return what an unfinished attempt left. Raises DeviceExistsError."""
     state = state_store.read()
     if state is not None and state.identity is not None:
@@ -155,7 +162,7 @@ def _check_empty(state_store: StateStore) -> State | None:
 
 def _again(state_store: StateStore, person: Person, kind: KeyKind) -> PendingRegistration | None:
     """Return the same registration as it was begun before, if its answer never came."""
-    state = _check_empty(state_store)
+    state = check_empty(state_store)
     if state is None or state.begun is None or state.begun.username != person.username:
         return None
     return state.begun if kind_of(state.keys.public_key) is kind else None

@@ -12,15 +12,19 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from ichidai.cli import device as device_commands
 from ichidai.cli import device_terminal
 from ichidai.cli.device import app
 from ichidai.cli.device_terminal import Exit
 from ichidai.client import Problem, open_device
 from tests.support.client import PASSWORD, unique
 from tests.support.ports import free_port
-from tests.support.servers import Suite, run_to_its_end
+from tests.support.servers import Suite, combined, run_to_its_end
 
 Typed = Callable[..., tuple[int, str]]
+
+TRIES = 3
+"""How often a device may ask to join in ten minutes: on a machine that is busy for 30 seconds one try is lost."""
 
 
 @pytest.fixture
@@ -113,6 +117,31 @@ def test_the_active_device_is_asked_first(pool: Callable[..., Suite], typed: Typ
     with open_device(tmp_path / "phone.json") as phone, pytest.raises(Problem) as refused:
         phone.log_in(PASSWORD, ask=lambda _: True, show_digits=lambda _: typed("laptop", "approve", "--refuse"))
     assert refused.value.code == "approval-refused"
+
+
+def test_joining_by_digits_alone(
+    tmp_path: Path, started: Callable[[Suite], Suite], typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The phone's user types what the laptop's terminal shows; then the laptop's user is asked, and is logged in."""
+    base = started(combined(tmp_path / "suite", ICHIDAI_JOIN_BY_APPROVAL="true")).servers[0].base
+    name, _ = registered(typed, base)
+    assert typed("phone", "login", lines=(PASSWORD,))[0] == 0
+    show, approved = device_commands._show_digits, list[str]()
+
+    def approve(digits: str) -> None:
+        show(digits)
+        approved.append(typed("phone", "approve", lines=(digits,))[1])
+
+    monkeypatch.setattr(device_commands, "_show_digits", approve)
+    joining = ["--by-approval", "--username", name, "--device-name", "Laptop", "--keys", "p-256", "--url", base]
+    tries = (typed("laptop", "join", *joining, lines=("y",)) for _ in range(TRIES))
+    said = next(said for status, said in tries if status == 0)
+    assert "Laptop wants to join the account" in approved[-1]
+    assert re.search(r"Type \d{4} on the active device", said)
+    assert "Phone is logged out." in said
+    assert typed("laptop", "verify")[0] == 0
+    assert typed("phone", "verify")[0] == Exit.NOT_LOGGED_IN
+    assert typed("other", "join", "a-code", *joining)[0] == Exit.UNUSABLE
 
 
 def test_a_certificate_is_renewed(suite: Suite, typed: Typed) -> None:
