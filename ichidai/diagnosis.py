@@ -27,7 +27,7 @@ from common.keys.witness import WitnessFile
 from common.storage.opening import StoreUrlError, open_store, open_tables
 from common.storage.port import Conflict, Equals, Store, StoreUnavailable
 from common.storage.tables import KEY_RING
-from ichidai.key_place import key_folder
+from ichidai.key_place import check_sealing_key, key_folder
 from ichidai.mail_diagnosis import mail_fault
 from ichidai.server.open_files import open_files_bound
 from ichidai.settings import Settings, read_settings, read_test_overrides
@@ -170,6 +170,7 @@ def _store_and_keys(settings: Settings, clock: Clock) -> Iterator[Finding]:
     database = database_of(settings)
     if database is not None and not database.exists():
         yield _advice("store", f"{database} is not there yet: the first start makes it.")
+        yield from _sealing_key(settings)
         return
     region = settings.registration.aws_region or None
     try:
@@ -183,6 +184,7 @@ def _store_and_keys(settings: Settings, clock: Clock) -> Iterator[Finding]:
             faults = tables.check()
             yield from (_fault("store", f"{text}.") for text in faults)
             if faults:
+                yield from _sealing_key(settings)
                 return
         yield from clock_findings(settings, clock)
         yield from _writing(store)
@@ -201,12 +203,21 @@ def _writing(store: Store) -> Iterator[Finding]:
     yield _fault("store", "The store made a write whose condition did not hold: it is no store of this suite.")
 
 
+def _sealing_key(settings: Settings) -> Iterator[Finding]:
+    """Try the key-encrypting key where it has sealed nothing yet: the first start will need it."""
+    try:
+        check_sealing_key(settings)
+    except KeyRingError as error:
+        yield _fault("keys", str(error))
+
+
 def _keys(store: Store, settings: Settings, clock: Clock) -> Iterator[Finding]:
     item, now = store.get(REGISTRY), clock()
     try:
         path = key_folder(settings, store) / FILE_NAME
         listed = read_registry(item)
         if not path.exists():
+            yield from _sealing_key(settings)
             if item is not None:
                 yield _fault("keys", not_here(path))
             return

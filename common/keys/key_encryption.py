@@ -73,6 +73,11 @@ def read_key_encrypting_key(setting: str, region: str = "") -> KeyEncryptingKey:
     return LocalKey(_decoded(setting))
 
 
+def check_usable(key: KeyEncryptingKey) -> None:
+    """Wrap a key that is none, and open it again. Raises KeyRingError for a key-encrypting key that cannot do both."""
+    key.unwrap(key.wrap(secrets.token_bytes(KEY_BYTES), "doctor"), "doctor")
+
+
 def new_key_text() -> str:
     """Return a fresh key as a file or the setting holds it."""
     return base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()

@@ -139,6 +139,22 @@ def does_not_start(hosts: Suite) -> str:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+def test_the_doctor_asks_kms_before_anything_is_sealed(tmp_path: Path, kms: Kms, engine: str) -> None:
+    """A host that was never started, on empty tables: the key that its first start will need is tried."""
+    store = ENGINES[engine](tmp_path)
+    real = {"ICHIDAI_TEST_CHEAP_HASH": ""}  # of what is for tests the doctor tells too
+    hosts = Hosts(tmp_path / "hosts", {**kms.settings, **store.settings, **real}, 1)
+    kms.go_away()
+    code, said = run_command(hosts, "doctor")
+    assert (code, said.count(UNAVAILABLE), "Traceback" in said) == (1, 1, False), said
+    kms.come_back()
+    code, said = run_command(hosts, "doctor")
+    assert (code, UNAVAILABLE in said) == (0, False), said
+    with closing(store.open()) as opened:
+        assert opened.get(PLACE) is None, "nothing was made"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_kms_unavailable_at_the_start_in_the_middle_and_back(
     tmp_path: Path, started: Callable[[Suite], Suite], kms: Kms, engine: str
 ) -> None:
