@@ -11,6 +11,7 @@ import pytest
 from common.clock import system_clock
 from common.storage import opening
 from common.storage.opening import StoreUrlError, open_store, open_tables
+from common.storage.port import StoreUnavailable
 from common.storage.tables import USERS
 
 ROOT = Path(__file__).parents[2]
@@ -78,6 +79,18 @@ def test_a_missing_region_is_told(region: str | None) -> None:
     """boto3 ignores AWS_REGION, so it must be handed on."""
     with pytest.raises(StoreUrlError, match="set AWS_REGION"):
         open_store("dynamodb://", system_clock, region)
+
+
+@pytest.mark.parametrize("folder", ["taken", "taken/below"])
+def test_a_folder_that_cannot_be_used_is_told_with_its_remedy(tmp_path: Path, folder: str) -> None:
+    """Which file, why, and what to do; no number of an error."""
+    (tmp_path / "taken").write_text("a file", encoding="ascii")
+    with pytest.raises(
+        StoreUnavailable, match=r"neither made nor opened .*: let its folder be one .*ICHIDAI_DATA_DIR"
+    ) as told:
+        open_store(f"sqlite:///{tmp_path / folder / 'ichidai.sqlite'}", system_clock)
+    assert str(tmp_path / folder / "ichidai.sqlite") in str(told.value)
+    assert "Errno" not in str(told.value)
 
 
 def test_only_the_chosen_engine_is_imported(tmp_path: Path) -> None:

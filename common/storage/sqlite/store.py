@@ -301,13 +301,20 @@ class SqliteStore:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._path.touch(mode=0o600)
         except OSError as error:
-            raise StoreUnavailable(f"SQLite: {error}") from error
+            raise StoreUnavailable(_unusable(self._path, error)) from error
         with self._connections.use() as connection, self._transaction(connection, self._retry_budget()):
             for table in tables:
                 kind = "INTEGER" if table.sort_is_number else "TEXT"
                 connection.execute(sql.TABLE.format(table.name, kind))
                 if table.expires:
                     connection.execute(sql.EXPIRY_INDEX.format(table.name))
+
+
+def _unusable(path: Path, error: OSError) -> str:
+    return (
+        f"SQLite: {path} can be neither made nor opened ({error.strerror or error}): let its folder be one that this "
+        "user may write to, or set ICHIDAI_DATA_DIR (or ICHIDAI_STORE_URL) to another."
+    )
 
 
 def _groups(writes: Sequence[W]) -> Iterator[Sequence[W]]:
