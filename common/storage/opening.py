@@ -68,7 +68,12 @@ def canonical_url(url: str, region: str | None = None) -> str:
 
 def is_there(url: str) -> bool:
     """Say whether a store can be there: SQLite's file, which opening would make; of DynamoDB it is not known here."""
-    return _scheme(url) != "sqlite" or _sqlite_path(url).exists()
+    if _scheme(url) != "sqlite":
+        return True
+    try:
+        return _sqlite_path(url).exists()
+    except OSError:  # it cannot be looked at: opening it says why
+        return True
 
 
 def is_open_elsewhere(url: str) -> bool | None:

@@ -43,7 +43,7 @@ def create(name: str | None, role: Role | None, expires: timedelta | None, reaso
     if role is None:
         raise click.UsageError("Missing option '--role'.")
     name = name or f"{role}-{secrets.token_hex(3)}"
-    with _keys() as (administration, keys):
+    with _keys(makes=True) as (administration, keys):
         operator = operator_of(administration, reason)
         try:
             key, text = keys.create(
@@ -96,8 +96,8 @@ def revoke(name: str, reason: str) -> None:
 
 
 @contextmanager
-def _keys() -> Iterator[tuple[Administration, AdminKeys]]:
-    with enumerating() as (administration, store):
+def _keys(*, makes: bool = False) -> Iterator[tuple[Administration, AdminKeys]]:
+    with enumerating(makes=makes) as (administration, store):
         try:
             yield administration, AdminKeys(store, administration.now)
         except Refusal as busy:

@@ -32,16 +32,19 @@ from registration.mail_queue import MailQueue
 
 
 @contextmanager
-def administering() -> Iterator[Administration]:
-    """Open the store that the environment names for an operator's acts; notices are sent before this ends."""
-    with enumerating() as (administration, _):
+def administering(*, makes: bool = False) -> Iterator[Administration]:
+    """Open the store that the environment names for an operator's acts; notices are sent before this ends.
+
+    `makes`: where there is none it is made.
+    """
+    with enumerating(makes=makes) as (administration, _):
         yield administration
 
 
 @contextmanager
-def enumerating() -> Iterator[tuple[Administration, EnumerableStore]]:
+def enumerating(*, makes: bool = False) -> Iterator[tuple[Administration, EnumerableStore]]:
     """Do so, and give the store too, whose tables can be gone through."""
-    with opened() as (settings, store):
+    with opened(makes=makes) as (settings, store):
         cost = CHEAP_FOR_TESTS if read_test_overrides(os.environ).cheap_hash else OWASP_MINIMUM
         notifier = notifier_for(settings.registration.sns_topic_arn, settings.registration.aws_region)
         try:

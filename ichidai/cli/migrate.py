@@ -17,7 +17,7 @@ from ichidai.cli.operating import fail, open_by_environment, out
 @click.option("--servers-stopped", is_flag=True, help="Say that all servers are stopped: needed on DynamoDB.")
 def app(*, servers_stopped: bool) -> None:
     """Bring the store of an earlier release to this one's schema. Stop all servers first; may be run again."""
-    settings, store = open_by_environment()
+    settings, store = open_by_environment(makes=True)
     try:
         if _is_needed(store):
             _migrate(store, settings.store_url, servers_stopped=servers_stopped)

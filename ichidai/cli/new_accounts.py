@@ -40,7 +40,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 def create(username: str, email: str, expires: timedelta, reason: str, *, generate: bool, as_json: bool) -> None:
     """Make an account without a device, and print the link by which its user joins with the first one."""
     password = secrets.token_urlsafe(15) if generate else ask_unseen("Password")
-    with administering() as administration:
+    with administering(makes=True) as administration:
         try:
             made = administration.create(username, email, password, expires, operator_of(administration, reason))
         except Refusal as refusal:
@@ -62,7 +62,7 @@ def create(username: str, email: str, expires: timedelta, reason: str, *, genera
 @_json
 def invite(expires: timedelta, reason: str, *, as_json: bool) -> None:
     """Print a link that lets one registration pass, also where registration is closed."""
-    with administering() as administration:
+    with administering(makes=True) as administration:
         invited = administration.invite(expires, operator_of(administration, reason))
     if as_json:
         click.echo(orjson.dumps({"link": invited.link, "expires_at": to_rfc3339(invited.expires_at)}).decode())

@@ -17,7 +17,7 @@ from common.keys.keyring import KeyRingError
 from common.keys.store_move import check_writable
 from common.keys.store_schema import check_schema
 from common.storage.enumeration import EnumerableStore
-from common.storage.opening import StoreUrlError, open_for_maintenance
+from common.storage.opening import StoreUrlError, canonical_url, is_there, open_for_maintenance
 from common.storage.port import Store, StoreUnavailable
 from common.storage.store_clock import measure_clock
 from common.storage.write_guard import RereadingGuard, guard_writes
@@ -26,11 +26,19 @@ from ichidai.settings import Settings, read_settings, read_test_overrides
 out = Console(soft_wrap=True, highlight=False, markup=False)
 error = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, style="red")
 
+_NO_STORE = (
+    "There is no store {}: set ICHIDAI_DATA_DIR (or ICHIDAI_STORE_URL) as the servers have it, or start a server, "
+    "which makes its store."
+)
+
 
 @contextmanager
-def opened() -> Iterator[tuple[Settings, EnumerableStore]]:
-    """Open the store that the environment names; what goes wrong then ends the command with a sentence."""
-    settings, store = open_by_environment()
+def opened(*, makes: bool = False) -> Iterator[tuple[Settings, EnumerableStore]]:
+    """Open the store that the environment names; what goes wrong then ends the command with a sentence.
+
+    `makes`: where there is none it is made, as a server does; else that is what went wrong.
+    """
+    settings, store = open_by_environment(makes=makes)
     try:
         check_schema(store.get(REGISTRY))
         guard_writes(store, RereadingGuard(store, REGISTRY, check_writable).check)
@@ -56,11 +64,16 @@ def settings_by_environment() -> Settings:
         fail(str(fault))
 
 
-def open_by_environment() -> tuple[Settings, EnumerableStore]:
-    """Return the settings and the store that they name, whatever its schema is, or end the command with a sentence."""
+def open_by_environment(*, makes: bool = False) -> tuple[Settings, EnumerableStore]:
+    """Return the settings and the store that they name, whatever its schema is, or end the command with a sentence.
+
+    A command in a wrong folder finds no store there, and leaves none; `makes`: it makes one.
+    """
     try:
         settings = read_settings(os.environ)
         clock = read_test_overrides(os.environ).clock
+        if not makes and not is_there(settings.store_url):
+            fail(_NO_STORE.format(canonical_url(settings.store_url)))
         store = open_for_maintenance(settings.store_url, clock, settings.registration.aws_region or None)
         measure_clock(clock, store)
     except (SettingsError, StoreUrlError, StoreUnavailable, OSError) as fault:

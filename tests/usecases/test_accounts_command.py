@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -18,7 +19,9 @@ from common.account.history import Event, EventKind, OperatorAct, Reason
 from common.clock import system_clock
 from common.storage.tables import USERS
 from ichidai.cli.accounts import app as accounts
+from ichidai.cli.admin_keys import app as admin_keys
 from ichidai.cli.audit import app as audit
+from ichidai.cli.policy import app as policy
 from session_manager.event_model import Notice
 from tests.support.engines import ENGINES, Engine
 from tests.usecases.in_process_suite import SECOND, HandClock, InProcessSuite, Person, code_of, ended
@@ -294,6 +297,34 @@ def test_two_accounts_of_one_text_are_told_apart(run: Run, suite: InProcessSuite
     login = {"username": name, "password": anna.password, "client_cert_fp": other["client_cert_fp"]}
     assert code_of(suite.post("/login", login)) == (403, "account-disabled")
     suite.log_in(anna)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        (accounts, "find", "anna"),
+        (accounts, "list"),
+        (accounts, "show", "anna"),
+        (accounts, "export", "anna", "--reason", WHY),
+        (accounts, "disable", "anna", "--reason", WHY, "--yes"),
+        (audit,),
+        (admin_keys, "list"),
+        (policy, "show"),
+    ],
+    ids=lambda command: " ".join((command[0].name, *command[1:2])),
+)
+def test_in_a_wrong_folder_no_store_is_made(
+    command: tuple[click.Command, *tuple[str, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says which one it looked for; not even the folder is made."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ICHIDAI_DATA_DIR", "wrong")
+    result = CliRunner().invoke(command[0], command[1:])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(
+        f"There is no store sqlite:///{(tmp_path / 'wrong' / 'ichidai.sqlite').as_posix()}: "
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_since_bounds_the_audit_log(run: Run, suite: InProcessSuite, anna: Person) -> None:
