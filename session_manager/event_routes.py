@@ -90,7 +90,7 @@ def event_app(watch: Watch, context: EventHttpContext) -> Starlette:
             Route("/ready", ready, methods=["GET"]),
         ],
         middleware=[Middleware(SafeHeaders), _cors(context.origins)],
-        exception_handlers=problem_handlers(context.base_url),
+        exception_handlers=problem_handlers(context.base_url, context.trusted_proxies),
         lifespan=lifespan,
     )
 

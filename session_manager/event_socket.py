@@ -19,7 +19,6 @@ from common.proof.dpop_service import RequestCredentials
 from common.storage.port import StoreUnavailable
 from common.web.asgi import certificate_of, problem_for, source_of
 from common.web.client_info import CertificateHeader, Network
-from common.web.problems import language_of
 from session_manager.event_hub import Stream
 from session_manager.event_model import APPROVAL, message
 from session_manager.event_watch import Watch
@@ -90,7 +89,7 @@ class Socket:
         return await self._watch.subscribe(_presented(first, self._url, certificate), source)
 
     async def _refuse(self, socket: WebSocket, error: Exception) -> None:
-        made = problem_for(error, language_of(socket.headers.get("Accept-Language", "")), self._base_url)
+        made = problem_for(error, socket, self._base_url, self._trusted)
         await socket.send_text(message("problem", orjson.loads(made.body)))
         await socket.close(PROBLEM + made.status)
 

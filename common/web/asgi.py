@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,19 +15,20 @@ from starlette.types import ASGIApp, ExceptionHandler, Message, Receive, Scope, 
 
 from common.errors import Code, Refusal
 from common.proof.dpop_service import RequestCredentials
-from common.request_context import begin_request, end_request
+from common.request_context import RequestContext, begin_request, end_request
 from common.storage.port import StoreUnavailable
 from common.web.app import SAFE_HEADERS
 from common.web.client_certificate import fingerprint_in
-from common.web.client_info import CertificateHeader, Network, address_of
+from common.web.client_info import CertificateHeader, Network, address_of, is_trusted
 from common.web.credentials import HeaderOf, Target, read_credentials
-from common.web.messages import Language
 from common.web.problems import Problem, code_of_status, language_of, problem_of
-from common.web.request_log import Collapsed, tell_outage
+from common.web.request_log import Collapsed, method_told, tell_outage, tell_request
 
 _log = logging.getLogger(__name__)
-_request_log = logging.getLogger("ichidai.request")
 _outage = Collapsed()
+
+_BEGAN = "ichidai.began"
+"""Where a request's scope says when it began, by `time.perf_counter`."""
 
 
 def credentials_of(request: Request, url: str, certificates: CertificateHeader) -> RequestCredentials:
@@ -46,27 +48,40 @@ def source_of(connection: HTTPConnection, trusted: Sequence[Network]) -> str:
     return address_of(_peer(connection), forwarded, trusted)
 
 
-def problem_for(error: Exception, language: Language, base_url: str) -> Problem:
-    """Return the problem document of whatever was raised."""
-    refusal, context = _refusal_of(error), begin_request()
+def problem_for(error: Exception, connection: HTTPConnection, base_url: str, trusted: Sequence[Network]) -> Problem:
+    """Return the problem document of whatever was raised, and write the request's line.
+
+    `trusted`: the proxies whose names of requests, and of clients' addresses, are believed.
+    """
+    refusal, is_proxy = _refusal_of(error), is_trusted(_peer(connection), trusted)
+    context = begin_request(connection.headers.get if is_proxy else None)
+    context.code, context.reason = str(refusal.code), refusal.reason
     try:
+        language = language_of(connection.headers.get("Accept-Language", ""))
         made = problem_of(refusal, language, base_url)
     finally:
         end_request()
-    facts = {"request_id": context.request_id, "status": made.status, "code": str(refusal.code)}
     if refusal.code is Code.STORE_UNAVAILABLE:
         tell_outage(_outage.add(), refusal.reason)
     else:
-        _request_log.info("request", extra={**facts, **({"reason": refusal.reason} if refusal.reason else {})})
+        _tell(context, connection, made.status, trusted)
     named = {"X-Request-Id": context.request_id, "traceparent": context.traceparent}
     return Problem(made.status, {**made.headers, **named}, made.body)
 
 
-def problem_handlers(base_url: str) -> Mapping[Any, ExceptionHandler]:
+def _tell(context: RequestContext, connection: HTTPConnection, status: int, trusted: Sequence[Network]) -> None:
+    scope = connection.scope
+    route = str(scope["path"]) if "endpoint" in scope else "-"  # no route here has parameters
+    seconds = time.perf_counter() - scope.get(_BEGAN, time.perf_counter())
+    method, address = method_told(scope.get("method", "GET")), source_of(connection, trusted)
+    tell_request(context, logging.INFO, method, route, status, seconds, address, "events")
+
+
+def problem_handlers(base_url: str, trusted: Sequence[Network]) -> Mapping[Any, ExceptionHandler]:
     """Return Starlette's handlers that answer every failure with a problem document."""
 
     async def answer(request: Request, error: Exception) -> Response:
-        made = problem_for(error, language_of(request.headers.get("Accept-Language", "")), base_url)
+        made = problem_for(error, request, base_url, trusted)
         headers = dict(made.headers)
         if isinstance(error, HTTPException):
             headers.update(error.headers or {})
@@ -76,13 +91,14 @@ def problem_handlers(base_url: str) -> Mapping[Any, ExceptionHandler]:
 
 
 class SafeHeaders:
-    """Adds to every answer the headers that every answer of the suite carries."""
+    """Adds to every answer the headers that every answer of the suite carries; notes when a request began."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
+        scope[_BEGAN] = time.perf_counter()
 
         async def safely(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -124,26 +124,45 @@ def _finished(context: RequestContext, route: str, status: int) -> FinishedReque
 
 
 def _method() -> str:
-    """Return the request's method; - for what a client made up."""
-    return request.method if len(request.method) <= 10 and request.method.isalpha() else "-"  # noqa: PLR2004
+    return method_told(request.method)
+
+
+def method_told(method: str) -> str:
+    """Return a request's method as the log has it; - for what a client made up."""
+    return method if len(method) <= 10 and method.isalpha() else "-"  # noqa: PLR2004
 
 
 def _tell(context: RequestContext, name: str, route: str, status: int, trusted: Sequence[Network]) -> None:
     level = logging.WARNING if status >= _SERVER_ERROR else logging.DEBUG if route in _QUIET else logging.INFO
     if not _log.isEnabledFor(level):
         return
+    address = address_of(request.remote_addr or "", request.headers.get("X-Forwarded-For", ""), trusted)
+    tell_request(context, level, _method(), route, status, time.perf_counter() - g.began, address, name)
+
+
+def tell_request(
+    context: RequestContext,
+    level: int,
+    method: str,
+    route: str,
+    status: int,
+    seconds: float,
+    address: str,
+    app: str,
+) -> None:
+    """Write the line of a request."""
     facts = {
         "request_id": context.request_id,
         "trace_id": context.trace_id,
-        "method": _method(),
+        "method": method,
         "route": route,
         "status": status,
         "code": context.code,
         "reason": context.reason,
-        "duration_ms": round((time.perf_counter() - g.began) * 1000, 1),
-        "address": address_of(request.remote_addr or "", request.headers.get("X-Forwarded-For", ""), trusted),
+        "duration_ms": round(seconds * 1000, 1),
+        "address": address,
         "user_uuid": context.user_uuid,
-        "app": name,
+        "app": app,
     }
     _log.log(level, "request", extra={key: fact for key, fact in facts.items() if fact not in (None, "")})
 

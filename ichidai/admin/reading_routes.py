@@ -12,6 +12,7 @@ from common.account.book import AccountState
 from common.clock import from_iso8601, to_rfc3339
 from common.errors import Code, Refusal
 from common.ids import is_id
+from common.request_context import note_user
 from common.web.endpoints import Answer, Endpoint, RequestData
 from common.web.guards import Guard
 from common.web.request_body import Query
@@ -51,6 +52,7 @@ def view_of(administration: Administration, user_uuid: str) -> AccountView:
     view = administration.view(user_uuid)
     if view is None:
         raise Refusal(Code.NOT_FOUND)
+    note_user(user_uuid)
     return view
 
 

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import ipaddress
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 from flask import Flask
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
 from werkzeug.test import TestResponse
 
 from common.errors import Code, Refusal
 from common.request_context import note_user
 from common.storage.port import StoreUnavailable
+from common.web.asgi import SafeHeaders, problem_handlers
 from common.web.problems import register_problem_handlers
 from common.web.request_log import Collapsed, log_requests
 from ichidai.process_log import LogFormat, LogSettings, configure_logging
@@ -132,6 +140,52 @@ def test_an_outage_is_one_line_a_second_with_a_count(app: Flask, lines: io.Strin
     assert {line["event"] for line in found} == {"store-unavailable"}
     assert 1 <= len(found) < 10
     assert found[0]["reason"] == "nobody answers"
+
+
+@pytest.mark.parametrize("path", ["/refused", "/nowhere"])
+@pytest.mark.parametrize("peer", [PROXY, STRANGER])
+def test_a_refused_event_stream_is_a_line_of_the_same_form(lines: io.StringIO, peer: str, path: str) -> None:
+    """With route, status, code, how long it took and the client's address; a trusted proxy may name the request."""
+
+    async def refused(_request: Request) -> Response:
+        raise Refusal(Code.SESSION_ENDED, reason="logged out", session_reason="logged-out")
+
+    trusted = [ipaddress.ip_network(f"{PROXY}/32")]
+    handlers = problem_handlers("http://here", trusted)
+    app = Starlette(
+        routes=[Route("/refused", refused)], middleware=[Middleware(SafeHeaders)], exception_handlers=handlers
+    )
+    headers, document = asked(app, path, peer, {**NAMES, "X-Forwarded-For": "198.51.100.7"})
+    (line,) = told(lines)
+    is_there, is_named = path == "/refused", peer == PROXY
+    assert (line["event"], line["app"], line["method"]) == ("request", "events", "GET")
+    expected = ("/refused", 401, "session-ended") if is_there else ("-", 404, "not-found")
+    assert (line["route"], line["status"], line["code"]) == expected
+    assert line["address"] == ("198.51.100.7" if is_named else STRANGER)
+    assert line["duration_ms"] >= 0
+    assert line["request_id"] == headers["x-request-id"] == document["request_id"]
+    assert (line["request_id"] == "edge-77", line["trace_id"] == TRACE) == (is_named, is_named)
+
+
+def asked(app: ASGIApp, path: str, peer: str, headers: Mapping[str, str]) -> tuple[dict[str, str], Any]:
+    """Send a GET from an address to an ASGI app; return the answer's headers and document."""
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": raw, "client": (peer, 1)}
+
+    async def run() -> None:
+        await app(scope, receive, send)
+
+    asyncio.run(run())
+    answered = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    return answered, json.loads(sent[1]["body"])
 
 
 def test_collapsed_lines_count_everything() -> None:

@@ -167,6 +167,21 @@ def test_each_act_is_done_told_and_written_down(admin: Admin, suite: InProcessSu
     assert sorted(lines(suite)) == sorted((f"operator-{act}", f"{role}-key", anna.uuid) for act, role in told)
 
 
+def test_a_request_and_an_act_have_their_lines_in_the_log(
+    admin: Admin, anna: Person, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whose account it was about; what became of it under the same name of the request; not the operator's words."""
+    caplog.set_level("INFO")
+    answer = admin.act("disable", anna)
+    told = [vars(record) for record in caplog.records]
+    (request,) = [each for each in told if each["msg"] == "request"]
+    (event,) = [each for each in told if each["msg"] == "account-event"]
+    assert (request["route"], request["user_uuid"]) == ("/admin/disable", anna.uuid)
+    assert (event["kind"], event["act"], event["user_uuid"]) == ("account-disabled", "disable", anna.uuid)
+    assert event["request_id"] == request["request_id"] == answer.headers["X-Request-Id"]
+    assert WHY not in str(told)
+
+
 @pytest.mark.parametrize("act", ACTS)
 def test_a_role_is_good_for_what_it_says(act: str, admin: Admin, suite: InProcessSuite, anna: Person) -> None:
     """Whoever lacks it is 403, and nothing is changed or written down."""
