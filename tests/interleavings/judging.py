@@ -17,6 +17,7 @@ from common.storage.tables import DEVICES, SESSIONS
 from device_manager.device_model import Device
 from device_manager.revocation_db import RevocationDb
 from registration.closing import due_closings
+from tests.interleavings.approval_judging import approvals_wrong
 from tests.interleavings.memory_store import MemoryStore
 from tests.interleavings.operations import Act
 from tests.interleavings.owners_judging import account_wrong
@@ -185,6 +186,7 @@ def judged(world: Scenario, outcome: Outcome, use_cases: UseCases) -> Iterator[V
     yield from certificates_wrong(outcome, world.user, story)
     yield from closed_for_ever(outcome.store, world.user)
     yield from account_wrong(outcome.store, world.user, outcome.calls, story)
+    yield from approvals_wrong(outcome.calls, story)
     if world.rules.bound:
         yield from bound_wrongly(outcome, world.user, story)
 

@@ -389,6 +389,9 @@ def learn(person: Person, letter: str, result: Any) -> Any:
             takeover = result.extensions.get("takeover")
             if isinstance(takeover, dict):
                 person.facts.consents[letter] = str(takeover["token"])
+            asks = result.extensions.get("approval")
+            if isinstance(asks, dict):
+                person.facts.notes[f"approval of {letter}"] = str(asks["token"])
             return result
         case _:
             return result

@@ -17,11 +17,16 @@ from common.proof.statements import Proof
 from common.storage.port import StoreUnavailable
 from common.web.problems import STATUSES
 from device_manager import device_service, renewal
+from login_app.approval import Agreed, Waiting
 from registration import pairing_token, registration
+from registration.joining import WaitingToJoin
 from session_manager import session_service
 from tests.interleavings.process import UseCases
 from tests.interleavings.scheduler import Crashed, Moments
 from tests.proof.recording import Call, Operation, consent_of, pairing_of
+
+WAITING = (Waiting, WaitingToJoin)
+"""What is answered while users of active devices are asked."""
 
 
 class Turn(Protocol):
@@ -108,7 +113,7 @@ class Person:
         except Crashed:
             self._record(operation, None, None, asked, {})
             raise
-        status = STATUSES[result.code] if isinstance(result, Refusal) else 200
+        status = STATUSES[result.code] if isinstance(result, Refusal) else 202 if isinstance(result, WAITING) else 200
         self._record(operation, self.turn.end(), status, asked, told(result))
         return result
 
@@ -177,11 +182,15 @@ def told(result: Any) -> dict[str, Any]:
         case list():  # of signing out everywhere
             return {"ended": [session.session_id for session, _ in result]}
         case _:
-            return _device_told(result)
+            return _otherwise_told(result)
 
 
-def _device_told(result: Any) -> dict[str, Any]:
+def _otherwise_told(result: Any) -> dict[str, Any]:
     match result:
+        case Waiting(approval_id=approval_id) | WaitingToJoin(approval_id=approval_id):
+            return {"state": "waiting", "approval": approval_id}
+        case Agreed(takeover=takeover):
+            return {"state": "agreed", "shown": (consent_of(str(takeover["token"])) or {})["session_ids"]}
         case renewal.Renewed(device_id=device_id, certificate=certificate):
             return {"device_id": device_id, "fingerprint": certificate.fingerprint}
         case registration.Registered(device=device, pairing=pairing):
@@ -199,5 +208,5 @@ def _refusal_told(refusal: Refusal) -> dict[str, Any]:
     said: dict[str, Any] = {"code": str(refusal.code)}
     if "session_reason" in refusal.extensions:
         said["reason"] = refusal.extensions["session_reason"]
-    takeover = refusal.extensions.get("takeover")
+    takeover = refusal.extensions.get("takeover", refusal.extensions.get("approval"))
     return {**said, "consent": consent_of(str(takeover["token"]))} if isinstance(takeover, dict) else said

@@ -68,6 +68,7 @@ from session_manager import session_service
 from session_manager.activity import LastSeenWriter, write_last_seen
 from session_manager.config import SessionSettings
 from session_manager.session_db import SessionDb
+from tests.interleavings.approval_process import ApprovalUseCases
 from tests.interleavings.memory_store import MemoryStore
 from tests.interleavings.owners_process import OwnersUseCases, factors_over
 from tests.support.forgetting import forget_laid_down
@@ -226,12 +227,16 @@ STRAIGHT = Bends()
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The settings of a world. `bound`: devices show their certificates in TLS, and tokens are bound to them."""
+    """The settings of a world. `bound`: devices show their certificates in TLS, and tokens are bound to them.
+
+    `asks_active`: the users of active devices are asked before a takeover.
+    """
 
     limit: int = 1
     mode: ConcurrencyMode = ConcurrencyMode.ASK
     max_devices: int = 10
     bound: bool = False
+    asks_active: bool = False
 
 
 class UseCases:
@@ -241,7 +246,9 @@ class UseCases:
         self.store = store = bends.store(store)
         session_rules = SessionRules(rules.limit, DAY, MINUTE)
         laying = self._laying = LayingDown(store, clock, bends.in_background)
-        policies = FixedPolicy(Policy(rules=session_rules, mode=rules.mode, max_devices=rules.max_devices))
+        policies = FixedPolicy(
+            Policy(rules=session_rules, mode=rules.mode, max_devices=rules.max_devices, asks_active=rules.asks_active)
+        )
         self.keeper = AccountTransactions(
             store, clock, deadline=3600, pause=lambda _seconds: None, laying=laying, policies=policies
         )
@@ -345,6 +352,15 @@ class UseCases:
             issue_tokens=partial(session_service.issue_tokens, self.sessions),
             clock=clock,  # type: ignore[arg-type]
         )
+        self._make_approvals = partial(
+            ApprovalUseCases,
+            store,
+            clock,
+            self.keeper,
+            admission=admission,
+            devices=self.devices,
+            consents=(self.logins.consents, self.devices.consents, consents("join", None)),
+        )
         self._make_owner = partial(
             OwnersUseCases,
             store,
@@ -362,6 +378,11 @@ class UseCases:
     def owner(self) -> OwnersUseCases:
         """What an owner may ask beside logging in; made when it is first asked for."""
         return self._make_owner()
+
+    @cached_property
+    def approvals(self) -> ApprovalUseCases:
+        """How the users of active devices are asked; made when it is first asked for."""
+        return self._make_approvals()
 
     def forget(self) -> None:
         """Know no more what was laid down or is still to be noted: it was so in another order."""

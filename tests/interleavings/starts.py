@@ -7,6 +7,7 @@ from functools import cache
 
 from common.account.admission import ConcurrencyMode
 from common.proof.statements import Purpose
+from tests.interleavings.approval_starts import APPROVAL_STARTS
 from tests.interleavings.operations import (
     answer,
     be_challenged,
@@ -286,4 +287,5 @@ STARTS: Mapping[str, Start] = {
         },
     ),
     **OWNERS_STARTS,
+    **APPROVAL_STARTS,
 }

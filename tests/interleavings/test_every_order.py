@@ -13,6 +13,7 @@ from collections.abc import Iterable
 
 import pytest
 
+from tests.interleavings.approval_starts import APPROVAL_STARTS
 from tests.interleavings.bugs import LosingAnswers
 from tests.interleavings.judging import Found, Setting, Trial, crashing, sampled, sampled_crashing, violations
 from tests.interleavings.operations import Act, keep_first, log_in, log_out, rename, revoke, revoke_certificate, unbind
@@ -21,13 +22,13 @@ from tests.interleavings.scheduler import Explored, explore
 from tests.interleavings.starts import CENTRAL, SEED, STARTS
 from tests.unit.builders import SECOND
 
+HERE = {start: about for start, about in STARTS.items() if start not in {**OWNERS_STARTS, **APPROVAL_STARTS}}
+"""Of the others those of approvals are gone through in `test_approvals`."""
+
 PAIRS = [
-    (start, *names)
-    for start, about in STARTS.items()
-    if start not in OWNERS_STARTS
-    for names in itertools.combinations_with_replacement(about.acts, 2)
+    (start, *names) for start, about in HERE.items() for names in itertools.combinations_with_replacement(about.acts, 2)
 ]
-ELSEWHERE = {name for start, about in STARTS.items() if start not in OWNERS_STARTS for name in about.acts}
+ELSEWHERE = {name for about in HERE.values() for name in about.acts}
 OWNERS_PAIRS = [
     (start, *names)
     for start, about in OWNERS_STARTS.items()

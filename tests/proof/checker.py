@@ -435,16 +435,19 @@ def _voidings(case: Case) -> list[Call]:
 
 
 def what_is_voided_is_void(case: Case) -> Iterator[Violation]:
-    """I14: no question and no pairing code of before is good after a password was set, or an account shut."""
+    """I14: no question, pairing code or approval of before is good after a password was set, or an account shut."""
     given: dict[str, Placed] = {}
     for item in case.placed:
         given |= {item.call.told["consent"]["consent_id"]: item} if "consent" in item.call.told else {}
         given |= {item.call.told["pairing"]: item} if "pairing" in item.call.told else {}
+        if "approval" in item.call.told:  # the first tells when it was begun
+            given.setdefault(item.call.told["approval"], item)
     closings = {number for number in range(1, case.story.last + 1) if _voids(case.story, number)}
     voided = sorted(closings | {number for act, number in case.story.acted.items() if act.startswith(_VOIDING)})
-    for item in case.where(Operation.TAKEOVER, Operation.PAIR, Operation.DEVICE_REGISTER):
+    for item in case.where(Operation.TAKEOVER, Operation.PAIR, Operation.DEVICE_REGISTER, Operation.JOIN):
         consent = (item.call.asked.get("consent") or {}).get("consent_id", "")
-        for source in (given.get(consent), given.get(item.call.asked.get("pairing", ""))):
+        named = [item.call.asked.get(what, "") for what in ("pairing", "approval")]
+        for source in map(given.get, (consent, *named)):
             if source is None or item.own is None or item.call.status != 200 or _is_repetition(case, item.call):
                 continue
             between = [number for number in voided if source.last < number < item.own]

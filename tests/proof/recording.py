@@ -31,6 +31,10 @@ A run is one file of JSON lines. The first tells the settings, every other is a 
 | recovery_code | the recovery code                                  |                                            |
 | email        | the address that shall be the account's             |                                            |
 | username     | the name that shall be the account's                |                                            |
+| approval     | the approval that is asked for, answered or used    | that which was begun                       |
+| answer       | how an approval is answered: agree, refuse or wrong |                                            |
+| late         | whether the time for an answer was over             |                                            |
+| state, shown |                                                     | of an approval, and whose sessions it ends |
 | fingerprint  | of the certificate that the device shows            | of the one that it was given               |
 
 `Recorder` fills them in from the bodies as they go over the wire.
@@ -90,6 +94,7 @@ class Operation(StrEnum):
     PASSKEY_REMOVE = "passkey-remove"
     APPROVAL = "approval"
     APPROVAL_ANSWER = "approval-answer"
+    JOIN = "join"
     OPERATE = "operate"
 
 

@@ -21,7 +21,7 @@ from common.account.book import Book
 from common.retry import DEADLINE_SECONDS, deadline
 from common.storage.port import Store
 from common.storage.sqlite.store import SqliteStore
-from common.storage.tables import ALL, SESSIONS
+from common.storage.tables import ALL, SESSIONS, THROTTLE
 from tests.interleavings.bugs import Around
 from tests.interleavings.judging import Outcome, judged
 from tests.interleavings.memory_store import MemoryStore
@@ -142,13 +142,20 @@ def run(
 
 
 def answer(outcome: Outcome, start: Scenario) -> Call:
-    """Return how the act was answered."""
-    return outcome.calls[len(start.calls)]
+    """Return how the act was answered, as yet unjudged; of several calls in a row the last that was made."""
+    assert len(outcome.calls) > len(start.calls)
+    return outcome.calls[-1]
 
 
 def changes(store: Store, start: Scenario) -> int:
     """Return how many changes the account has seen."""
     return len(whole_history(store, start.user))
+
+
+def approvals(store: Store, start: Scenario) -> list[object]:
+    """Return what was asked of the users of active devices, and what they answered: no history tells of it."""
+    items = [store.get(THROTTLE.key(f"{kind}#{start.user}")) for kind in ("approvals", "joins")]
+    return [None if item is None else item["approvals"] for item in items]
 
 
 def leaves_rows(store: Store, start: Scenario) -> bool:
@@ -183,12 +190,15 @@ def check_one(
     """
     told, expected = answer(outcome, start), answer(undisturbed, start)
     before, done, now = changes(start.store, start), changes(undisturbed.store, start), changes(outcome.store, start)
+    asked, unasked = approvals(undisturbed.store, start), approvals(start.store, start)
     if (told.status, told.told.get("code")) == (expected.status, expected.told.get("code")):
         assert done - after <= now <= done, where
+        assert approvals(outcome.store, start) == asked, where
     else:
         assert told.status == 503, where
         assert fault not in PASSING, where
         is_unknown = fault in OF_COMMITS or leaves_rows(outcome.store, start)
+        assert approvals(outcome.store, start) in (asked, unasked), where
         assert now == before or (is_unknown and done - after <= now <= done), where
     calm = UseCases(outcome.store, start.user, start.rules, clock_at(T0), STRAIGHT)
     assert [*judged(start, outcome, calm)] == [], where

@@ -19,7 +19,7 @@ from typing import Any
 from common.account.history import Event, EventKind, HistoryRecord, Reason
 from tests.proof.recording import Call, Operation
 
-GRANTING = frozenset({Operation.LOGIN, Operation.TAKEOVER, Operation.DEVICE_REGISTER})
+GRANTING = frozenset({Operation.LOGIN, Operation.TAKEOVER, Operation.DEVICE_REGISTER, Operation.JOIN})
 SIGNED_IN = frozenset(
     {
         Operation.VERIFY,
@@ -376,7 +376,7 @@ def _lost_claims(operation: Operation, asked: Mapping[str, Any]) -> Iterator[Key
         yield "login", asked.get("consent", {}).get("consent_id")
     if operation in GRANTING:
         yield "lost login", asked.get("device_id")
-    if operation in (*JOINING, Operation.DEVICE_REGISTER):
+    if operation in (*JOINING, Operation.DEVICE_REGISTER, Operation.JOIN):
         yield "lost joining", None
     if operation is Operation.FORCE_LOGOUT:
         yield "lost force", None
