@@ -10,8 +10,12 @@ import os
 from collections import Counter
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from common import request_context
+
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")  # a busy machine is no fault of the code
 
 REQUIRE = "ICHIDAI_TEST_REQUIRE"
 EXCUSED = "only on "

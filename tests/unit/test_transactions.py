@@ -350,7 +350,7 @@ def test_conflicts_up_to_the_deadline_end_as_busy_and_write_nothing(store: Watch
     """The caller is told when to come back."""
     store.watch(before=at_commits(store, lambda: interfere(store)))
     with pytest.raises(Refusal) as refused:
-        keeper(store, deadline=0.05).run("anna", log_in("s"))
+        keeper(store, deadline=1).run("anna", log_in("s"))
     assert (refused.value.code, refused.value.extensions["retry_after"]) == (Code.BUSY, 1)
     assert not book_of(store).sessions
     assert len(store.commits) > 1

@@ -213,7 +213,7 @@ class Life:
         self.administration.enable(view, Operator("kim@ops", "why", new_id(), DAY))
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(number=st.integers(0, 10_000))
 def test_events_are_the_sessions_that_ended(number: int, suite: InProcessSuite) -> None:
     """Whatever happens, in whatever order: as many, with the same reasons, to each machine, each under its own jti.
