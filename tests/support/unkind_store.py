@@ -20,6 +20,7 @@ from typing import Any
 import orjson
 
 from common.clock import Clock, to_millis
+from common.keys.generation_store import HasFile
 from common.storage.enumeration import EnumerableStore
 from common.storage.port import (
     Condition,
@@ -93,6 +94,10 @@ class UnkindStore:
         """See `EnumerableStore.pages`."""
         return self.inner.pages(table, limit, after, consistent=consistent)
 
+    def is_replaced(self) -> bool:
+        """See `HasFile`."""
+        return isinstance(self.inner, HasFile) and self.inner.is_replaced()
+
     def close(self) -> None:
         """See `Store.close`."""
         self.inner.close()
@@ -128,5 +133,5 @@ class UnkindStore:
         return bool(item["expires_at"] <= to_millis(self.clock()))
 
     def _clear_away(self, key: Key) -> None:
-        if self.how.at_once and self._is_over(key.table, self.inner.get(key)):
+        if self.how.at_once and key.table.expires and self._is_over(key.table, self.inner.get(key)):
             self.inner.delete(key)

@@ -26,12 +26,18 @@ def clock() -> HandClock:
 
 
 @pytest.fixture
-def build_suite(tmp_path: Path, keys: Path, clock: HandClock) -> Iterator[Build]:
+def new_suite() -> Build:
+    """Return what makes a suite: `InProcessSuite`, or the same over another engine (`tests/unkind`)."""
+    return InProcessSuite
+
+
+@pytest.fixture
+def build_suite(new_suite: Build, tmp_path: Path, keys: Path, clock: HandClock) -> Iterator[Build]:
     """Return what builds a suite on the test's one file: with settings, and by default with the test's clock."""
     with ExitStack() as suites:
 
         def build(its_clock: HandClock = clock, **settings: str) -> InProcessSuite:
-            return suites.enter_context(closing(InProcessSuite(tmp_path, keys, its_clock, **settings)))
+            return suites.enter_context(closing(new_suite(tmp_path, keys, its_clock, **settings)))
 
         yield build
 

@@ -52,13 +52,15 @@ def engines(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture
-def opened(engines: Mapping[str, Engine], tmp_path: Path, keys: Path, clock: HandClock) -> Iterator[Open]:
+def opened(
+    new_suite: Build, engines: Mapping[str, Engine], tmp_path: Path, keys: Path, clock: HandClock
+) -> Iterator[Open]:
     """Return what opens a suite that asks, on the engine."""
     with ExitStack() as suites:
 
         def build(limit: str = "1", **more: str) -> InProcessSuite:
             engine, folder = engines[limit], keys / f"{engines[limit].name}-{limit}"
-            made = InProcessSuite(
+            made = new_suite(
                 tmp_path, folder, clock, store=engine.open(clock), MAX_CONCURRENT_DEVICES=limit, **ASK, **more
             )
             return suites.enter_context(closing(made))

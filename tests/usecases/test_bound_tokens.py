@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import jwt
@@ -16,6 +15,7 @@ from werkzeug.test import TestResponse
 
 from common.crypto.jws import Algorithm, new_signing_key
 from tests.support.dpop import DpopKey, ath_of
+from tests.usecases.conftest import Build
 from tests.usecases.in_process_suite import MINUTE, PASSWORD, SECOND, Device, HandClock, InProcessSuite, Person
 
 BASE = "http://127.0.0.1:8000"
@@ -338,10 +338,10 @@ FORWARDED = {"X-Forwarded-Method": "PUT", "X-Forwarded-Proto": "https", "X-Forwa
 
 
 @pytest.mark.parametrize("trusted", [True, False])
-def test_method_and_url_come_from_a_listed_proxy_only(tmp_path: Path, clock: HandClock, trusted: bool) -> None:  # noqa: FBT001
+def test_method_and_url_come_from_a_listed_proxy_only(build_suite: Build, clock: HandClock, *, trusted: bool) -> None:
     """Behind forward auth the proof is for the product's URL; from a stranger those headers mean nothing."""
     settings = {"ICHIDAI_TRUSTED_PROXIES": "127.0.0.1"} if trusted else {}
-    suite = InProcessSuite(tmp_path, tmp_path / "keys", clock, **settings)
+    suite = build_suite(**settings)
     person, key = suite.register(), DpopKey()
     client = Client(suite, person, key, try_login(suite, person, person.first, key).get_json())
     assert client.send("GET", "/session/verify").status_code == 200, "asked without a proxy"
@@ -355,7 +355,6 @@ def test_method_and_url_come_from_a_listed_proxy_only(tmp_path: Path, clock: Han
     assert client.send("GET", "/session/verify", proof=own, **FORWARDED).status_code == 200, "told by halves"
     listed = client.proof("GET", "/session/list", token)
     assert client.send("GET", "/session/list", proof=listed, **headers).status_code == 200, "no other route is asked"
-    suite.close()
 
 
 def test_a_verification_is_one_read_and_no_write(bound: Client) -> None:

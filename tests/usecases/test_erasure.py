@@ -27,6 +27,7 @@ from registration.erasure import Erasure
 from registration.operator_acts import OperatorDependencies, disable, enable
 from tests.support.engines import ENGINES, Engine
 from tests.support.signing import enrolling, p256_keys
+from tests.usecases.conftest import Build
 from tests.usecases.in_process_suite import DAY, PASSWORD, SECOND, Device, HandClock, InProcessSuite, Person, code_of
 from tests.usecases.test_closing import CLOSED as ACCOUNT_CLOSED
 from tests.usecases.test_closing import WRONG, closed, reopen
@@ -43,9 +44,9 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture
-def suite(engine: Engine, tmp_path: Path, keys: Path, clock: HandClock) -> Iterator[InProcessSuite]:
+def suite(new_suite: Build, engine: Engine, tmp_path: Path, keys: Path, clock: HandClock) -> Iterator[InProcessSuite]:
     """Return a suite on the engine."""
-    with closing(InProcessSuite(tmp_path, keys / engine.name, clock, store=engine.open(clock))) as suite:
+    with closing(new_suite(tmp_path, keys / engine.name, clock, store=engine.open(clock))) as suite:
         yield suite
 
 

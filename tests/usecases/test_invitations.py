@@ -17,6 +17,7 @@ from common.account.audit import read_audit
 from common.account.history import OperatorAct
 from registration import invitation
 from tests.support.engines import ENGINES, Engine
+from tests.usecases.conftest import Build
 from tests.usecases.in_process_suite import DAY, PASSWORD, HandClock, InProcessSuite, code_of
 from tests.usecases.test_accounts_command import WHY
 from tests.usecases.test_accounts_command import run as run  # noqa: PLC0414 - a fixture
@@ -32,10 +33,10 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture
-def suite(engine: Engine, tmp_path: Path, keys: Path, clock: HandClock) -> Iterator[InProcessSuite]:
+def suite(new_suite: Build, engine: Engine, tmp_path: Path, keys: Path, clock: HandClock) -> Iterator[InProcessSuite]:
     """Return a suite that lets nobody register."""
     settings = {"ICHIDAI_REGISTRATION": "closed"}
-    with closing(InProcessSuite(tmp_path, keys / engine.name, clock, store=engine.open(clock), **settings)) as suite:
+    with closing(new_suite(tmp_path, keys / engine.name, clock, store=engine.open(clock), **settings)) as suite:
         yield suite
 
 

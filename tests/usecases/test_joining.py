@@ -48,14 +48,16 @@ def engines(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture
-def opened(engines: Mapping[str, Engine], tmp_path: Path, keys: Path, clock: HandClock) -> Iterator[Open]:
+def opened(
+    new_suite: Build, engines: Mapping[str, Engine], tmp_path: Path, keys: Path, clock: HandClock
+) -> Iterator[Open]:
     """Return what opens a suite in which browsers may join by approval, on the engine."""
     with ExitStack() as suites:
 
         def build(limit: str = "3", **more: str) -> InProcessSuite:
             engine, folder = engines[limit], keys / f"joining-{engines[limit].name}-{limit}"
             settings = {"MAX_CONCURRENT_DEVICES": limit, "ICHIDAI_TRUSTED_PROXIES": "127.0.0.0/8", **ON, **more}
-            made = InProcessSuite(tmp_path, folder, clock, store=engine.open(clock), **settings)
+            made = new_suite(tmp_path, folder, clock, store=engine.open(clock), **settings)
             return suites.enter_context(closing(made))
 
         yield build

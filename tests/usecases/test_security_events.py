@@ -34,6 +34,7 @@ from session_manager.event_push import LONGEST_PAUSE, EventPusher
 from session_manager.event_receivers import digest_of
 from session_manager.security_event import SESSION_REVOKED
 from tests.support.engines import ENGINES, Engine
+from tests.usecases.conftest import Build
 from tests.usecases.in_process_suite import DAY, MINUTE, HandClock, InProcessSuite, Login, Person, code_of
 
 RECEIVERS = {"shop": "https://shop.example/events", "forum": "https://forum.example/events"}
@@ -115,12 +116,12 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
 
 
 @pytest.fixture
-def suite(engine: Engine, tmp_path: Path, keys: Path, clock: HandClock) -> Iterator[InProcessSuite]:
+def suite(new_suite: Build, engine: Engine, tmp_path: Path, keys: Path, clock: HandClock) -> Iterator[InProcessSuite]:
     """Return a suite that tells two machines, and lets two devices be active at once."""
     polled = f"{LEDGER}=poll:{digest_of(OLD_KEY)}+{digest_of(KEY)}"
     named = ",".join([*(f"{name}={url}" for name, url in RECEIVERS.items()), polled])
     settings = {"MAX_CONCURRENT_DEVICES": "2", "ICHIDAI_EVENT_RECEIVERS": named}
-    with closing(InProcessSuite(tmp_path, keys / engine.name, clock, store=engine.open(clock), **settings)) as suite:
+    with closing(new_suite(tmp_path, keys / engine.name, clock, store=engine.open(clock), **settings)) as suite:
         yield suite
 
 

@@ -1,0 +1,3 @@
+"""Over the unkind engine: activity."""
+
+from tests.usecases.test_activity import *

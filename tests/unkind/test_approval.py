@@ -1,0 +1,3 @@
+"""Over the unkind engine: approval."""
+
+from tests.usecases.test_approval import *

@@ -1,0 +1,3 @@
+"""Over the unkind engine: erasure."""
+
+from tests.usecases.test_erasure import *

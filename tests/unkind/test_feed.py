@@ -1,0 +1,3 @@
+"""Over the unkind engine: feed."""
+
+from tests.usecases.test_feed import *

@@ -1,0 +1,3 @@
+"""Over the unkind engine: generation."""
+
+from tests.usecases.test_generation import *

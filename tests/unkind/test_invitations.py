@@ -1,0 +1,3 @@
+"""Over the unkind engine: invitations."""
+
+from tests.usecases.test_invitations import *

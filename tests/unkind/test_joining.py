@@ -1,0 +1,3 @@
+"""Over the unkind engine: joining."""
+
+from tests.usecases.test_joining import *

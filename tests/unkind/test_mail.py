@@ -1,0 +1,3 @@
+"""Over the unkind engine: mail."""
+
+from tests.usecases.test_mail import *

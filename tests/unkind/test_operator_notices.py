@@ -1,0 +1,3 @@
+"""Over the unkind engine: operator notices."""
+
+from tests.usecases.test_operator_notices import *

@@ -1,0 +1,3 @@
+"""Over the unkind engine: retention."""
+
+from tests.usecases.test_retention import *
