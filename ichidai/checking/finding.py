@@ -41,13 +41,16 @@ class Kind(StrEnum):
     HISTORY_LATER = "history-later"
     AUDIT_MISSING = "audit-missing"
     AUDIT_OF_NOBODY = "audit-of-nobody"
+    LEFTOVER_DEVICE = "leftover-device"
     LEFTOVER_ROW = "leftover-row"
     LEFTOVER_KEYS = "leftover-keys"
     LEFTOVER_CLAIM = "leftover-claim"
     LEFTOVER_TOMBSTONE = "leftover-tombstone"
 
 
-_LEFTOVERS = frozenset({Kind.LEFTOVER_ROW, Kind.LEFTOVER_KEYS, Kind.LEFTOVER_CLAIM, Kind.LEFTOVER_TOMBSTONE})
+_LEFTOVERS = frozenset(
+    {Kind.LEFTOVER_DEVICE, Kind.LEFTOVER_ROW, Kind.LEFTOVER_KEYS, Kind.LEFTOVER_CLAIM, Kind.LEFTOVER_TOMBSTONE}
+)
 MENDABLE = frozenset(
     {
         *_LEFTOVERS,

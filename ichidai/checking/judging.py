@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from common.account.audit import AuditKind
 from common.account.book import Book, BoundDevice
 from common.account.claims import Claim
-from common.account.history import OperatorAct
+from common.account.history import EventKind, OperatorAct
 from common.account.retention import Retention
 from common.crypto.certificates import CLOCK_SKEW
 from common.storage.port import Table
@@ -19,6 +19,7 @@ from common.storage.tables import DEVICE_KEYS, DEVICES, FACTORS, LOGIN_HISTORY, 
 from device_manager.revocation_db import LISTED_BEYOND_END
 from ichidai.checking.finding import Finding, Kind
 from ichidai.checking.reading import AccountRows, key_claim, list_keys
+from registration.objection import OBJECTABLE
 
 IN_FLIGHT = timedelta(minutes=1)
 """Nothing that a request has under way is older, unless its process was stopped."""
@@ -35,7 +36,15 @@ def judge(rows: AccountRows, now: datetime, retention: Retention, audit_kept: ti
     yield from _book(rows.book)
     yield from _user(rows, rows.book)
     for device in rows.book.devices.values():
-        yield from _bound(rows, device)
+        taken_back_at = _taken_back_at(rows, device)
+        if taken_back_at is None:
+            yield from _bound(rows, device)
+        elif taken_back_at + IN_FLIGHT <= now:
+            key, text = (
+                DEVICES.key(rows.user_uuid, device.device_id),
+                "its joining was taken back, and it is bound still",
+            )
+            yield Finding(Kind.LEFTOVER_DEVICE, key, rows.user_uuid, text, device.device_id)
     yield from _other_devices(rows, rows.book, now)
     yield from _revocations(rows, now)
     yield from _claims(rows, rows.book)
@@ -120,6 +129,20 @@ def _user(rows: AccountRows, book: Book) -> Iterator[Finding]:
     if rows.account.has_factor and not has_app:
         text = "the account asks for codes of an app that is not there: nobody can log in to it"
         yield Finding(Kind.FACTOR_MISSING, FACTORS.key(user), user, text)
+
+
+def _taken_back_at(rows: AccountRows, bound: BoundDevice) -> datetime | None:
+    """Return when the joining of a device was taken back that is still to be unbound; None: it was not.
+
+    An objection revokes it in its commit and unbinds it by a further change. What a user revoked stays bound.
+    """
+    revoked = (EventKind.CERTIFICATE_REVOKED, bound.device_id)
+    if rows.account is None or not bound.revoked or rows.devices.get(bound.device_id) is None:
+        return None
+    if any((event.kind, event.device_id) == revoked for record in rows.history for event in record.events):
+        return None
+    covering = (each for each in rows.account.objections if each.first <= bound.bound_in <= each.last)
+    return max((each.until - OBJECTABLE for each in covering), default=None)
 
 
 def _bound(rows: AccountRows, bound: BoundDevice) -> Iterator[Finding]:

@@ -1,8 +1,8 @@
 """Mending what a check of the store has found, where that is safe.
 
 What follows from a book is written anew by a change of that book, so that it is right or is not made. What means
-nothing is removed behind a tombstone or a take-over's fence. No session or device of a book, and no line of a history,
-is changed.
+nothing is removed behind a tombstone or a take-over's fence. No session of a book and no line of a history is changed,
+and no device of a book but one that an objection has shut out already: it is unbound.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from common.storage.port import Absent, Conflict, Delete, Equals, Item, Key, Put
 from common.storage.tables import SESSIONS, USERS
 from device_manager.device_db import device_key, device_put, keys_key, renewed_key
 from device_manager.device_model import Device, DeviceKeys, Role
+from device_manager.revocation import unbind_revoked
 from device_manager.revocation_db import revocation_puts
 from ichidai.checking.finding import Finding, Kind
 from ichidai.checking.reading import key_claim
@@ -56,6 +57,7 @@ class StoreMender:
             Kind.REVOCATION_MISSING: self._revoke,
             Kind.CLAIM_MISSING: self._claim,
             Kind.CLAIM_UNUSED: self._free,
+            Kind.LEFTOVER_DEVICE: self._unbind,
             Kind.LEFTOVER_CLAIM: self._settle,
             Kind.LEFTOVER_ROW: self._remove_row,
             Kind.LEFTOVER_TOMBSTONE: lambda finding: self._write(Delete(finding.key, _STILL_A_TOMBSTONE)),
@@ -134,6 +136,10 @@ class StoreMender:
     def _settle(self, finding: Finding) -> None:
         with suppress(Refusal):  # its owner's book is being changed: the next check meets it
             self._claims.settle(finding.key.partition)
+
+    def _unbind(self, finding: Finding) -> None:
+        """Unbind a device whose joining was taken back, as the process would have that died after it."""
+        unbind_revoked(self._transactions, finding.user_uuid, finding.device_id, finding.device_id)
 
     def _remove_row(self, finding: Finding) -> None:
         if self._is_dead(finding.user_uuid):

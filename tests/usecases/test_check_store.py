@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from common.account.book import Book
 from common.account.claims import Claim
-from common.account.history import Reason, record_from_item
+from common.account.history import EventKind, Reason, record_from_item
 from common.account.laying_down import LayingDown
 from common.account.rows import rows_of
 from common.account.tombstone import is_tombstone, tombstone
@@ -29,7 +29,7 @@ from common.account.transactions import AccountTransactions, Snapshot, Transacti
 from common.background import at_once
 from common.clock import from_millis, system_clock, to_millis
 from common.ids import new_id
-from common.storage.port import Item, Key, Put, Store
+from common.storage.port import Item, Key, Put, Store, StoreUnavailable
 from common.storage.tables import (
     AUDIT,
     DEVICE_KEYS,
@@ -40,6 +40,7 @@ from common.storage.tables import (
     SESSIONS,
     USERS,
 )
+from device_manager import revocation
 from device_manager.device_model import Device
 from ichidai.checking.finding import MENDABLE, Kind
 from ichidai.checking.reading import list_keys
@@ -195,6 +196,17 @@ def _dead_keys(store: Store, anna: Person, _book: Book) -> None:
     store.put(DEVICE_KEYS, {**keys, "device_id": new_id()})
 
 
+def _half_taken_back(store: Store, anna: Person, book: Book) -> None:
+    """What an objection to a device's joining leaves if its process dies after its commit."""
+    name = _unbound(store, anna, book)
+    bound: Any = book.to_item()
+    bound["devices"][name] = {**bound["devices"][anna.first.device_id], "bi": book.change_no, "rv": True}
+    bound["devices"][name]["fp"] = Device.from_item(_item(store, DEVICES.key(anna.uuid, name))).fingerprint
+    store.put(SESSIONS, {**bound, "version": book.version + 1})
+    taken_back = [book.change_no, book.change_no, to_millis(from_millis(2 * 10**12))]
+    changed(store, USERS.key(anna.uuid), objections=[taken_back])
+
+
 def _old_tombstone(store: Store, _anna: Person, _book: Book) -> str:
     gone = new_id()
     store.put(SESSIONS, tombstone(gone, from_millis(10**12)))
@@ -287,6 +299,7 @@ PLANTED: Mapping[Plant, Found] = {
     _dead_reservation: {(Kind.LEFTOVER_CLAIM, "NamesTable")},
     _dead_registration: {(Kind.LEFTOVER_ROW, "UsersTable"), (Kind.LEFTOVER_ROW, "DevicesTable")},
     _dead_keys: {(Kind.LEFTOVER_KEYS, "DeviceKeysTable")},
+    _half_taken_back: {(Kind.LEFTOVER_DEVICE, "DevicesTable")},
     _old_tombstone: {(Kind.LEFTOVER_TOMBSTONE, "SessionsTable")},
     _book_lost: {(Kind.BOOK_MISSING, "SessionsTable")},
     _book_unreadable: {(Kind.UNREADABLE, "SessionsTable")},
@@ -411,6 +424,37 @@ def _end_all_and_rename(row: Item, snapshot: Snapshot) -> TransactionResult[None
     for session in draft.book.in_order():
         draft = draft.ended(session, Reason.REVOKED, snapshot.now, session.device_id)
     return TransactionResult(None, draft, (Put(DEVICES, {**row, "device_name": "renamed by the dead"}),))
+
+
+def test_an_objection_whose_process_died_is_brought_to_its_end(
+    suite: InProcessSuite, run: Run, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The device that was taken back is shut out, and is unbound by the mending; what a user revoked stays bound."""
+    anna = suite.register(f"anna-{uuid4().hex[:8]}")
+    phone, tablet = suite.log_in(anna), suite.pair(anna, "Tablet")
+    stolen, password = suite.pair(anna, "Stolen"), {"password": PASSWORD}
+    number = last_number(suite.store.inner, anna)
+    body = {"device_id": tablet.device_id, **password}
+    assert suite.post("/device/revoke_certificate", body, phone.access).status_code == 200
+
+    def dies(*_: object) -> None:
+        raise StoreUnavailable("the process is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(revocation, "bound_device", dies)  # of the second change
+        answer = suite.post("/registration/objection", {"change_no": number, **password}, phone.access)
+        assert answer.status_code == 200
+    assert suite.book(anna).devices[stolen.device_id].revoked
+    assert run() == []  # it may be under way still
+    clock.move(timedelta(minutes=2))
+    expected = [(Kind.LEFTOVER_DEVICE, stolen.device_id)]
+    for options in ((), ("--mend",)):
+        assert [(each["kind"], each["key"][1]) for each in run(*options)] == expected
+    assert run() == []
+    assert suite.book(anna).devices.keys() == {anna.first.device_id, tablet.device_id}
+    last = suite.history(anna)[-1].events[-1]
+    assert (last.kind, last.device_id) == (EventKind.DEVICE_REMOVED, stolen.device_id)
+    assert suite.verify(phone).status_code == 200
 
 
 def test_the_rate_bounds_how_quickly_a_table_is_read(store: Any) -> None:
