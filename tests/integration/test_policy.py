@@ -156,6 +156,7 @@ def test_a_policy_that_cannot_be_is_told_in_a_sentence(tmp_path: Path) -> None:
     settings = {"ICHIDAI_DATA_DIR": str(folder / "data")}
     command = [sys.executable, "-m", "ichidai", "policy"]
     (folder / "data").mkdir()
+    (folder / "data" / "ichidai.sqlite").touch()  # a store on which no server has started yet
     for arguments, sentence in (
         (["show"], "no policy yet"),
         (["set", "MAX_CONCURRENT_DEVICES=1", "--reason", "x"], "no policy yet"),
