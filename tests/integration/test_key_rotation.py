@@ -138,6 +138,10 @@ def test_the_commands_say_what_is_wrong(tmp_path: Path) -> None:
         assert "Traceback" not in text
         return text
 
+    assert "There is no store sqlite:" in said("show")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "ichidai.sqlite").touch()  # a store on which no server has started yet
     for arguments in (["show"], ["rotate"], ["retire", "x"]):
         assert "they are made at the first start" in said(*arguments)
     assert "x>=5" in said("rotate", "--after", "4")
