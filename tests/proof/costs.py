@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from werkzeug.test import TestResponse
 
 from common.storage.dynamodb.store import DynamoStore
-from registration.mail_model import MailKind
+from common.storage.tables import MAILS
+from registration.mail_model import QUEUE, MailKind
 from registration.mailing import MailLink, token_of
 from tests.support.authenticator import Authenticator, scanned
 from tests.support.benchmarks_page import ROOT, replace_section, table
@@ -29,6 +31,12 @@ from tests.usecases.in_process_suite import HOUR, MINUTE, HandClock, InProcessSu
 
 PAGE = ROOT / "docs" / "storage-operations.md"
 HEAD = ("operation", "reads", "commits", "read units", "write units")
+
+MAIL = {"ICHIDAI_MAIL": "smtp://127.0.0.1:25"}
+"""Mails are queued, and sent by nobody here: what sending costs is the worker's."""
+
+ASKING = {"ICHIDAI_TAKEOVER_APPROVAL": "ask"}
+JOINING = {"ICHIDAI_JOIN_BY_APPROVAL": "true", "MAX_CONCURRENT_DEVICES": "2"}
 
 Act = Callable[[], TestResponse]
 
@@ -59,11 +67,15 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What is measured: `prepare` does what must have happened and returns the call; it is answered with `status`."""
+    """What is measured: `prepare` does what must have happened and returns the call; it is answered with `status`.
+
+    `settings`: those of the suite that it needs.
+    """
 
     name: str
     prepare: Callable[[Scene], Act]
     status: int = 200
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 def _posting(path: str) -> Callable[[Scene], Act]:
@@ -314,6 +326,81 @@ def _list_again(scene: Scene) -> Act:
     return lambda: scene.suite.get("/device/crl")
 
 
+def _asking_for_address(scene: Scene) -> Act:
+    body = {"email": f"{scene.anna.username}@another.test", "password": scene.anna.password}
+    return lambda: scene.suite.post("/registration/email", body, scene.phone.access)
+
+
+def _link_to(scene: Scene, address: str, what: str) -> str:
+    """Return the token of the one link to do `what` that waits in a mail to an address."""
+    settle(scene.suite)
+    mails: Any = scene.suite.store.inner.query(MAILS, QUEUE).items
+    (link,) = [mail["link"] for mail in mails if mail["to"] == address and f"#{what}=" in mail["link"]]
+    return str(link.partition("=")[2])
+
+
+def _confirming_address(scene: Scene) -> Act:
+    assert _asking_for_address(scene)().status_code == 200
+    token = _link_to(scene, f"{scene.anna.username}@another.test", "confirm")
+    return lambda: scene.suite.post("/registration/email/confirm", {"token": token})
+
+
+def _forgetting(scene: Scene) -> Act:
+    assert _link(MailKind.CONFIRM, "/registration/email/confirm")(scene)().status_code == 200
+    return lambda: scene.suite.post("/registration/password/forgot", {"username": scene.anna.username})
+
+
+def _resetting(scene: Scene) -> Act:
+    assert _forgetting(scene)().status_code == 200
+    token = _link_to(scene, f"{scene.anna.username}@example.test", "reset")
+    body = {"token": token, "new_password": "an altogether new phrase"}
+    return lambda: scene.suite.post("/registration/password/reset", body)
+
+
+def _asking_approval(scene: Scene) -> Act:
+    body = {"approval_token": scene.asked().get_json()["approval"]["token"]}
+    return lambda: scene.suite.post("/login/approval", body)
+
+
+def _answering(asking: Callable[[Scene], Act], *, refuse: bool = False) -> Callable[[Scene], Act]:
+    """Return the phone's answer to what another device asks for."""
+
+    def prepare(scene: Scene) -> Act:
+        waiting = asking(scene)().get_json()
+        said = {"refuse": True} if refuse else {"digits": waiting["digits"]}
+        body = {"approval_id": waiting["approval_id"], **said}
+        return lambda: scene.suite.post("/login/approval/answer", body, scene.phone.access)
+
+    return prepare
+
+
+def _shown_approvals(scene: Scene) -> Act:
+    assert _asking_approval(scene)().status_code == 202
+    return lambda: scene.suite.get("/login/approvals", scene.phone.access)
+
+
+def _agreed(scene: Scene) -> Act:
+    ask = _asking_approval(scene)
+    assert _answering(lambda _scene: ask)(scene)().status_code == 200
+    return ask
+
+
+def _taking_over_agreed(scene: Scene) -> Act:
+    agreed = _agreed(scene)()
+    return lambda: scene.suite.take_over(agreed, scene.laptop)
+
+
+def _asking_to_join(scene: Scene) -> Act:
+    return lambda: scene.suite.post("/registration/join", {"username": scene.anna.username, "device_name": "Browser"})
+
+
+def _joining_agreed(scene: Scene) -> Act:
+    body = {"username": scene.anna.username, "device_name": "Browser"}
+    begun = _asking_to_join(scene)()
+    assert _answering(lambda _scene: lambda: begun)(scene)().status_code == 200
+    return lambda: scene.suite.post("/registration/join", {**body, "join_token": begun.get_json()["join_token"]})
+
+
 OPERATIONS = (
     Operation("register (the first device)", _register),
     Operation("request a pairing token", _request_pairing),
@@ -372,6 +459,19 @@ OPERATIONS = (
         "a new password by the link of a mail",
         _link(MailKind.RESET, "/registration/password/reset", new_password="an altogether new phrase"),
     ),
+    Operation("with mail on, change the mail address: a link is sent", _asking_for_address, settings=MAIL),
+    Operation("with mail on, change the mail address: its link", _confirming_address, settings=MAIL),
+    Operation("with mail on, forgot the password: a link is sent", _forgetting, settings=MAIL),
+    Operation("with mail on, forgot the password: a new one by its link", _resetting, settings=MAIL),
+    Operation("ask the active device: 202", _asking_approval, 202, ASKING),
+    Operation("what the active device is asked", _shown_approvals, settings=ASKING),
+    Operation("the active device agrees", _answering(_asking_approval), settings=ASKING),
+    Operation("the active device refuses", _answering(_asking_approval, refuse=True), settings=ASKING),
+    Operation("ask how it stands: all have agreed", _agreed, settings=ASKING),
+    Operation("log in by takeover, as they agreed", _taking_over_agreed, settings=ASKING),
+    Operation("ask to join by approval: 202", _asking_to_join, 202, JOINING),
+    Operation("the active device agrees to the joining", _answering(_asking_to_join), settings=JOINING),
+    Operation("join by approval and be logged in", _joining_agreed, settings=JOINING),
     Operation("take a change back, in a session", _objecting),
     Operation("all that is kept, as a file", _getting("/registration/export")),
 )
@@ -395,6 +495,13 @@ class Meter:
         return answer
 
 
+def settle(suite: InProcessSuite) -> None:
+    """Wait for what is done after answers."""
+    done = threading.Event()
+    suite.suite.mailing.later.run(done.set)
+    assert done.wait(60)
+
+
 def measured(operation: Operation, suite: InProcessSuite) -> Cost:
     """Do an operation in a scene of its own, an hour after the last one, and count. Units are DynamoDB's to tell."""
     suite.store.watch()
@@ -403,20 +510,32 @@ def measured(operation: Operation, suite: InProcessSuite) -> Cost:
     laptop = suite.pair(anna)
     act = operation.prepare(Scene(suite, anna, laptop, suite.log_in(anna)))
     meter = Meter(suite.store.inner) if isinstance(suite.store.inner, DynamoStore) else None
+    settle(suite)
     suite.store.watch()
     answer = act()
+    settle(suite)
     assert answer.status_code == operation.status, f"{operation.name}: {answer.get_data(as_text=True)}"
     commits = len(suite.store.commits)
     return Cost(len(suite.store.calls) - commits, commits, meter.reads if meter else 0, meter.writes if meter else 0)
 
 
 @contextmanager
-def suite_on(kind: str) -> Iterator[InProcessSuite]:
-    """Give a suite on an engine; skips where DynamoDB Local cannot run."""
-    with tempfile.TemporaryDirectory() as folder:
-        store = None if kind == "sqlite" else ENGINES[kind](Path(folder)).open()
-        with closing(InProcessSuite(Path(folder), Path(folder), HandClock(), store)) as suite:
-            yield suite
+def suites_on(kind: str) -> Iterator[Callable[[Operation], InProcessSuite]]:
+    """Give what opens the suite that an operation needs, once, on an engine; skips where DynamoDB Local cannot run."""
+    opened: dict[str, InProcessSuite] = {}
+    with ExitStack() as stack:
+
+        def suite_for(operation: Operation) -> InProcessSuite:
+            settings: Any = operation.settings
+            key = str(settings)
+            if key not in opened:
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+                store = None if kind == "sqlite" else ENGINES[kind](folder).open()
+                suite = InProcessSuite(folder, folder, HandClock(), store, **settings)
+                opened[key] = stack.enter_context(closing(suite))
+            return opened[key]
+
+        yield suite_for
 
 
 def row(operation: Operation, cost: Cost) -> tuple[str, ...]:
@@ -426,8 +545,8 @@ def row(operation: Operation, cost: Cost) -> tuple[str, ...]:
 
 def main() -> int:
     """Measure all and write the table."""
-    with suite_on("dynamodb") as suite:
-        rows = [row(operation, measured(operation, suite)) for operation in OPERATIONS]
+    with suites_on("dynamodb") as suite_for:
+        rows = [row(operation, measured(operation, suite_for(operation))) for operation in OPERATIONS]
     replace_section("costs", table(HEAD, rows), PAGE)
     print(f"{len(rows)} operations written to {PAGE.relative_to(ROOT)}")
     return 0
