@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from common.account.history import Event, EventKind, Reason
 from common.metrics import Kind, counter, gauge
-from common.request_context import current_request
+from common.request_context import current_request, note_user
 
 _log = logging.getLogger("ichidai.account")
 
@@ -46,7 +46,8 @@ APPROVALS = counter(
 
 
 def tell_events(user_uuid: str, events: Iterable[Event]) -> None:
-    """Count and log what a change of an account recorded, once it is durable."""
+    """Count and log what a change of an account recorded, once it is durable; the request's line names the account."""
+    note_user(user_uuid)
     for event in events:
         EVENTS.add(event.kind)
         if event.kind is EventKind.SESSION_ENDED:

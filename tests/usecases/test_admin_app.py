@@ -167,6 +167,18 @@ def test_each_act_is_done_told_and_written_down(admin: Admin, suite: InProcessSu
     assert sorted(lines(suite)) == sorted((f"operator-{act}", f"{role}-key", anna.uuid) for act, role in told)
 
 
+def test_a_registration_names_the_account_that_it_made(suite: InProcessSuite, caplog: pytest.LogCaptureFixture) -> None:
+    """As the lines of its events do."""
+    caplog.set_level("INFO")
+    anna = suite.register()
+    told = [vars(record) for record in caplog.records if record.msg in ("request", "account-event")]
+    assert [(each["msg"], each["user_uuid"]) for each in told] == [
+        ("account-event", anna.uuid),
+        ("account-event", anna.uuid),
+        ("request", anna.uuid),
+    ]
+
+
 def test_a_request_and_an_act_have_their_lines_in_the_log(
     admin: Admin, anna: Person, caplog: pytest.LogCaptureFixture
 ) -> None:
