@@ -14,6 +14,9 @@ LONGEST_KEY = 1024
 DEEPEST = 32
 """How many lists and maps may lie in one another."""
 
+PURGE_GRACE_MS = 7_200_000
+"""Items stay this long after their expiry: another process' clock may be behind ours."""
+
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 
 
@@ -140,6 +143,12 @@ def end_of(table: Table, item: Item) -> int | None:
     """Return when an item may be purged, in milliseconds since 1970; None for never."""
     end = item.get("expires_at") if table.expires else None
     return end if isinstance(end, int) and not isinstance(end, bool) else None
+
+
+def is_purgeable(table: Table, item: Item, now: int) -> bool:
+    """Say whether an item expired longer ago than the grace. `now` is in milliseconds since 1970."""
+    end = end_of(table, item)
+    return end is not None and end < now - PURGE_GRACE_MS
 
 
 def size_of(item: Item) -> int:

@@ -28,6 +28,7 @@ _GROUPS = {
     "restore": "ichidai.cli.restore",
     "backup": "ichidai.cli.backup",
     "check-store": "ichidai.cli.check_store",
+    "sweep": "ichidai.cli.sweep",
     "tables": "ichidai.cli.tables",
     "everybody-out": "ichidai.cli.generation",
     "ca": "ichidai.cli.authorities",

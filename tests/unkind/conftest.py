@@ -67,6 +67,7 @@ ELSEWHERE = {
     "one_time": "processes on one store, each with a clock; the engine deletes by one",
     "policy": "a command opens its store itself",
     "readiness": "it counts probes, and plants its own failures",
+    "sweep": "it has the unkind engine below a command, of its own",
     "store_failures": "it plants its own failures at each call",
 }
 """Modules of use cases that do not run here, each with its reason."""

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from common.clock import Clock, to_millis
+from common.storage.engine_rules import PURGE_GRACE_MS
 from common.storage.port import Table
 from common.storage.sqlite.statements import PURGE
 
@@ -14,9 +15,6 @@ _PURGED_EVERY = 32
 
 _ITEMS_PURGED = 128
 """How many items of each table go then: more than have come since, so that what has piled up shrinks."""
-
-_PURGE_GRACE_MS = 7_200_000
-"""Items stay this long after their expiry: another process' clock may be behind ours."""
 
 
 class Purge:
@@ -36,6 +34,6 @@ class Purge:
         if self._unpurged < _PURGED_EVERY:
             return
         self._unpurged = 0
-        dead = to_millis(self._clock()) - _PURGE_GRACE_MS
+        dead = to_millis(self._clock()) - PURGE_GRACE_MS
         for statement in self._statements:
             connection.execute(statement, (dead, _ITEMS_PURGED))
