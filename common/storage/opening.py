@@ -1,4 +1,4 @@
-"""Opening the store that a URL names: `sqlite:///path` or `dynamodb://[prefix][?region=…&endpoint=…]`.
+"""Opening the store that a URL names: `sqlite:///path` or `dynamodb://[prefix][?region=…&endpoint=…&answer=…]`.
 
 Only the chosen engine is imported; that is why the imports stand inside the functions.
 """
@@ -20,7 +20,7 @@ from common.storage.tables import ALL
 
 if TYPE_CHECKING:
     from common.storage.dynamodb.admin import DynamoTables
-    from common.storage.dynamodb.client import TableLocation
+    from common.storage.dynamodb.client import Limits, TableLocation
 
 _PATIENCE_SECONDS = 30.0
 
@@ -50,11 +50,11 @@ def open_for_maintenance(
         from common.storage.sqlite.store import SqliteStore
 
         return SqliteStore(_sqlite_path(url), ALL, clock, **({"wait": _PATIENCE_SECONDS} if patient else {}))
-    from common.storage.dynamodb.client import DEFAULT_LIMITS, Limits
+    from common.storage.dynamodb.client import Limits
     from common.storage.dynamodb.store import DynamoStore
 
     patience = Limits(connect=5.0, answer=10.0, wait=_PATIENCE_SECONDS, cooldown=0.0)
-    return DynamoStore(_location(url, region), patience if patient else DEFAULT_LIMITS)
+    return DynamoStore(_location(url, region), patience if patient else _limits(url))
 
 
 def canonical_url(url: str, region: str | None = None) -> str:
@@ -133,6 +133,15 @@ def _location(url: str, region: str | None) -> TableLocation:
     return TableLocation(named, parts.netloc, _endpoint(given))
 
 
+def _limits(url: str) -> Limits:
+    """Return what is waited for: for an engine that is slow the URL says how long an answer may take."""
+    from common.storage.dynamodb.client import DEFAULT_LIMITS, Limits
+
+    given = _parameters(_split(url).query)
+    answer = float(given.get("answer", DEFAULT_LIMITS.answer))
+    return Limits(answer=answer, wait=max(DEFAULT_LIMITS.wait, answer))
+
+
 def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
@@ -145,9 +154,12 @@ def _split(url: str) -> SplitResult:
 def _parameters(query: str) -> dict[str, str]:
     found = parse_qs(query, keep_blank_values=True)
     for name, values in found.items():
-        if name not in ("region", "endpoint") or len(values) > 1 or not values[0]:
+        if name not in ("region", "endpoint", "answer") or len(values) > 1 or not values[0]:
             raise StoreUrlError(f"?{name}= of a dynamodb:// URL is unknown, empty or given twice: {_FORMS}")
-    return {name: values[0] for name, values in found.items()}
+    given = {name: values[0] for name, values in found.items()}
+    if not re.fullmatch(r"[1-9]|10", given.get("answer", "1")):
+        raise StoreUrlError("?answer=… of a dynamodb:// URL is how many seconds an answer may take: 1 to 10")
+    return given
 
 
 def _endpoint(given: dict[str, str]) -> str | None:

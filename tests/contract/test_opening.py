@@ -10,6 +10,7 @@ import pytest
 
 from common.clock import system_clock
 from common.storage import opening
+from common.storage.dynamodb.client import DEFAULT_LIMITS
 from common.storage.opening import StoreUrlError, open_store, open_tables
 from common.storage.port import StoreUnavailable
 from common.storage.tables import USERS
@@ -39,6 +40,14 @@ def test_a_place_in_dynamodb_is_read_from_the_url() -> None:
     assert (place.prefix, place.region, place.endpoint) == ("", "us-east-1", None)
 
 
+def test_an_answer_is_waited_for_as_long_as_the_url_says() -> None:
+    """One second by default; with more no try is given up before it."""
+    assert opening._limits("dynamodb://p") == DEFAULT_LIMITS
+    patient = opening._limits("dynamodb://p?endpoint=http://127.0.0.1:8000&answer=4")
+    assert (patient.answer, patient.wait) == (4.0, 4.0)
+    assert opening.canonical_url("dynamodb://p?answer=4", "eu-west-1") == "dynamodb://p?region=eu-west-1"
+
+
 @pytest.mark.parametrize(
     ("url", "says"),
     [
@@ -64,6 +73,8 @@ def test_a_place_in_dynamodb_is_read_from_the_url() -> None:
         ("dynamodb://p?endpoint=http://h:port", "cannot be read"),
         ("dynamodb://p?endpoint=http://h&endpoint=http://i", "twice"),
         ("dynamodb://p?endpoint=", "empty"),
+        ("dynamodb://p?answer=0", "1 to 10"),
+        ("dynamodb://p?answer=2.5", "1 to 10"),
         ("dynamodb://p?table=x", "unknown"),
     ],
 )

@@ -27,7 +27,7 @@ from tests.support import dynamodb_local
 from tests.support.authenticator import scanned
 from tests.support.client import Account, Client, Device, Login, all_at_once, granted, login_of, refused, unique
 from tests.support.dynamodb_local import LocalServer
-from tests.support.engines import ENGINES, Engine, dynamodb_without_tables, local_dynamodb, with_tables
+from tests.support.engines import Engine, dynamodb_without_tables, local_dynamodb, with_tables
 from tests.support.faulty_endpoint import FaultyEndpoint, Forward, pass_on
 from tests.support.in_process import PUBLIC, served
 from tests.support.passkeys import Passkey, made_for
@@ -437,7 +437,7 @@ class InProcess(Client):
 @pytest.mark.parametrize("route", [("POST", "/login/force"), ("POST", "/device/unbind")], ids=lambda route: route[1])
 def test_silence_in_the_middle_of_a_request(tmp_path: Path, route: tuple[str, str]) -> None:
     """Wherever in a request it begins: 503, or 200 where all was done already, and in time; waits do not add up."""
-    engine = ENGINES["dynamodb"](tmp_path)
+    engine = with_tables(dynamodb_without_tables(local_dynamodb()))
     asked, status, _ = in_the_middle(engine, tmp_path, route, None)
     assert status == 200
     step = 1 if rounds(1) > 1 else asked // 3

@@ -36,6 +36,8 @@ PATHS = {
     Operation.END_ALL: "/session/end-all",
     Operation.PASSWORD_CHANGE: "/registration/password",
     Operation.USERNAME: "/registration/username",
+    Operation.RECOVERY_CODES: "/registration/recovery-codes",
+    Operation.RECOVER: "/registration/recover",
 }
 _READING = {Operation.VERIFY, Operation.LIST}
 _TIMEOUT_SECONDS = 30.0

@@ -298,22 +298,30 @@ def count_tries(
 
 # ---------------------------------------------------------------------------------------------------- what must be true
 
-
-def violations(run: Run) -> list[str]:
-    """Return everything that a run breaks: a server error is one, and whatever the checker finds."""
-    return [*_server_faults(run), *map(str, check(run))]
+_COME_BACK, _MOST_TOLD = ("busy", "store-unavailable"), 0.1
+"""What a server says while its store is slow, and to which share of all calls at most."""
 
 
-def _server_faults(run: Run) -> Iterator[str]:
+def violations(run: Run, *, may_be_slow: bool = False) -> list[str]:
+    """Return everything that a run breaks: a server error is one, and whatever the checker finds.
+
+    `may_be_slow`: the engine is, now and then, on a busy machine; a few may be told to come back then.
+    """
+    return [*_server_faults(run, may_be_slow=may_be_slow), *map(str, check(run))]
+
+
+def _server_faults(run: Run, *, may_be_slow: bool) -> Iterator[str]:
+    told = {call.number for call in run.calls if call.status == 503 and call.told.get("code") in _COME_BACK}
+    excused = told if may_be_slow and len(told) <= len(run.calls) * _MOST_TOLD else set()
     for call in run.calls:
-        if call.status is not None and call.status >= 500:
+        if call.status is not None and call.status >= 500 and call.number not in excused:
             yield f"call {call.number} ({call.operation}) was answered {call.status} {call.told}"
 
 
 def judged(fleet: Fleet, run: Run) -> list[str]:
     """Return all that is wrong with a run, and with the books it left."""
     store = fleet.engine.open()
-    wrong = [*violations(run), *books_differ(store, run)]
+    wrong = [*violations(run, may_be_slow=fleet.engine.name == "dynamodb"), *books_differ(store, run)]
     store.close()
     return wrong
 

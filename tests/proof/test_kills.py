@@ -23,7 +23,7 @@ from tests.proof.conftest import engine_in
 from tests.proof.figures import each_round, figure, is_long, rounds
 from tests.proof.recording import Call, Operation, Run, whole_history
 from tests.proof.storm import Fleet, books_differ, caller_of, read, violations
-from tests.proof.timeline import GRANTING, Story, tell
+from tests.proof.timeline import GRANTING, JOINING, Story, tell
 from tests.proof.users import Actor, actors_of, register
 from tests.support.servers import Server, until
 
@@ -31,13 +31,14 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="only on systems with si
 
 KILLS = 8
 CLIENTS = 6
-LIFE = {"force": 4, "refresh": 3, "logout": 2, "close": 1, "end-all": 1, "password": 1, "username": 1}
+LIFE = {"force": 4, "refresh": 3, "logout": 2, "close": 1, "end-all": 1, "password": 1, "username": 1, "recover": 1}
 
 
 class Client(threading.Thread):
     """Somebody who registers, logs in on two devices in turn, refreshes and logs out, whoever is killed meanwhile.
 
-    Now and then the account is closed and opened again, signed out everywhere, given its password anew or another name.
+    Now and then the account is closed and opened again, signed out everywhere, given its password anew or another name,
+    or recovered by a code as a new device.
     """
 
     def __init__(self, caller: Caller, rng: Random, up: threading.Event) -> None:
@@ -199,7 +200,7 @@ def _is_kept(call: Call, story: Story) -> bool:
         return call.asked["session_id"] in story.died
     if call.operation is Operation.END_ALL:
         return all(ended in story.died for ended in call.told["ended"])
-    if call.operation in (Operation.REGISTER, Operation.PAIR):
+    if call.operation in JOINING:
         return call.told["device_id"] in story.bound_at
     return True
 
