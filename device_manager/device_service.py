@@ -195,12 +195,13 @@ def join_and_log_in(
 
 
 def list_devices(dependencies: DeviceDependencies, caller: Caller) -> tuple[ListedDevice, ...]:
-    """Return the caller's bound devices in the order in which they were registered."""
+    """Return the caller's bound devices in the order in which they joined: by the book, hosts' clocks may differ."""
     book = dependencies.transactions.get_book(caller.user_uuid) or Book(caller.user_uuid)
     rules = dependencies.policies.of(book).rules_for(book)
     active = find_active_devices(book, rules, dependencies.clock())
     bound = [device for device in dependencies.devices.of_user(caller.user_uuid) if device.device_id in book.devices]
-    bound.sort(key=lambda device: (device.registered_at, device.device_id))
+    joined = {device_id: device.bound_in for device_id, device in book.devices.items()}
+    bound.sort(key=lambda device: (joined[device.device_id], device.registered_at, device.device_id))
     return tuple(ListedDevice(device, active.get(device.device_id)) for device in bound)
 
 

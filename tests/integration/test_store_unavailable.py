@@ -317,6 +317,18 @@ def silent(server: LocalServer) -> Iterator[None]:
     server.go_on()
 
 
+def live_in_the_end(client: Client) -> Life:
+    """Live a little, by another account where the store is slow: it was started, or went on, a moment ago."""
+    for _ in range(4):
+        try:
+            return live_a_little(client)
+        except AssertionError as told:
+            if not str(told).startswith("503"):
+                raise
+            time.sleep(2)
+    return live_a_little(client)
+
+
 SITUATIONS = [
     pytest.param(gone, id="gone"),
     pytest.param(silent, id="silent", marks=pytest.mark.skipif(os.name == "nt", reason="only on systems with signals")),
@@ -341,7 +353,7 @@ def test_dynamodb_stops_in_the_middle_and_comes_back(
 ) -> None:
     """503 at every route and in time, never 200 or 401; and when it is back everything is as it was."""
     client = suite.client
-    life = live_a_little(client)
+    life = live_in_the_end(client)
     calls = every_route(client, life)
     assert {
         *calls,

@@ -92,7 +92,7 @@ PARTS = (
     ),
     Part(
         "F25",
-        ("tests/interleavings/test_every_order.py",),
+        ("tests/interleavings/test_every_order.py", "tests/interleavings/test_approvals.py"),
         "every order of the store calls of two and of three clients, and of those who die",
     ),
     Part("F26", ("tests/proof/test_hostile.py",), alone=True),
@@ -108,7 +108,11 @@ PARTS = (
         "clients in three regions, strongly consistent: no violation; eventually consistent: promises break",
     ),
     Part("F27", ("tests/releases/test_side_by_side.py",), alone=True),
-    Part("planted", ("tests/interleavings/test_planted_bugs.py",), "the mistakes that the orders must find, found"),
+    Part(
+        "planted",
+        ("tests/interleavings/test_planted_bugs.py", "tests/interleavings/test_planted_approvals.py"),
+        "the mistakes that the orders must find, found",
+    ),
     Part(
         "checker",
         (

@@ -203,6 +203,16 @@ class TestNames:
         assert [device["device_name"] for device in listed] == ["Phone", "Büro"]
         assert suite.log_in(anna, laptop, force=True).answer["device_id"] == laptop.device_id
 
+    def test_they_are_listed_as_they_joined_whatever_the_clocks_say(
+        self, suite: InProcessSuite, clock: HandClock, anna: Person, laptop: Device
+    ) -> None:
+        """The host that registers the third is two seconds behind the one that registered the second."""
+        clock.move(-2 * SECOND)
+        tablet = suite.pair(anna, "Tablet")
+        listed = suite.get("/device/list", suite.log_in(anna, tablet).access).get_json()["devices"]
+        expected = [anna.first.device_id, laptop.device_id, tablet.device_id]
+        assert [device["device_id"] for device in listed] == expected
+
     def test_primary_is_the_first_and_secondary_are_the_others(
         self, suite: InProcessSuite, anna: Person, laptop: Device
     ) -> None:
