@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 from msgspec.structs import replace
 
-from common.account.account_metrics import tell_approval
 from common.account.admission import Caller, ConsentToEnd, LimitReached
 from common.account.approval import MOST_WRONG, Approval, Approvals, ApprovalState, Asked, digits_of
 from common.account.approval_store import ApprovalStore, AskedApprovals
@@ -108,33 +107,26 @@ def answer(dependencies: ApprovalDependencies, caller: Caller, approval_id: str,
     session_id = caller.session.session_id
     is_right = digits is not None and hmac.compare_digest(digits.encode(), dependencies.digits(approval_id).encode())
 
-    def judge(approvals: Approvals, now: datetime) -> tuple[tuple[Approval, bool], Approvals | None]:
+    def judge(approvals: Approvals, now: datetime) -> tuple[Approval, Approvals | None]:
         found = approvals.named(approval_id)
         if found is None or not found.was_shown_to(session_id):
             raise Refusal(Code.APPROVAL_SPENT, reason="no such approval for this session")
-        if _was_said(found, session_id, digits, is_right=is_right):
-            return (found, False), None
+        if digits is None and found.state is ApprovalState.REFUSED:
+            return found, None
+        if is_right and found.state is not ApprovalState.REFUSED and found.has_agreed(session_id):
+            return found, None
         if not found.is_open(now):
             raise Refusal(Code.APPROVAL_SPENT, reason=f"it is {found.state}, or its time is over")
         if digits is None:
             found = found.refused(session_id, now)
         else:
             found = found.with_agreement(session_id) if is_right else found.with_wrong_digits(session_id, now)
-        return (found, found.state is ApprovalState.REFUSED), approvals.changed(found)
+        return found, approvals.changed(found)
 
     approvals = dependencies.asked.holding(caller.user_uuid, approval_id)
-    judged, is_refusal = approvals.change(caller.user_uuid, judge)
-    if is_refusal:
-        tell_approval(caller.user_uuid, joins=judged.joins_under is not None, outcome=judged.state)
+    judged = approvals.change(caller.user_uuid, judge)
     if digits is not None and not is_right:
         raise Refusal(Code.DIGITS_WRONG, tries_left=MOST_WRONG - judged.wrong)
-
-
-def _was_said(found: Approval, session_id: str, digits: str | None, *, is_right: bool) -> bool:
-    """Say whether the same was answered before: a refusal, or this session's agreement."""
-    if found.state is ApprovalState.REFUSED:
-        return digits is None
-    return is_right and found.has_agreed(session_id)
 
 
 def _read(dependencies: ApprovalDependencies, approval_token: str) -> tuple[Consents, ConsentToEnd]:
@@ -192,15 +184,14 @@ def _begin(dependencies: ApprovalDependencies, consent: ConsentToEnd, reached: L
     hints = tuple(hint_of(session.session_id) for session in reached.shown)
     name = _name(dependencies, consent)
 
-    def begin(approvals: Approvals, now: datetime) -> tuple[bool, Approvals | None]:
+    def begin(approvals: Approvals, now: datetime) -> tuple[None, Approvals | None]:
         if approvals.named(consent.consent_id) is not None:
-            return False, None
+            return None, None
         _check_not_refused(approvals, asker)
         begun = Approval(consent.consent_id, asker, name, now, hints)
-        return True, approvals.changed(begun)
+        return None, approvals.changed(begun)
 
-    if dependencies.approvals.change(user_uuid, begin):
-        tell_approval(user_uuid, joins=False, outcome="asked")
+    dependencies.approvals.change(user_uuid, begin)
     dependencies.approvals.announce(user_uuid, consent.consent_id, hints)
 
 
@@ -212,16 +203,14 @@ def _standing(
         raise consents.question(consent.candidate, reached)
     in_the_way = [session.session_id for session in reached.shown]
 
-    def judge(approvals: Approvals, now: datetime) -> tuple[tuple[Approval, bool], Approvals | None]:
+    def judge(approvals: Approvals, now: datetime) -> tuple[Approval, Approvals | None]:
         found = approvals.named(consent.consent_id)
         if found is None:
             raise Refusal(Code.TAKEOVER_SPENT, reason="the approval is forgotten")
         judged = found.judged(in_the_way, now)
-        return (judged, judged is not found), None if judged is found else approvals.changed(judged)
+        return judged, None if judged is found else approvals.changed(judged)
 
-    standing, is_decided = dependencies.approvals.change(consent.candidate.user.user_uuid, judge)
-    if is_decided:
-        tell_approval(consent.candidate.user.user_uuid, joins=False, outcome=standing.state)
+    standing = dependencies.approvals.change(consent.candidate.user.user_uuid, judge)
     if standing.state is ApprovalState.REFUSED:
         raise Refusal(Code.APPROVAL_REFUSED)
     if standing.state is ApprovalState.WAITING:

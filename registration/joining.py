@@ -15,7 +15,6 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from common.account.account_metrics import tell_approval
 from common.account.admission import AuthenticatedUser
 from common.account.approval import ANSWERED_WITHIN, Approval, Approvals, ApprovalState, digits_of
 from common.account.approval_store import ApprovalStore
@@ -168,7 +167,6 @@ def _ask(dependencies: JoiningDependencies, form: JoinForm) -> WaitingToJoin:
         return begun, approvals.changed(begun)
 
     begun = dependencies.approvals.change(account.user_uuid, begin)
-    tell_approval(account.user_uuid, joins=True, outcome="asked")
     dependencies.approvals.announce(account.user_uuid, approval_id, begun.missing or (hint_of(approval_id),))
     facts = [approval_id, form.device_name, to_millis(begun.begun_at), *form.facts]
     token, left = dependencies.tokens.sign(facts), int(ANSWERED_WITHIN.total_seconds())
@@ -225,17 +223,14 @@ def _live(snapshot: Snapshot) -> Sequence[str]:
 def _standing(dependencies: JoiningDependencies, account: _Account, request: _Request) -> Approval:
     """Return how an approval stands; what it comes to is written before it is told. Raises Refusal(APPROVAL_SPENT)."""
 
-    def judge(approvals: Approvals, now: datetime) -> tuple[tuple[Approval, bool], Approvals | None]:
+    def judge(approvals: Approvals, now: datetime) -> tuple[Approval, Approvals | None]:
         found = approvals.named(request.approval_id)
         if found is None or found.joins_under is None:
             raise Refusal(Code.APPROVAL_SPENT, reason="the approval is forgotten")
         judged = found.judged_for_joining(account.live, now)
-        return (judged, judged is not found), None if judged is found else approvals.changed(judged)
+        return judged, None if judged is found else approvals.changed(judged)
 
-    standing, is_decided = dependencies.approvals.change(account.user_uuid, judge)
-    if is_decided:
-        tell_approval(account.user_uuid, joins=True, outcome=standing.state)
-    return standing
+    return dependencies.approvals.change(account.user_uuid, judge)
 
 
 def _let_in(dependencies: JoiningDependencies, form: JoinForm, account: _Account, approval: Approval) -> JoinedDevice:

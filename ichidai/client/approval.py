@@ -10,12 +10,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from common.crypto.certificates import KeyKind
-from ichidai.client.dpop_prover import DpopProver, prover_for
-from ichidai.client.enrolment import check_empty, keep_identity
-from ichidai.client.errors import Answer, DeviceActive, Problem
+from ichidai.client.dpop_prover import DpopProver, auth_by, prover_for
+from ichidai.client.enrolment import begin, forgetting_if_refused, keep_identity
+from ichidai.client.errors import Answer, DeviceActive
 from ichidai.client.http_transport import HttpTransport
-from ichidai.client.keys import DeviceKeys
-from ichidai.client.state import State, StateStore
+from ichidai.client.state import StateStore
 
 Ask = Callable[[DeviceActive], bool]
 """Shows the question to the user, and returns whether they consent."""
@@ -27,7 +26,6 @@ LOOK_SECONDS = 1.0
 """How often it is asked whether the active devices' users have answered."""
 
 _JOIN, _APPROVAL = "/registration/join", "/login/approval"
-_SERVER_FAULT = 500
 
 
 def approved_takeover(
@@ -56,18 +54,12 @@ def join_by_approval(
     `person`: `username` and, if it has one, `device_name`. Keys are kept before anything is sent; a refusal leaves
     nothing behind. Raises DeviceExistsError, DeviceFileError, Problem, Unreachable, ServerIdentityError.
     """
-    check_empty(state_store)
-    state = State(transport.base, DeviceKeys.make(kind))
-    state_store.write(state)
-    try:
+    state = begin(transport, state_store, kind)
+    with forgetting_if_refused(state_store):
         issuer = str(transport.discovery()["issuer"])
         prover = prover_for(state.keys.signing, transport)
         form = {**person, **state.keys.enrolment(issuer, person["username"], None)}
         answer = _let_in(transport, form, show_digits, ask, prover)
-    except Problem as problem:
-        if problem.status < _SERVER_FAULT:
-            state_store.write(None)
-        raise
     keep_identity(state_store, state, issuer, person, answer)
     return answer, prover
 
@@ -80,8 +72,7 @@ def _let_in(
     prover: DpopProver | None,
 ) -> Answer:
     """Ask to join and wait; where the limit's question is behind it, `ask` the user of this device."""
-    auth = prover.auth() if prover else None
-    asked = transport.call("POST", _JOIN, form, auth=auth)
+    asked = transport.call("POST", _JOIN, form, auth=auth_by(prover))
     show_digits(str(asked["digits"]))
     body = {**form, "join_token": asked["join_token"]}
     while True:
@@ -105,7 +96,7 @@ def _awaited(
 ) -> Answer:
     """Send the same again until the answer has a member; show the first answer's digits."""
     while True:
-        answer = transport.call("POST", path, body, auth=prover.auth() if prover else None)
+        answer = transport.call("POST", path, body, auth=auth_by(prover))
         if until in answer:
             return answer
         if show_digits is not None:

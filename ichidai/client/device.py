@@ -11,7 +11,7 @@ from common.crypto.certificates import KeyKind
 from common.proof.statements import Purpose
 from ichidai.client import enrolment
 from ichidai.client.approval import Ask, ShowDigits, approved_takeover, join_by_approval
-from ichidai.client.dpop_prover import DpopProver, prover_for
+from ichidai.client.dpop_prover import DpopProver, auth_by, prover_for
 from ichidai.client.enrolment import PairingCode, Person
 from ichidai.client.errors import Answer, DeviceActive, NoDevice, ServerIdentityError
 from ichidai.client.http_transport import MAX_WAIT_SECONDS, AskCode, HttpTransport
@@ -283,7 +283,7 @@ class Device:
         return LoginResult(answer["session_id"], answer["login_at"], ended)
 
     def _post(self, path: str, body: Answer, prover: DpopProver | None = None) -> Answer:
-        return self._transport.call("POST", path, body, auth=prover.auth() if prover else None)
+        return self._transport.call("POST", path, body, auth=auth_by(prover))
 
     def _enrolled(self) -> tuple[State, Identity]:
         state = state_of(self._state_store)

@@ -76,6 +76,11 @@ class DpopProver:
         self._nonce = reply.headers.get("DPoP-Nonce", self._nonce)
 
 
+def auth_by(prover: DpopProver | None) -> Auth | None:
+    """Return what proves the key in a request; None for a device that takes bearer tokens."""
+    return prover.auth() if prover else None
+
+
 def prover_for(key: DevicePrivateKey, transport: HttpTransport) -> DpopProver | None:
     """Return what binds a session to a device's key, if the key is made for it and the suite takes such proofs."""
     if not isinstance(key, ec.EllipticCurvePrivateKey):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -88,10 +89,27 @@ def join(transport: HttpTransport, state_store: StateStore, code: str, person: P
     """
     text = code.strip().rpartition("#")[2].removeprefix("join=")
     token = _token_in(text)
-    check_empty(state_store)
+    state = begin(transport, state_store, kind)
+    return _enrol(transport, state_store, state, {**person.form(), "qr_code": text}, person, token=token)
+
+
+def begin(transport: HttpTransport, state_store: StateStore, kind: KeyKind) -> State:
+    """Return new keys, kept before anything is sent. Raises DeviceExistsError, DeviceFileError."""
+    _check_empty(state_store)
     state = State(transport.base, DeviceKeys.make(kind))
     state_store.write(state)
-    return _enrol(transport, state_store, state, {**person.form(), "qr_code": text}, person, token=token)
+    return state
+
+
+@contextmanager
+def forgetting_if_refused(state_store: StateStore) -> Iterator[None]:
+    """Forget the keys where the suite refuses what is sent: a refusal leaves nothing behind, there or here."""
+    try:
+        yield
+    except Problem as problem:
+        if problem.status < _SERVER_FAULT:
+            state_store.write(None)
+        raise
 
 
 def certified(state: State, answer: Answer) -> tuple[str, str]:
@@ -112,14 +130,10 @@ def _enrol(
     token: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> PairingCode:
-    try:
+    with forgetting_if_refused(state_store):
         issuer = str(transport.discovery()["issuer"])
         body = {**form, **state.keys.enrolment(issuer, person.username, token)}
         answer = _sent(transport, body, headers)
-    except Problem as problem:
-        if problem.status < _SERVER_FAULT:
-            state_store.write(None)  # a refusal leaves nothing behind, there or here
-        raise
     keep_identity(state_store, state, issuer, person.form(), answer)
     return PairingCode.of(answer)
 
@@ -152,7 +166,7 @@ def _sent(transport: HttpTransport, body: Answer, headers: Mapping[str, str] | N
     return transport.call("POST", _REGISTRATION, worked, headers=headers, idempotent=headers is not None)
 
 
-def check_empty(state_store: StateStore) -> State | None:
+def _check_empty(state_store: StateStore) -> State | None:
     """Return what an unfinished attempt left. Raises DeviceExistsError."""
     state = state_store.read()
     if state is not None and state.identity is not None:
@@ -162,7 +176,7 @@ def check_empty(state_store: StateStore) -> State | None:
 
 def _again(state_store: StateStore, person: Person, kind: KeyKind) -> PendingRegistration | None:
     """Return the same registration as it was begun before, if its answer never came."""
-    state = check_empty(state_store)
+    state = _check_empty(state_store)
     if state is None or state.begun is None or state.begun.username != person.username:
         return None
     return state.begun if kind_of(state.keys.public_key) is kind else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from threading import Lock
 
-from ichidai.client.dpop_prover import DpopProver
+from ichidai.client.dpop_prover import DpopProver, auth_by
 from ichidai.client.errors import Answer, NoDevice, NotLoggedIn, Problem, SessionEnded
 from ichidai.client.http_transport import Auth, HttpTransport, bearer
 from ichidai.client.state import State, StateStore, Tokens
@@ -56,10 +56,9 @@ class Session:
 
     def _exchanged(self, kept: Tokens) -> Tokens:
         prover = self._prover_of(kept)
-        auth = prover.auth() if prover else None
         body = {"refresh_token": kept.refresh_token}
         try:
-            answer = self._transport.call("POST", "/session/refresh", body, auth=auth, idempotent=True)
+            answer = self._transport.call("POST", "/session/refresh", body, auth=auth_by(prover), idempotent=True)
         except SessionEnded:
             self.forget(kept)
             raise
