@@ -191,6 +191,11 @@ class Approvals(Struct, frozen=True):
         others = tuple(each for each in self.each if each.approval_id != approval.approval_id)
         return Approvals((*others, approval))
 
+    def news_since(self, before: Approvals) -> Sequence[Approval]:
+        """Return those that are not among those of before, or were in another state then."""
+        known = {each.approval_id: each.state for each in before.each}
+        return [each for each in self.each if known.get(each.approval_id) is not each.state]
+
     def to_list(self) -> list[dict[str, Any]]:
         """Write them as a member of an item."""
         return [_to_item(each) for each in self.each]

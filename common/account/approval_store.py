@@ -10,7 +10,8 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeVar
 
-from common.account.approval import Approvals, Asked
+from common.account.account_metrics import tell_approval
+from common.account.approval import Approval, Approvals, ApprovalState, Asked
 from common.account.feed import hints_put
 from common.clock import Clock, to_millis
 from common.ids import new_id
@@ -46,15 +47,25 @@ class ApprovalStore:
         return self.of(user_uuid).asking(session_id, self._clock())
 
     def change(self, user_uuid: str, rule: Rule[R]) -> R:
-        """Change an account's approvals by a rule, and return what it says to answer. Raises Refusal(BUSY)."""
+        """Change an account's approvals by a rule, and return what it says to answer. Raises Refusal(BUSY).
+
+        What began or was decided by it is counted and logged, once it is durable.
+        """
         key = self._key(user_uuid)
 
-        def decide() -> tuple[R, Put | None]:
+        def decide() -> tuple[tuple[R, Sequence[Approval]], Put | None]:
             item, now = self._store.get(key), self._clock()
-            answer, after = rule(_read(item).kept(now), now)
-            return answer, None if after is None else _put(key, item, after)
+            before = _read(item).kept(now)
+            answer, after = rule(before, now)
+            if after is None:
+                return (answer, ()), None
+            return (answer, after.news_since(before)), _put(key, item, after)
 
-        return write_optimistically(self._store, decide, contended="this account's approvals")
+        answer, news = write_optimistically(self._store, decide, contended="this account's approvals")
+        for each in news:
+            outcome = "asked" if each.state is ApprovalState.WAITING else each.state
+            tell_approval(user_uuid, joins=each.joins_under is not None, outcome=outcome)
+        return answer
 
     def announce(self, user_uuid: str, approval_id: str, hints: Sequence[str]) -> None:
         """Hint at the sessions that are shown an approval; where that fails, they find it by asking."""
