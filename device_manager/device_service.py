@@ -200,8 +200,8 @@ def list_devices(dependencies: DeviceDependencies, caller: Caller) -> tuple[List
     rules = dependencies.policies.of(book).rules_for(book)
     active = find_active_devices(book, rules, dependencies.clock())
     bound = [device for device in dependencies.devices.of_user(caller.user_uuid) if device.device_id in book.devices]
-    joined = {device_id: device.bound_in for device_id, device in book.devices.items()}
-    bound.sort(key=lambda device: (joined[device.device_id], device.registered_at, device.device_id))
+    joined = book.devices
+    bound.sort(key=lambda device: (joined[device.device_id].bound_in, device.registered_at, device.device_id))
     return tuple(ListedDevice(device, active.get(device.device_id)) for device in bound)
 
 

@@ -112,7 +112,7 @@ def log_requests(
 
 def _finished(context: RequestContext, route: str, status: int) -> FinishedRequest:
     return FinishedRequest(
-        method=_method(),
+        method=method_told(request.method),
         route=route,
         status=status,
         code=context.code,
@@ -121,10 +121,6 @@ def _finished(context: RequestContext, route: str, status: int) -> FinishedReque
         traceparent=context.traceparent,
         caller=context.caller,
     )
-
-
-def _method() -> str:
-    return method_told(request.method)
 
 
 def method_told(method: str) -> str:
@@ -137,7 +133,9 @@ def _tell(context: RequestContext, name: str, route: str, status: int, trusted: 
     if not _log.isEnabledFor(level):
         return
     address = address_of(request.remote_addr or "", request.headers.get("X-Forwarded-For", ""), trusted)
-    tell_request(context, level, _method(), route, status, time.perf_counter() - g.began, address, name)
+    tell_request(
+        context, level, method_told(request.method), route, status, time.perf_counter() - g.began, address, name
+    )
 
 
 def tell_request(

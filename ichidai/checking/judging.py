@@ -40,10 +40,8 @@ def judge(rows: AccountRows, now: datetime, retention: Retention, audit_kept: ti
         if taken_back_at is None:
             yield from _bound(rows, device)
         elif taken_back_at + IN_FLIGHT <= now:
-            key, text = (
-                DEVICES.key(rows.user_uuid, device.device_id),
-                "its joining was taken back, and it is bound still",
-            )
+            key = DEVICES.key(rows.user_uuid, device.device_id)
+            text = "its joining was taken back, and it is bound still"
             yield Finding(Kind.LEFTOVER_DEVICE, key, rows.user_uuid, text, device.device_id)
     yield from _other_devices(rows, rows.book, now)
     yield from _revocations(rows, now)

@@ -12,16 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.client import Account, Client, Login, RetryingClient, login_of, refused
+from tests.support.client import TOO_BUSY, Account, Client, Login, RetryingClient, login_of, refused
 from tests.support.engines import ENGINES, Engine
 from tests.support.load import ThreadedLoad
 from tests.support.restoring import copy_of
 from tests.support.servers import GENEROUS, Suite, run_to_its_end, serve_command, until
 
 WORKERS = 2
-TOO_BUSY = ("busy", "store-unavailable")
-"""What a machine under load may answer for a moment, which is not what is looked for here."""
-
 WITHIN_SECONDS = 60.0
 """A restore is noticed within one second and its acceptance within five, on a machine that does nothing else."""
 

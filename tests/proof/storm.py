@@ -29,7 +29,7 @@ from tests.proof.listening import Listening
 from tests.proof.recording import Call, Operation, Run, load_run, run_lines, whole_history
 from tests.proof.timeline import GRANTING, tell
 from tests.proof.users import Actor, Person, actors_of, register
-from tests.support.client import all_at_once
+from tests.support.client import TOO_BUSY, all_at_once
 from tests.support.engines import Engine
 from tests.support.processes import at_once
 from tests.support.servers import GENEROUS, Suite, serve_command, until
@@ -298,8 +298,8 @@ def count_tries(
 
 # ---------------------------------------------------------------------------------------------------- what must be true
 
-_COME_BACK, _MOST_TOLD = ("busy", "store-unavailable"), 0.1
-"""What a server says while its store is slow, and to which share of all calls at most."""
+_MOST_TOLD = 0.1
+"""The share of all calls that may be told to come back while a store is slow."""
 
 
 def violations(run: Run, *, may_be_slow: bool = False) -> list[str]:
@@ -311,7 +311,7 @@ def violations(run: Run, *, may_be_slow: bool = False) -> list[str]:
 
 
 def _server_faults(run: Run, *, may_be_slow: bool) -> Iterator[str]:
-    told = {call.number for call in run.calls if call.status == 503 and call.told.get("code") in _COME_BACK}
+    told = {call.number for call in run.calls if call.status == 503 and call.told.get("code") in TOO_BUSY}
     excused = told if may_be_slow and len(told) <= len(run.calls) * _MOST_TOLD else set()
     for call in run.calls:
         if call.status is not None and call.status >= 500 and call.number not in excused:

@@ -123,6 +123,10 @@ class Client:
         return Account(self, sent["username"], sent["email"], sent["password"], answer["uuid"], device_of(answer))
 
 
+TOO_BUSY = ("busy", "store-unavailable")
+"""The codes of 503 that a machine under load may give for a moment; of the second nobody knows what has happened."""
+
+
 class RetryingClient(Client):
     """A client that waits as long as `Retry-After` says while the servers are busy, as a program should.
 
