@@ -6,15 +6,19 @@ import logging
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import TypeAlias
 
 from common.storage.port import StoreUnavailable
 
 Task: TypeAlias = Callable[[], object]
+"""What is to be done. One that returns False is not done."""
+
 InBackground: TypeAlias = Callable[[Task], None]
 
 _MOST_WAITING = 1000
+_AGAIN_SECONDS = 1.0
 _CLOSING_SECONDS = 2.0
 
 _log = logging.getLogger(__name__)
@@ -28,11 +32,14 @@ def at_once(task: Task) -> None:
 class BackgroundThread:
     """A thread that does tasks one after another. Until `start` is called tasks are done at once, in their caller.
 
-    A task that finds the queue full is passed over: only what another will do later may be handed in.
+    A task that is not done is tried again a second later. One that finds the queue full is passed over: only what
+    another will do later may be handed in.
     """
 
     def __init__(self) -> None:
         self._tasks: queue.Queue[tuple[float, Task] | None] = queue.Queue(_MOST_WAITING)
+        self._undone: deque[tuple[float, Task]] = deque()
+        self._again_at = 0.0
         self._begun: float | None = None
         self._thread: threading.Thread | None = None
 
@@ -49,7 +56,8 @@ class BackgroundThread:
     def waiting(self) -> tuple[int, float]:
         """Return how many tasks wait or are being done, and for how many seconds the first of them has."""
         with self._tasks.mutex:
-            times = [self._begun, *(task[0] for task in self._tasks.queue if task is not None)]
+            waiting = [*self._tasks.queue, *self._undone]
+            times = [self._begun, *(task[0] for task in waiting if task is not None)]
         handed_in = [at for at in times if at is not None]
         return len(handed_in), time.monotonic() - min(handed_in) if handed_in else 0.0
 
@@ -66,13 +74,48 @@ class BackgroundThread:
             thread.join(_CLOSING_SECONDS)
 
     def _run(self) -> None:
-        while (waiting := self._tasks.get()) is not None:
-            self._begun, task = waiting
+        while True:
             try:
-                task()
-            except Exception:  # noqa: BLE001 - whatever it is, the next task may succeed
-                _log.exception("a task in the background")
+                waiting = self._tasks.get(timeout=self._until_again())
+            except queue.Empty:
+                self._do_undone()
+                continue
+            if waiting is None:
+                return
+            if not self._do(*waiting):
+                self._keep(*waiting)
+            if self._until_again() == 0:
+                self._do_undone()
+
+    def _until_again(self) -> float | None:
+        """Return the seconds until what is not done is tried again; None where there is nothing."""
+        return max(0.0, self._again_at - time.monotonic()) if self._undone else None
+
+    def _do_undone(self) -> None:
+        """Try what is not done again, until a try fails: what kept that from being done keeps the others too."""
+        is_done = True
+        while is_done and self._undone:
+            with self._tasks.mutex:
+                first = self._undone.popleft()
+            is_done = self._do(*first)
+            if not is_done:
+                self._keep(*first)
+
+    def _do(self, handed_in: float, task: Task) -> bool:
+        self._begun = handed_in
+        try:
+            return task() is not False
+        except Exception:  # noqa: BLE001 - whatever it is, the next task may succeed
+            _log.exception("a task in the background")
+            return True
+        finally:
             self._begun = None
+
+    def _keep(self, handed_in: float, task: Task) -> None:
+        with self._tasks.mutex:
+            if len(self._undone) < _MOST_WAITING:
+                self._undone.append((handed_in, task))
+        self._again_at = time.monotonic() + _AGAIN_SECONDS
 
 
 class RepeatingThread:

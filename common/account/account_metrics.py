@@ -27,7 +27,7 @@ OUTBOX_SECONDS = gauge(
 )
 OUTBOX_FAILURES = counter(
     "ichidai_outbox_failures_total",
-    "Changes that could not be laid down; they are with the next reading of the account.",
+    "Changes that could not be laid down; they are tried again a second later.",
 )
 
 ERASURES = counter(

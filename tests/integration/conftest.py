@@ -17,14 +17,25 @@ Starting = Callable[..., Suite]
 
 _STARTED: list[Suite] = []
 _LONGEST_OUTPUT = 4000
+_SAID_BEFORE = pytest.StashKey[dict[int, int]]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Note how much the servers have said before a test."""
+    item.stash[_SAID_BEFORE] = {id(server): len(server.output) for suite in _STARTED for server in suite.servers}
+    return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show with a failure what the servers said."""
+    """Show with a failure what the servers said during the test, and what they said last where it is much."""
     report = yield
     if report.failed:
-        report.sections += [("servers", suite.output[-_LONGEST_OUTPUT:]) for suite in _STARTED]
+        before = item.stash[_SAID_BEFORE]
+        for server in (server for suite in _STARTED for server in suite.servers):
+            said = server.output[before.get(id(server), 0) :][-_LONGEST_OUTPUT:]
+            report.sections += [(f"{server.part} on {server.port}", said)] if said else []
     return report
 
 

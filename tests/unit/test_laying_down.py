@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
+from common import background
 from common.account.book import Book
 from common.account.draft import Draft
 from common.account.feed import FeedReader
@@ -16,13 +18,14 @@ from common.account.history import ClientInfo, Event, EventKind, HistoryRecord, 
 from common.account.laying_down import LayingDown
 from common.account.outbox import MOST_EVENTS, MOST_RECORDS, RESERVED_BYTES, has_capacity, read_records
 from common.account.transactions import AccountTransactions, DecisionFunction, Snapshot, TransactionResult
-from common.background import Task, at_once
+from common.background import BackgroundThread, Task, at_once
 from common.errors import Code, Refusal
 from common.proof.dpop_service import DpopClient
 from common.storage.engine_rules import size_of
 from common.storage.port import StoreUnavailable
 from common.storage.sqlite.store import SqliteStore
 from common.storage.tables import ALL, LOGIN_HISTORY, SESSIONS
+from tests.support.servers import until
 from tests.unit.builders import DAY, T0
 from tests.usecases.watched_store import StoreCall, WatchedStore
 
@@ -100,6 +103,28 @@ def test_whoever_reads_the_book_lays_down_what_a_dead_process_left(store: Watche
     assert laid_down(store) == [1]
     reader.get_book("anna")
     assert len(tasks) == 1
+
+
+def test_what_the_store_refused_is_laid_down_when_it_is_back(
+    store: WatchedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the thread of the process that made the change, though nobody reads the account again."""
+    monkeypatch.setattr(background, "_AGAIN_SECONDS", 0.02)
+    thread, tried = BackgroundThread(), threading.Event()
+
+    def refuse(call: StoreCall) -> None:
+        if call.tables == ("LoginHistory",):
+            tried.set()
+            down(call)
+
+    thread.start()
+    store.watch(before=refuse)
+    process(store, thread).run("anna", recording(ENDED))
+    assert tried.wait(5)
+    assert laid_down(store) == []
+    store.watch()
+    until(lambda: laid_down(store) == [1, 2], "laid down")
+    thread.close()
 
 
 def test_readers_of_the_history_see_what_is_not_laid_down(store: WatchedStore) -> None:

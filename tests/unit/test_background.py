@@ -1,0 +1,87 @@
+"""Work in the background: one task after another, and again what was not done."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from common import background
+from common.background import BackgroundThread
+from tests.support.servers import until
+
+
+@pytest.fixture
+def thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[BackgroundThread]:
+    """Return a thread that works, and tries again soon."""
+    monkeypatch.setattr(background, "_AGAIN_SECONDS", 0.02)
+    thread = BackgroundThread()
+    thread.start()
+    yield thread
+    thread.close()
+
+
+def succeeding_after(failures: int, told: list[str], name: str) -> Callable[[], bool]:
+    """Return a task that tells its name each time, and is done once it has failed so often."""
+
+    def task() -> bool:
+        told.append(name)
+        return told.count(name) > failures
+
+    return task
+
+
+def test_before_it_starts_the_caller_does_it() -> None:
+    """A command has no thread."""
+    done: list[int] = []
+    BackgroundThread()(lambda: done.append(1))
+    assert done == [1]
+
+
+def test_what_is_not_done_is_tried_again_though_nothing_else_comes(thread: BackgroundThread) -> None:
+    """And only until it is done; meanwhile it counts as waiting, since it was handed in."""
+    told: list[str] = []
+    thread(succeeding_after(3, told, "a"))
+    until(lambda: len(told) == 2, "tried again")
+    assert thread.waiting()[0] == 1
+    until(lambda: len(told) == 4, "done")
+    until(lambda: thread.waiting() == (0, 0.0), "nothing waits")
+    after = threading.Event()
+    thread(after.set)
+    assert after.wait(5)
+    assert told == ["a"] * 4
+
+
+def test_what_is_not_done_is_tried_again_while_others_come(thread: BackgroundThread) -> None:
+    """Tasks that come all the time do not hold it up."""
+    told: list[str] = []
+    ended = threading.Event()
+
+    def another() -> None:
+        if not ended.is_set():
+            thread(another)
+
+    thread(succeeding_after(2, told, "a"))
+    thread(another)
+    until(lambda: len(told) == 3, "done")
+    ended.set()
+
+
+def test_one_that_fails_keeps_no_other_from_its_turn(thread: BackgroundThread) -> None:
+    """Each has its try, in turn."""
+    told: list[str] = []
+    for name in "abc":
+        thread(succeeding_after(5 if name == "a" else 1, told, name))
+    until(lambda: {told.count(name) for name in "bc"} == {2}, "the others are done")
+    until(lambda: told.count("a") == 6, "and it")
+
+
+def test_what_raises_is_logged_and_not_tried_again(thread: BackgroundThread, caplog: pytest.LogCaptureFixture) -> None:
+    """It is a defect, which another try would not mend."""
+    after = threading.Event()
+    thread(lambda: 1 // 0)
+    thread(after.set)
+    assert after.wait(5)
+    until(lambda: thread.waiting() == (0, 0.0), "nothing waits")
+    assert caplog.text.count("ZeroDivisionError") == 1
