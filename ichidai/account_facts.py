@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
 from common.account.book import Book
-from common.account.history import HistoryRecord, read_failures
+from common.account.history import Event, HistoryRecord, Reason, read_failures
 from common.account.liveness import live_sessions
 from common.account.outbox import read_records
 from common.account.policy import Policies
 from common.account.transactions import NoSuchUser
 from common.clock import Clock, to_rfc3339
+from common.errors import Code
 from common.storage.port import Store
 from common.storage.tables import SESSIONS
 from device_manager.device_db import DeviceDb
@@ -25,6 +28,12 @@ _PAGE = 1000
 
 Facts = dict[str, Any]
 """What is told of an account: JSON values."""
+
+REFUSED, UNKNOWN = "login-refused", "unknown"
+"""The kind of a refused try's line, and who made it."""
+
+_BY_THEMSELVES = frozenset({Reason.EXPIRED, Reason.OVER_LIMIT, Reason.ENDED})
+"""Why sessions end that nobody ends."""
 
 
 class AccountFacts:
@@ -81,6 +90,20 @@ class AccountFacts:
             "history": [fact for record in self._whole_history(user_uuid) for fact in _record_facts(record, names)],
             "failed_logins": [{"at": to_rfc3339(each.at), **_client_facts(each)} for each in failures],
         }
+
+    def trail(self, user_uuid: str, since: datetime) -> Iterator[Facts]:
+        """Give what the history and the kept refusals tell from a moment on, as lines of the audit log, newest first.
+
+        Refused tries come after the events.
+        """
+        names = self._devices.names(user_uuid)
+        for record in takewhile(lambda each: each.events[-1].at >= since, self._whole_history(user_uuid)):
+            for event, fact in zip(reversed(record.events), _record_facts(record, names), strict=True):
+                yield {"at": "", "kind": "", "actor": _actor(event), "user_uuid": user_uuid, "reason": "", **fact}
+        for failed in read_failures(self._store, user_uuid, _PAGE, self._clock()):
+            if failed.at >= since:
+                line = {"at": to_rfc3339(failed.at), "kind": REFUSED, "actor": UNKNOWN, "user_uuid": user_uuid}
+                yield {**line, "reason": str(Code.BAD_CREDENTIALS), **_client_facts(failed)}
 
     def export(self, user_uuid: str) -> Facts:
         """Return all of it for the person it is about. Raises NoSuchUser."""
@@ -147,6 +170,15 @@ class AccountFacts:
             }
             for session in live_sessions(book, self._policies.of(book).rules_for(book), self._clock())
         ]
+
+
+def _actor(event: Event) -> str:
+    """Return who did what an event tells: an operator, the device that is named, the suite itself, or the user."""
+    if event.act is not None:
+        return "operator"
+    if event.by is not None:
+        return f"device {event.by}"
+    return "ichidai" if event.reason in _BY_THEMSELVES else "user"
 
 
 def _former_facts(former: FormerName) -> Facts:

@@ -244,6 +244,14 @@ class Administration:
         now = self._clock()
         return read_audit(self._store, max(since, now - self._audit_kept), now, user_uuid)
 
+    def whole_audit(self, since: datetime, user_uuid: str) -> Sequence[Facts]:
+        """Return these lines of an account with what its user did and who was refused, as far as either is kept.
+
+        In the order of time. Raises StoreUnavailable.
+        """
+        acts = [audit_facts(event) for event in self.audit(since, user_uuid)]
+        return sorted([*acts, *reversed([*self._facts.trail(user_uuid, since)])], key=lambda facts: str(facts["at"]))
+
     def audit_page(self, since: datetime | None, user_uuid: str | None, before: str | None, limit: int) -> AuditPage:
         """Return a page of these lines, newest first: see `read_audit_page`, whose errors it raises."""
         now = self._clock()

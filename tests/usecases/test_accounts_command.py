@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -325,6 +326,45 @@ def test_in_a_wrong_folder_no_store_is_made(
         f"There is no store sqlite:///{(tmp_path / 'wrong' / 'ichidai.sqlite').as_posix()}: "
     )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_whole_audit_log_of_an_account(run: Run, suite: InProcessSuite, clock: HandClock, anna: Person) -> None:
+    """What its user did, who was refused and what operators did stand in one order, each with who, whom and why."""
+    laptop = suite.pair(anna)
+    first = suite.log_in(anna)
+    wrong = {"username": anna.username, "password": "not the password", "client_cert_fp": anna.first.fingerprint}
+    clock.move(3 * SECOND)
+    assert code_of(suite.post("/login", wrong)) == (401, "bad-credentials")
+    clock.move(3 * SECOND)
+    second = suite.log_in(anna, laptop)
+    suite.post("/session/revoke", {"session_id": first.session_id}, second.access)
+    clock.move(3 * SECOND)
+    act(run, anna.username, "end-sessions")
+    clock.move(3 * SECOND)
+    lines = [json.loads(line) for line in run("audit", "--user", anna.uuid, "--whole", "--json").stdout.splitlines()]
+    assert [(line["kind"], line["actor"].partition("@")[0], line["reason"]) for line in lines[-7:]] == [
+        ("device-added", "user", ""),
+        ("login", "user", ""),
+        ("login-refused", "unknown", "bad-credentials"),
+        ("login", "user", ""),
+        ("session-ended", f"device {laptop.device_id}", "revoked"),
+        ("operator-end-sessions", getpass.getuser(), WHY),
+        ("session-ended", "operator", "revoked"),
+    ]
+    assert [line["kind"] for line in lines[:-7]] == ["registered", "device-added"]
+    assert {line["user_uuid"] for line in lines} == {anna.uuid}
+    assert lines[-5]["ip"] == "127.0.0.1"
+    assert (lines[-3]["session_id"], lines[-1]["session_id"]) == (first.session_id, second.session_id)
+    text = run("audit", "--user", anna.username, "--whole").stdout
+    assert [line.split()[1] for line in text.splitlines()] == [line["kind"] for line in lines]
+    later = (clock.now - 7 * SECOND).isoformat()
+    newer = run("audit", "--user", anna.uuid, "--whole", "--since", later).stdout
+    assert newer.splitlines() == text.splitlines()[-4:]
+
+
+def test_the_whole_log_is_of_one_account(run: Run) -> None:
+    """All people's histories are not read together."""
+    assert "give --user too" in run("audit", "--whole", expect=2).stderr
 
 
 def test_since_bounds_the_audit_log(run: Run, suite: InProcessSuite, anna: Person) -> None:
