@@ -38,8 +38,11 @@ PATHS = {
     Operation.USERNAME: "/registration/username",
     Operation.RECOVERY_CODES: "/registration/recovery-codes",
     Operation.RECOVER: "/registration/recover",
+    Operation.OBJECT: "/registration/objection",
+    Operation.PASSKEY_ADD: "/registration/passkeys/finish",
+    Operation.PASSKEY_REMOVE: "/registration/passkeys/",
 }
-_READING = {Operation.VERIFY, Operation.LIST}
+_METHODS = {Operation.VERIFY: "GET", Operation.LIST: "GET", Operation.PASSKEY_REMOVE: "DELETE"}
 _TIMEOUT_SECONDS = 30.0
 _NEW_CONNECTION = 0.05
 
@@ -80,11 +83,12 @@ class Caller:
         user: str = "",
         device_id: str | None = None,
         port: int | None = None,
+        about: str = "",
     ) -> Reply:
-        """Make a call, at any server unless `port` names one, and write it down."""
+        """Make a call, at any server unless `port` names one, and write it down. `about`: how its path ends."""
         port = port or self._rng.choice(self.ports)
         start = time.monotonic()
-        reply = self._sent(port, operation, sent, token)
+        reply = self._sent(port, _METHODS.get(operation, "POST"), PATHS[operation] + about, sent, token)
         end = None if reply.status is None else time.monotonic()
         known = {"user": user, "device_id": device_id, "password_no": 0}
         asked: dict[str, Any] = {"sent": sent, "bearer": token, "answer": reply.body}
@@ -92,6 +96,10 @@ class Caller:
             self._recorder.call(self._place, operation, start=start, end=end, status=reply.status, **known, **asked)
         )
         return reply
+
+    def prepare(self, method: str, path: str, token: str, sent: Mapping[str, Any] | None = None) -> Reply:
+        """Make a signed-in call that changes nothing, and leave it out of the record."""
+        return self._sent(self._rng.choice(self.ports), method, path, sent, token)
 
     def send_and_leave(self, operation: Operation, sent: Mapping[str, Any], *, user: str = "") -> None:
         """Send a call and hang up before its answer; it is written down as one that was never answered."""
@@ -114,13 +122,12 @@ class Caller:
         self._file.write(call_line(call) + "\n")
         self._file.flush()
 
-    def _sent(self, port: int, operation: Operation, sent: Mapping[str, Any] | None, token: str | None) -> Reply:
+    def _sent(self, port: int, method: str, path: str, sent: Mapping[str, Any] | None, token: str | None) -> Reply:
         if self._rng.random() < _NEW_CONNECTION:
             self._hang_up(port)
-        method = "GET" if operation in _READING else "POST"
         connection = self._connected(port)
         try:
-            connection.request(method, PATHS[operation], None if sent is None else json.dumps(sent), _headers(token))
+            connection.request(method, path, None if sent is None else json.dumps(sent), _headers(token))
             answer = connection.getresponse()
             return Reply(answer.status, _object(answer.read()))
         except (OSError, http.client.HTTPException):

@@ -25,20 +25,23 @@ from tests.proof.recording import Call, Operation, Run, whole_history
 from tests.proof.storm import Fleet, books_differ, caller_of, read, violations
 from tests.proof.timeline import GRANTING, JOINING, Story, tell
 from tests.proof.users import Actor, actors_of, register
+from tests.support.passkeys import ORIGIN, RP_ID
 from tests.support.servers import Server, until
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="only on systems with signals")
 
 KILLS = 8
 CLIENTS = 6
-LIFE = {"force": 4, "refresh": 3, "logout": 2, "close": 1, "end-all": 1, "password": 1, "username": 1, "recover": 1}
+LIFE = {"force": 4, "refresh": 3, "logout": 2} | dict.fromkeys(
+    ("close", "end-all", "password", "username", "recover", "passkey", "object"), 1
+)
 
 
 class Client(threading.Thread):
     """Somebody who registers, logs in on two devices in turn, refreshes and logs out, whoever is killed meanwhile.
 
-    Now and then the account is closed and opened again, signed out everywhere, given its password anew or another name,
-    or recovered by a code as a new device.
+    Now and then the account is closed and opened again, signed out everywhere, given its password anew, another name or
+    a passkey, recovered by a code as a new device, or what was done last is taken back.
     """
 
     def __init__(self, caller: Caller, rng: Random, up: threading.Event) -> None:
@@ -62,7 +65,7 @@ class Client(threading.Thread):
         self._caller.close()
 
     def _live(self, actors: list[Actor]) -> None:
-        for _ in range(12):
+        for _ in range(20):
             self._rng.choice(actors).act(LIFE)
             self.answered += 1
             if self.over:
@@ -113,7 +116,8 @@ def test_no_answer_is_lost(tmp_path: Path, chance: Random) -> None:
 
 def _killed_again_and_again(folder: Path, chance: Random, kills: int, workers: int) -> tuple[Run, list[str]]:
     """Kill servers of a fleet while clients write; return what these wrote down, and all that is wrong."""
-    fleet = Fleet(folder, engine_in(folder, "sqlite"), 2, workers)
+    settings = {"ICHIDAI_PASSKEY_RP_ID": RP_ID, "ICHIDAI_PASSKEY_ORIGINS": ORIGIN}
+    fleet = Fleet(folder, engine_in(folder, "sqlite"), 2, workers, **settings)
     records, up, wrong = folder / "records", threading.Event(), list[str]()
     records.mkdir()
     up.set()

@@ -14,6 +14,7 @@ from uuid import UUID
 from tests.proof.callers import Caller, Reply
 from tests.proof.recording import Operation
 from tests.support.client import PASSWORD
+from tests.support.passkeys import made_for
 
 _REMEMBERED = 3
 _TRIES = 5
@@ -83,6 +84,7 @@ class Actor:
     consents: list[str] = field(default_factory=list)
     paired: list[tuple[str, str]] = field(default_factory=list)
     codes: list[str] = field(default_factory=list)
+    passkey: str | None = None
 
     def act(self, weights: Mapping[str, int]) -> None:
         """Do one thing; `weights` says how often each is done."""
@@ -165,6 +167,32 @@ class Actor:
             self.access = None
         return reply
 
+    def object_to_newest(self) -> Reply:
+        """Take back the newest change of the history, and set the password anew in the session that stays."""
+        if self.access is None:
+            return self.login()
+        newest = self.caller.prepare("GET", "/session/history?limit=1", self.access).body.get("events")
+        if not newest:
+            return self.login()
+        sent = {"change_no": newest[0]["change_no"], "password": PASSWORD}
+        reply = self._call(Operation.OBJECT, sent, token=self.access)
+        return self.change_password() if reply.ok else reply
+
+    def change_passkeys(self) -> Reply:
+        """Make a passkey, or remove the one that was made."""
+        if self.access is None:
+            return self.login()
+        if self.passkey is not None:
+            about, self.passkey = self.passkey, None
+            return self._call(Operation.PASSKEY_REMOVE, {"password": PASSWORD}, token=self.access, about=about)
+        begun = self.caller.prepare("POST", "/registration/passkeys/begin", self.access, {"password": PASSWORD})
+        if not begun.ok:
+            return self.login()
+        made = made_for(begun.body["options"]).attestation(begun.body["options"])
+        reply = self._call(Operation.PASSKEY_ADD, {"passkey": made}, token=self.access)
+        self.passkey = reply.body["passkey"]["id"] if reply.ok else None
+        return reply
+
     def _renewing(self, operation: Operation, sent: Mapping[str, Any]) -> Reply:
         """Do something that answers new tokens of the session."""
         if self.access is None:
@@ -208,10 +236,16 @@ class Actor:
             self.refreshes = [*self.refreshes, reply.body["refresh_token"]][-_REMEMBERED:]
 
     def _call(
-        self, operation: Operation, sent: Mapping[str, Any] | None, *, token: str | None = None, device: bool = True
+        self,
+        operation: Operation,
+        sent: Mapping[str, Any] | None,
+        *,
+        token: str | None = None,
+        device: bool = True,
+        about: str = "",
     ) -> Reply:
         device_id = self.device_id if device else None
-        return self.caller.call(operation, sent, token=token, user=self.person.uuid, device_id=device_id)
+        return self.caller.call(operation, sent, token=token, user=self.person.uuid, device_id=device_id, about=about)
 
 
 _DEEDS: Mapping[str, Callable[[Actor], Reply]] = {
@@ -232,6 +266,8 @@ _DEEDS: Mapping[str, Callable[[Actor], Reply]] = {
     "password": Actor.change_password,
     "username": Actor.rename_account,
     "recover": Actor.recover,
+    "object": Actor.object_to_newest,
+    "passkey": Actor.change_passkeys,
     "register-device": lambda actor: actor.pair(enter=True),
 }
 
