@@ -82,8 +82,7 @@ class BackgroundThread:
                 continue
             if waiting is None:
                 return
-            if not self._do(*waiting):
-                self._keep(*waiting)
+            self._do(*waiting)
             if self._until_again() == 0:
                 self._do_undone()
 
@@ -97,25 +96,28 @@ class BackgroundThread:
         while is_done and self._undone:
             with self._tasks.mutex:
                 first = self._undone.popleft()
+                self._begun = first[0]
             is_done = self._do(*first)
-            if not is_done:
-                self._keep(*first)
 
     def _do(self, handed_in: float, task: Task) -> bool:
+        """Do a task, and say whether it is done. If not, it is kept for later, where there is room."""
         self._begun = handed_in
-        try:
-            return task() is not False
-        except Exception:  # noqa: BLE001 - whatever it is, the next task may succeed
-            _log.exception("a task in the background")
-            return True
-        finally:
-            self._begun = None
-
-    def _keep(self, handed_in: float, task: Task) -> None:
+        is_done = _is_done(task)
         with self._tasks.mutex:
-            if len(self._undone) < _MOST_WAITING:
+            if not is_done and len(self._undone) < _MOST_WAITING:
                 self._undone.append((handed_in, task))
-        self._again_at = time.monotonic() + _AGAIN_SECONDS
+            self._begun = None
+        if not is_done:
+            self._again_at = time.monotonic() + _AGAIN_SECONDS
+        return is_done
+
+
+def _is_done(task: Task) -> bool:
+    try:
+        return task() is not False
+    except Exception:  # noqa: BLE001 - whatever it is, the next task may succeed, and this one would not
+        _log.exception("a task in the background")
+        return True
 
 
 class RepeatingThread:

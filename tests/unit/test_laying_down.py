@@ -120,7 +120,7 @@ def test_what_the_store_refused_is_laid_down_when_it_is_back(
     thread.start()
     store.watch(before=refuse)
     process(store, thread).run("anna", recording(ENDED))
-    assert tried.wait(5)
+    assert tried.wait(60)
     assert laid_down(store) == []
     store.watch()
     until(lambda: laid_down(store) == [1, 2], "laid down")
