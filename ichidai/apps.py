@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Mapping
 from multiprocessing.util import Finalize
@@ -10,13 +9,10 @@ from wsgiref.util import setup_testing_defaults
 
 from flask import Flask
 
-from common.errors import Refusal
-from common.request_context import REQUEST_NAMES, begin_request, end_request
-from common.web.app import SAFE_HEADERS, AppParts, make_app
-from common.web.messages import Language
-from common.web.problems import Problem, problem_of
+from common.request_context import REQUEST_NAMES
+from common.web.app import AppParts, make_app
+from common.web.early_refusal import early_refusal
 from common.web.request_log import FinishedRequest
-from common.web.request_metrics import REQUESTS
 from common.web.rsgi import Fast, RsgiApp
 from common.web.wsgi_bridge import WsgiApp
 from ichidai.admin.admission import own_address_only
@@ -34,8 +30,6 @@ from session_manager.forward_auth import AnyMethod, is_verification
 _REGISTERING = (App.ALL, App.REGISTRATION, App.DEVICE)
 """The apps that make keys for devices that bring none."""
 
-_log = logging.getLogger("ichidai.request")
-
 _OF_ONE_ANSWER = ("Content-Type", "Content-Length", *REQUEST_NAMES)
 
 MAX_PASSWORD_REQUESTS = 3
@@ -48,7 +42,7 @@ def app_for(serving: App, suite: Services, trace: Callable[[FinishedRequest], No
         return admin_app(suite, trace)
     domains = DOMAINS if serving is App.ALL else (serving,)
     parts = AppParts(
-        title="Ichidai" if serving is App.ALL else f"Ichidai {serving}",
+        title=_title(serving),
         version=installed_version(),
         base_url=suite.addresses.own,
         cors_origins=(*suite.addresses.origins, *suite.settings.cors_origins),
@@ -68,10 +62,15 @@ def app_for(serving: App, suite: Services, trace: Callable[[FinishedRequest], No
     return app
 
 
+def _title(serving: App) -> str:
+    """Return what an app is called, in its OpenAPI document and in the log."""
+    return "Ichidai" if serving is App.ALL else f"Ichidai {serving}"
+
+
 def admin_app(suite: Services, trace: Callable[[FinishedRequest], None] | None = None) -> Flask:
     """Return the app for operators: their routes and their page, at its own address alone."""
     own = suite.addresses.own
-    parts = AppParts("Ichidai admin", installed_version(), own, cors_origins=(), is_ready=suite.is_ready, trace=trace)
+    parts = AppParts(_title(App.ADMIN), installed_version(), own, cors_origins=(), is_ready=suite.is_ready, trace=trace)
     app = make_app(parts, {"admin": suite.endpoints(App.ADMIN)}, suite.context, pages=[admin_pages()])
     app.before_request(own_address_only(own))
     return app
@@ -120,31 +119,10 @@ def rsgi_app(serving: App, threads: int) -> tuple[RsgiApp, Services]:
     """
     app, suite = _joined(os.environ, serving, announces=False)
     fast = on_loop(app, suite) if serving in (App.ALL, App.SESSION) else {}
-    refuse = early_refusal(suite.addresses.own)
+    refuse = early_refusal(_title(serving), suite.addresses.own, suite.context.trusted_proxies)
     suite.readiness.watch()
     bounds = suite.settings.server.bounds
     return RsgiApp(app.wsgi_app, bounds, refuse, threads=threads, fast=fast, leaves_body=is_verification), suite
-
-
-def early_refusal(own: str) -> Callable[[Refusal, Language], Problem]:
-    """Return what writes the problem document of a request that never reached an app, with its usual headers.
-
-    `own`: the app's address.
-    """
-
-    def written(refusal: Refusal, language: Language) -> Problem:
-        context = begin_request()
-        try:
-            problem = problem_of(refusal, language, own)
-        finally:
-            end_request()
-        named = {"X-Request-Id": context.request_id, "traceparent": context.traceparent}
-        REQUESTS.add("-", str(problem.status), refusal.code)
-        facts = {"request_id": context.request_id, "status": problem.status, "code": str(refusal.code)}
-        _log.info("request", extra={**facts, "reason": refusal.reason or "before it reached the app"})
-        return Problem(problem.status, {**SAFE_HEADERS, **problem.headers, **named}, problem.body)
-
-    return written
 
 
 def _joined(environment: Mapping[str, str], serving: App, *, announces: bool) -> tuple[Flask, Services]:

@@ -8,7 +8,7 @@ https://github.com/emmett-framework/granian/blob/master/docs/spec/RSGI.md.
 from __future__ import annotations
 
 import asyncio
-import logging
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeAlias
@@ -16,8 +16,7 @@ from typing import Protocol, TypeAlias
 from msgspec import Struct
 
 from common.errors import Code, Refusal
-from common.web.messages import Language
-from common.web.problems import Problem, language_of
+from common.web.problems import Problem
 from common.web.wsgi_bridge import Answer, Scope, WsgiApp, answered, environ_of
 
 _MOST_HELD = 64 * 1024 * 1024
@@ -29,12 +28,11 @@ _MOST_WAITING = 1000
 _CLOSE = ("Connection", "close")
 _AFTER_EACH_LINE, _BESIDE_THE_PATH = len(": \r\n"), len("  HTTP/1.1\r\n\r\n")
 
-_log = logging.getLogger(__name__)
-
 Fast: TypeAlias = Callable[[Sequence[tuple[str, str]], Scope], Answer | None]
 """Returns a request's answer, given its headers, without waiting for anything; None when the app must answer."""
 
-Refuse: TypeAlias = Callable[[Refusal, Language], Problem]
+Refuse: TypeAlias = Callable[[Refusal, Scope, float], Problem]
+"""Writes the problem document of a request that the app never saw, and that took so many seconds."""
 
 
 class Exchange(Protocol):
@@ -104,14 +102,14 @@ class RsgiApp:
         self._pool.shutdown()
 
     async def _answer(self, scope: Scope, headers: Sequence[tuple[str, str]], exchange: Exchange) -> Answer:
+        began = time.perf_counter()
         try:
             self._check_head(scope, headers)
             body = None if self._leaves_body(scope.path) else await self._body(scope, exchange)
             environ = environ_of(scope, headers, body)
             return await self._run(environ)
         except Refusal as refusal:
-            _log.info("refused %s: %s", refusal.code, refusal.reason)
-            problem = self._refuse(refusal, language_of(scope.headers.get("accept-language") or ""))
+            problem = self._refuse(refusal, scope, time.perf_counter() - began)
             return _closing((problem.status, list(problem.headers.items()), problem.body))
 
     def _check_head(self, scope: Scope, headers: Sequence[tuple[str, str]]) -> None:

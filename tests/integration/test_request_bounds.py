@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.raw_http import RawAnswer, chunk, connected, head, post
-from tests.support.servers import Server, combined
+from tests.support.servers import Server, combined, until
 
 HEAD_SECONDS, BODY_SECONDS, HEAD_BYTES = 2, 3, 9000
 LATE = 10.0
@@ -27,7 +28,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "ICHIDAI_HEAD_BYTES": str(HEAD_BYTES),
         "ICHIDAI_TEST_CHEAP_HASH": "true",
     }
-    suite = combined(tmp_path_factory.mktemp("bounds"), **settings)
+    suite = combined(tmp_path_factory.mktemp("bounds"), ICHIDAI_LOG="json", **settings)
     suite.start()
     yield suite.servers[0]
     suite.stop()
@@ -49,6 +50,31 @@ def refused(answer: RawAnswer, status: int, code: str) -> None:
     assert (answer.status, answer.problem["code"]) == (status, code)
     assert answer.headers["connection"] == "close"
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("sent", "method", "status", "code", "waits"),
+    [
+        (post("/login", b"", announced=70_000), "POST", 413, "body-too-large", 0),
+        (post("/login", b"{", announced=9), "POST", 408, "request-timeout", BODY_SECONDS),
+        (head("GET", "/session/list", f"X-Padding: {'x' * HEAD_BYTES}"), "GET", 431, "head-too-large", 0),
+    ],
+    ids=["body too large", "body too slow", "head too large"],
+)
+def test_what_never_reached_the_app_has_its_line(
+    server: Server, sent: bytes, method: str, status: int, code: str, waits: int
+) -> None:
+    """One, with the members of every other request's line, under the name that the client was told."""
+    answer = ask(server, sent)
+    refused(answer, status, code)
+    name = answer.headers["x-request-id"]
+    until(lambda: name in server.output, "the line is written")
+    (line,) = [json.loads(line) for line in server.output.splitlines() if name in line]
+    told = {"event": "request", "method": method, "route": "-", "status": status, "code": code, "app": "Ichidai"}
+    assert told | {"address": "127.0.0.1", "reason": "before it reached the app"} == {
+        member: line[member] for member in (*told, "address", "reason")
+    }
+    assert waits * 1000 <= line["duration_ms"] < (waits + LATE) * 1000
 
 
 def test_a_body_may_come_in_pieces(server: Server) -> None:

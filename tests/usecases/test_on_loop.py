@@ -12,9 +12,10 @@ from msgspec.structs import replace as replaced
 
 from common.storage.port import StoreUnavailable
 from common.storage.prompt import WouldWait
+from common.web.early_refusal import early_refusal
 from common.web.rsgi import Bounds, RsgiApp
 from common.web.wsgi_bridge import Answer, Environ
-from ichidai.apps import app_for, early_refusal, on_loop, with_fast_path
+from ichidai.apps import app_for, on_loop, with_fast_path
 from ichidai.topology import App
 from tests.proof.figures import rounds, seed
 from tests.rsgi_caller import RsgiCaller
@@ -50,7 +51,7 @@ class Both:
             self.passed_on += 1
             return behind(environ, start)
 
-        refuse = early_refusal(suite.addresses.own)
+        refuse = early_refusal("Ichidai", suite.addresses.own, suite.context.trusted_proxies)
         self.caller = RsgiCaller(RsgiApp(watched, BOUNDS, refuse, threads=1, fast=on_loop(app, suite)))  # type: ignore[arg-type]
 
     def ask(self, lines: Lines, method: str = "GET", url: str = VERIFY, client: str = "127.0.0.1") -> Answer:
