@@ -100,7 +100,7 @@ class BackgroundThread:
             is_done = self._do(*first)
 
     def _do(self, handed_in: float, task: Task) -> bool:
-        """Do a task, and say whether it is done. If not, it is kept for later, where there is room."""
+        """Do a task, and say whether it is done. If not, it is kept for later, up to a bound."""
         self._begun = handed_in
         is_done = _is_done(task)
         with self._tasks.mutex:
