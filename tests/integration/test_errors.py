@@ -599,6 +599,19 @@ def exactly(client: Client, method: str, target: str) -> tuple[int, Any]:
         return reply.status, json.loads(reply.read() or b"null")
 
 
+def test_a_refusal_beside_a_closed_account_changes_nothing(suite: Suite) -> None:
+    """The feed's table holds more than hints: when a closed account is due, too."""
+    client = suite.client
+    account = client.register()
+    granted(client.post("/registration/close", {"password": PASSWORD}, token=account.login().access))
+    before = suite.rows()
+    assert any(
+        account.uuid.encode() in item for place, item in before.items() if place[:2] == ("FeedTable", "closings")
+    )
+    refused(account.try_login(), 403, "account-closed")
+    assert suite.rows() == before
+
+
 @pytest.mark.parametrize("path", [path for path, method in METHODS.items() if method == "POST"])
 @pytest.mark.regression("X22")
 def test_nothing_is_changed_by_get_or_head(suite: Suite, path: str) -> None:

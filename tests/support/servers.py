@@ -325,11 +325,12 @@ def _is_laid_down(rows: Rows) -> bool:
 
 
 def _hint(place: tuple[str, str, str | int], item: bytes) -> tuple[tuple[str, str, str | int], bytes]:
-    """Return a row of the feed by what it tells of, without its time; another row as it is."""
-    if place[0] != "FeedTable":
+    """Return a row of hints by what it tells of, without its time; another row (a closing, too) as it is."""
+    hints = json.loads(item).get("s") if place[0] == "FeedTable" else None
+    if hints is None:
         return place, item
     _time, told = str(place[2]).split("#", 1)
-    return ("FeedTable", "", told), json.dumps(json.loads(item)["s"]).encode()
+    return ("FeedTable", "", told), json.dumps(hints).encode()
 
 
 def combined(folder: Path, workers: int = 1, **settings: str) -> Suite:
