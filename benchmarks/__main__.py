@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from benchmarks.bench import Bench, Chapter
-from benchmarks.chapters import dynamodb, growth, logins, proofs, starting, verification
+from benchmarks.chapters import commits, dynamodb, growth, logins, proofs, starting, verification
 from benchmarks.load import NoLoadGenerator, require_wrk
 from benchmarks.report import Finding
 
@@ -21,6 +21,7 @@ CHAPTERS: Mapping[str, Chapter] = {
     "logins": logins.measure,
     "growth": growth.measure,
     "dynamodb": dynamodb.measure,
+    "commits": commits.measure,
     "start": starting.measure,
     "proofs": proofs.measure,
 }

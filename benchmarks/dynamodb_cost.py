@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from common.account.feed import SHARDS
+from common.account.heartbeat import BEAT_SECONDS
 from common.keys.key_provider import READ_EVERY_SECONDS
 from common.storage.store_clock import MEASURED_EVERY_SECONDS
 from common.storage.tables import ALL
 from ichidai.host_readiness import EVERY_SECONDS as READY_EVERY_SECONDS
-from session_manager.event_watch import FEED_SECONDS, POLL_SECONDS
+from session_manager.event_watch import FEED_SECONDS, LOOK_SECONDS, POLL_SECONDS
 from tests.proof import costs
 from tests.support import benchmarks_page
 
@@ -104,8 +105,8 @@ PROCESS = (
     Standing("generation", READ_EVERY_SECONDS, 1),
     Standing("the store's time", MEASURED_EVERY_SECONDS, 0.5),
 )
-WORKER = (Standing("readiness", READY_EVERY_SECONDS, len(ALL), 1),)
-STREAMS = (Standing("feed", FEED_SECONDS, LOOK_UNITS),)
+WORKER = (Standing("readiness", READY_EVERY_SECONDS, len(ALL), 1), Standing("heartbeat", BEAT_SECONDS, 0, 1))
+STREAMS = (Standing("feed", FEED_SECONDS, LOOK_UNITS), Standing("heartbeats", LOOK_SECONDS, 1))
 STREAM = (Standing("the account's book", POLL_SECONDS, 1),)
 """Of each process, of each that serves an app, of each with open streams, and of each stream."""
 
@@ -160,30 +161,36 @@ def monthly(habits: Habits) -> Mapping[str, Units]:
     }
 
 
-def _bill(habits: Habits, prices: Prices, sizes: Sizes, fleet: Fleet) -> str:
+def bill_of(accounts: int, habits: Habits, prices: Prices, sizes: Sizes, fleet: Fleet) -> Mapping[str, float]:
+    """Return what so many accounts cost a month, by what it is for."""
     month = monthly(habits)
     reads, writes = sum(each.reads for each in month.values()), sum(each.writes for each in month.values())
     size = (sizes.device * sizes.devices + sizes.others) / 1_000_000
+    return {
+        "reads": accounts * reads / 1e6 * prices.million_reads,
+        "writes": accounts * writes / 1e6 * prices.million_writes,
+        "storage": accounts * size * prices.gigabyte_month,
+        "backup": accounts * size * prices.backup_gigabyte_month,
+        "processes": sum(of_processes(accounts, fleet, prices).values()),
+        "streams": of_streams(accounts, fleet, prices),
+    }
+
+
+def _bill(habits: Habits, prices: Prices, sizes: Sizes, fleet: Fleet) -> str:
+    bills = {accounts: bill_of(accounts, habits, prices, sizes, fleet) for accounts in ACCOUNTS}
     rows = []
-    for accounts in ACCOUNTS:
-        costs_of = (
-            accounts * reads / 1e6 * prices.million_reads,
-            accounts * writes / 1e6 * prices.million_writes,
-            accounts * size * prices.gigabyte_month,
-            accounts * size * prices.backup_gigabyte_month,
-            sum(of_processes(accounts, fleet, prices).values()),
-            of_streams(accounts, fleet, prices),
-        )
+    for accounts, bill in bills.items():
+        total = sum(bill.values())
         rows.append(
             (
                 f"{accounts:,}",
-                *(_dollars(each) for each in costs_of),
-                f"**{_dollars(sum(costs_of))}**",
-                f"{sum(costs_of) / accounts * 1000:.2f}",
+                *(_dollars(each) for each in bill.values()),
+                f"**{_dollars(total)}**",
+                f"{total / accounts * 1000:.2f}",
                 f"{accounts * habits.verify / _SECONDS * habits.peak:,.1f}",
             )
         )
-    parts = ("reads", "writes", "storage", "backup", "processes", "streams", "a month", "1,000 accounts")
+    parts = (*bills[ACCOUNTS[0]], "a month", "1,000 accounts")
     head = ("accounts", *(f"{part}, $" for part in parts), "verifications/s at the peak")
     return benchmarks_page.table(head, rows)
 
@@ -216,13 +223,14 @@ def _idle(prices: Prices) -> str:
     return benchmarks_page.table(("what", "each", "every, seconds", "read units", "write units", "a month, $"), rows)
 
 
-def _standing(fleet: Fleet) -> str:
+def _standing(fleet: Fleet, prices: Prices) -> str:
     more, listening = f"one for each {fleet.accounts_a_host:,} accounts", f"{fleet.listening:g} %"
+    sweep = ACCOUNTS[1] * fleet.listening / 100 / 1e6 * prices.million_reads
     said = (
         f"The bill above has {fleet.hosts} hosts, or {more} if that is more, each with {fleet.workers} workers and a",
-        f"process of streams, and {listening} of the accounts have an open stream at any time. Those cost most:",
-        "a look once a minute tells of an ending whose process was killed before it could. At the turn of a minute",
-        "a look at the feed takes twice as much.",
+        f"process of streams, and {listening} of the accounts have an open stream at any time. At the turn of a minute",
+        "a look at the feed takes twice as much. Beside that a process that is killed, and a change of the session",
+        f"policy, each cost one read of every stream's book: ${sweep:.4f} with {ACCOUNTS[1]:,} accounts.",
     )
     return "\n".join(said)
 
@@ -302,7 +310,7 @@ def sections() -> Mapping[str, str]:
     peak = f"The busiest second is {habits.peak:g} times the mean."
     return {
         "bill": f"## The bill\n\n{_bill(habits, prices, sizes, fleet)}\n\n{assumed}\n- {peak}",
-        "idle": f"## What is asked while nobody asks\n\n{_standing(fleet)}\n\n{_idle(prices)}",
+        "idle": f"## What is asked while nobody asks\n\n{_standing(fleet, prices)}\n\n{_idle(prices)}",
         "habits": f"## What an account does\n\n{_AVERAGE}\n\n{_habits(habits, prices)}",
         "limits": f"## What binds first\n\n{_LIMITS}\n\n{_limits(habits)}",
     }

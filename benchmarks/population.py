@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -21,6 +22,7 @@ from uuid import UUID
 from flask.testing import FlaskClient
 
 from common.account.admission import IssuedTokens
+from common.clock import Clock, system_clock
 from common.crypto.passwords import OWASP_MINIMUM, Argon2Cost
 from ichidai.apps import app_for
 from ichidai.settings import FILE_NAME, read_settings
@@ -115,8 +117,11 @@ def load(
 
 
 def _original(settings: Mapping[str, str], devices: int, cost: Argon2Cost) -> Original:
-    """Register the account number 0 with its devices, log them in, and read what the store has of it."""
-    suite = _suite(settings, cost)
+    """Register the account number 0 with its devices, log them in, and read what the store has of it an hour later.
+
+    What a book carries of its last changes is laid down by then, as it is with most accounts at most times.
+    """
+    suite = _suite(settings, cost, lambda: system_clock() - timedelta(hours=1))
     client = app_for(App.ALL, suite).test_client()
     proof = {"username": _NAME.format(0), "password": PASSWORD}
     answers = [_posted(client, "/registration/", {**proof, "email": _MAIL.format(0)})]
@@ -125,6 +130,7 @@ def _original(settings: Mapping[str, str], devices: int, cost: Argon2Cost) -> Or
     fingerprints = [answer["client_cert_fp"] for answer in answers]
     logins = [_posted(client, "/login", {**proof, "client_cert_fp": each, "force": True}) for each in fingerprints]
     suite.close()
+    _refresh(settings, logins[-1]["refresh_token"])
     own = [logins[0]["user_uuid"], *(a["device_id"] for a in answers), *(a["session_id"] for a in logins)]
     path = Path(settings["ICHIDAI_DATA_DIR"]) / FILE_NAME
     with closing(sqlite3.connect(path)) as connection:
@@ -188,8 +194,18 @@ def _posted(client: FlaskClient, path: str, body: Mapping[str, object]) -> Any:
     return answer.get_json()
 
 
-def _suite(settings: Mapping[str, str], cost: Argon2Cost = OWASP_MINIMUM) -> Services:
-    return build(read_settings(settings), App.ALL, 8000, cost=cost)
+def _refresh(settings: Mapping[str, str], refresh_token: str) -> None:
+    """Refresh a session and use it, now."""
+    suite = _suite(settings)
+    client = app_for(App.ALL, suite).test_client()
+    token = _posted(client, "/session/refresh", {"refresh_token": refresh_token})["access_token"]
+    client.get("/session/verify", headers={"Authorization": f"Bearer {token}"})
+    suite.last_seen.flush()
+    suite.close()
+
+
+def _suite(settings: Mapping[str, str], cost: Argon2Cost = OWASP_MINIMUM, clock: Clock | None = None) -> Services:
+    return build(read_settings(settings), App.ALL, 8000, cost=cost, clock=clock)
 
 
 def granted(suite: Services, people: Sequence[Person]) -> list[IssuedTokens]:

@@ -33,7 +33,7 @@ class BackgroundThread:
     """A thread that does tasks one after another. Until `start` is called tasks are done at once, in their caller.
 
     A task that is not done is tried again a second later. One that finds the queue full is passed over: only what
-    another will do later may be handed in.
+    another will do later may be handed in. `given_up` counts these, and those that a defect ended.
     """
 
     def __init__(self) -> None:
@@ -42,15 +42,17 @@ class BackgroundThread:
         self._again_at = 0.0
         self._begun: float | None = None
         self._thread: threading.Thread | None = None
+        self.given_up = 0
 
     def __call__(self, task: Task) -> None:
         """Hand a task in."""
         if self._thread is None:
-            task()
+            self._do_at_once(task)
             return
         try:
             self._tasks.put_nowait((time.monotonic(), task))
         except queue.Full:
+            self._give_up()
             _log.warning("the background has %d tasks waiting: one is left for later", _MOST_WAITING)
 
     def waiting(self) -> tuple[int, float]:
@@ -72,6 +74,18 @@ class BackgroundThread:
         if thread is not None:
             self._tasks.put(None)
             thread.join(_CLOSING_SECONDS)
+
+    def _do_at_once(self, task: Task) -> None:
+        is_done = False
+        try:
+            is_done = task() is not False
+        finally:
+            if not is_done:
+                self._give_up()
+
+    def _give_up(self) -> None:
+        with self._tasks.mutex:
+            self.given_up += 1
 
     def _run(self) -> None:
         while True:
@@ -102,22 +116,24 @@ class BackgroundThread:
     def _do(self, handed_in: float, task: Task) -> bool:
         """Do a task, and say whether it is done. If not, it is kept for later, up to a bound."""
         self._begun = handed_in
-        is_done = _is_done(task)
+        is_done = self._is_done(task)
         with self._tasks.mutex:
             if not is_done and len(self._undone) < _MOST_WAITING:
                 self._undone.append((handed_in, task))
+            elif not is_done:
+                self.given_up += 1
             self._begun = None
         if not is_done:
             self._again_at = time.monotonic() + _AGAIN_SECONDS
         return is_done
 
-
-def _is_done(task: Task) -> bool:
-    try:
-        return task() is not False
-    except Exception:  # noqa: BLE001 - whatever it is, the next task may succeed, and this one would not
-        _log.exception("a task in the background")
-        return True
+    def _is_done(self, task: Task) -> bool:
+        try:
+            return task() is not False
+        except Exception:  # noqa: BLE001 - whatever it is, the next task may succeed, and this one would not
+            _log.exception("a task in the background")
+            self._give_up()
+            return True
 
 
 class RepeatingThread:

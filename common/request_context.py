@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 
 from msgspec import Struct
@@ -40,6 +40,11 @@ class RequestContext(Struct):
     def trace_id(self) -> str:
         """The trace that the request belongs to: 32 hex digits."""
         return self.traceparent[3:35]
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """What names the request, as the headers of its answer."""
+        return dict(zip(REQUEST_NAMES, (self.request_id, self.traceparent), strict=True))
 
 
 _current: ContextVar[RequestContext | None] = ContextVar("request", default=None)

@@ -189,7 +189,7 @@ def join_and_log_in(
         asked = LoginCandidate(user, permission.subject, thumbprint=joining.client.thumbprint)
         raise permission.consents.question(asked, reached) from None
     dependencies.notify_of_device(user.username, joining.device_name)
-    dependencies.credentials.remember(user.user_uuid, device.bound.fingerprint, joining.client)
+    dependencies.credentials.remember(user.user_uuid, device.bound.fingerprint, joining.client, counted_as="")
     login_result = dependencies.login_result(user.username, admitted)
     return RegisteredDevice(device, admitted.session.login_at, login_result)
 

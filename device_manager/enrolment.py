@@ -113,14 +113,19 @@ class Enrolment(Struct, frozen=True):
         """Return the writes that forget a device whose keys never reached a client."""
         return Delete(device_key(user_uuid, device_id)), Delete(keys_key(user_uuid, device_id))
 
-    def check_device_limit(self, book: Book, policy: Policy) -> None:
-        """Raise Refusal(TOO_MANY_DEVICES) when the account has as many devices as it may have."""
-        if len(book.devices) >= policy.max_devices:
+    def check_device_limit(self, book: Book, policy: Policy, leaving: Sequence[str] = ()) -> None:
+        """Raise Refusal(TOO_MANY_DEVICES) when the account has all the devices that it may have, but for `leaving`."""
+        if len(book.devices.keys() - set(leaving)) >= policy.max_devices:
             raise Refusal(Code.TOO_MANY_DEVICES, max_devices=policy.max_devices)
 
-    def bind(self, draft: Draft, device: NewDevice, policy: Policy, now: datetime) -> Draft:
-        """Return the draft with the device bound and the event recorded. Raises Refusal(TOO_MANY_DEVICES)."""
-        self.check_device_limit(draft.book, policy)
+    def bind(
+        self, draft: Draft, device: NewDevice, policy: Policy, now: datetime, leaving: Sequence[str] = ()
+    ) -> Draft:
+        """Return the draft with the device bound and the event recorded. Raises Refusal(TOO_MANY_DEVICES).
+
+        `leaving`: devices that are unbound right after this commit, for whose place the new one need not wait.
+        """
+        self.check_device_limit(draft.book, policy, leaving)
         added = Event(EventKind.DEVICE_ADDED, now, device.bound.device_id)
         bound = replace(device.bound, bound_in=draft.book.change_no + 1)
         return draft.with_book(draft.book.bound(bound), added)

@@ -47,7 +47,7 @@ class CredentialCheck(Protocol):
     ) -> AuthenticatedUser:
         """Check the password and second factor of a known account."""
 
-    def remember(self, user_uuid: str, device_hint: str, client: ClientInfo) -> None:
+    def remember(self, user_uuid: str, device_hint: str, client: ClientInfo, counted_as: str | None = None) -> None:
         """Note that a device logged in from here."""
 
 

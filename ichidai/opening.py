@@ -43,6 +43,7 @@ def opened(
     )
     suite.watch_store()
     suite.last_seen.start()
+    suite.heartbeat.start()
     suite.background.start()
     if sends_mails(serving):
         suite.mail_queue.start()

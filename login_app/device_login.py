@@ -46,7 +46,7 @@ class CredentialCheck(Protocol):
     ) -> AuthenticatedUser:
         """Check a passkey's signature alone, which stands for password and second factor."""
 
-    def remember(self, user_uuid: str, device_hint: str, client: ClientInfo) -> None:
+    def remember(self, user_uuid: str, device_hint: str, client: ClientInfo, counted_as: str | None = None) -> None:
         """Note that a device logged in from here."""
 
 
@@ -123,7 +123,7 @@ def finish_login(
     """Return what the device of a committed admission is told; where it came from is remembered."""
     session = admitted.session
     hint = session.device_id if device is None else device.fingerprint
-    dependencies.credentials.remember(user.user_uuid, hint, client)
+    dependencies.credentials.remember(user.user_uuid, hint, client, user.counted_as)
     result = dependencies.login_result(user.username, admitted)
     if session.device_name is None:
         return result

@@ -24,6 +24,9 @@ LONGEST_AFTER_PASSWORD = timedelta(minutes=10)
 _FIELDS_BEFORE, _BEFORE_ANY = 11, -1
 """What a token of release 0.1.0 has, and the number of admissions that stands for the one it lacks: no book's."""
 
+_FIELDS = 13
+"""What a token has. One of a release in between has no `counted_as`; one of a later release may have more."""
+
 
 def expiry(auth_time: datetime, now: datetime) -> datetime:
     """Return when a token made now expires."""
@@ -47,6 +50,7 @@ def sign(tokens: SignedTokens, consent: ConsentToEnd) -> str:
             candidate.thumbprint,
             candidate.certified,
             consent.admissions,
+            user.counted_as,
         ]
     )
 
@@ -57,15 +61,15 @@ def verify(tokens: SignedTokens, token: str) -> ConsentToEnd:
     Raises Refusal: TAKEOVER_INVALID for what is no token of ours, TAKEOVER_SPENT for one of an earlier generation.
     """
     try:
-        *asked_by, shown, consent_id, expires_at, credential_version, thumbprint, certified, admissions = _fields(
-            tokens, token
+        *asked_by, shown, consent_id, expires_at, credential_version, thumbprint, certified, admissions, counted_as = (
+            _fields(tokens, token)
         )
         user_uuid, username, device_id, auth_time, device_name = asked_by
     except VoidToken as error:
         raise Refusal(Code.TAKEOVER_SPENT, reason=str(error)) from None
     except (ForgedToken, ValueError) as error:
         raise Refusal(Code.TAKEOVER_INVALID, reason=str(error)) from None
-    user = AuthenticatedUser(user_uuid, username, credential_version, from_millis(auth_time))
+    user = AuthenticatedUser(user_uuid, username, credential_version, from_millis(auth_time), counted_as=counted_as)
     candidate = LoginCandidate(user, device_id, device_name, thumbprint, certified)
     return ConsentToEnd(candidate, frozenset(shown), consent_id, from_millis(expires_at), admissions)
 
@@ -73,4 +77,6 @@ def verify(tokens: SignedTokens, token: str) -> ConsentToEnd:
 def _fields(tokens: SignedTokens, token: str) -> list[Any]:
     """Return what was sealed, whichever release sealed it."""
     fields = tokens.verify(token)
-    return fields if len(fields) > _FIELDS_BEFORE else [*fields, _BEFORE_ANY]
+    if len(fields) == _FIELDS_BEFORE:
+        fields = [*fields, _BEFORE_ANY]
+    return fields[:_FIELDS] if len(fields) >= _FIELDS else [*fields, None]

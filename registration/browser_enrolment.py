@@ -6,10 +6,11 @@ keys are made, and again in the commit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 
 from msgspec import Struct
 
+from common.account.book import Book
 from common.account.claim_store import ClaimStore, check_held
 from common.account.claims import Claim
 from common.account.devices import NewDevice, OwnKeys
@@ -61,16 +62,18 @@ def check_may_enrol(
     keys: OwnKeys | None,
     check: Callable[[Snapshot], object],
     reading: tuple[Key, ...],
+    leaving: Callable[[Book], Sequence[str]] = lambda _book: (),
 ) -> None:
     """Refuse in vain work: take `check` on the account as it is, and see that a device may join with these keys.
 
-    Raises what `check` raises; NoSuchUser; Refusal: TOO_MANY_DEVICES, KEY_IN_USE; StoreUnavailable.
+    `leaving`: the devices in whose place it may. Raises what `check` raises; NoSuchUser; Refusal: TOO_MANY_DEVICES,
+    KEY_IN_USE; StoreUnavailable.
     """
     claims = browser.enrolment.claims_of(keys)
 
     def check_first(snapshot: Snapshot) -> TransactionResult[None]:
         check(snapshot)
-        browser.enrolment.check_device_limit(snapshot.book, snapshot.policy)
+        browser.enrolment.check_device_limit(snapshot.book, snapshot.policy, leaving(snapshot.book))
         browser.enrolment.check_free([snapshot.at(claim) for claim in claims])
         return TransactionResult(None)
 
@@ -96,7 +99,7 @@ def enrol(
     def bind(snapshot: Snapshot, claim: Claim) -> TransactionResult[tuple[IssuedPairing, OwnersChange]]:
         check_held((claim,), snapshot)
         changed = change(snapshot, device, password)
-        draft = browser.enrolment.bind(changed.draft, device, snapshot.policy, snapshot.now)
+        draft = browser.enrolment.bind(changed.draft, device, snapshot.policy, snapshot.now, changed.revoked)
         pairing = pairing_token.issue(draft.book, device.bound, snapshot.rules, snapshot.now, name_certificate=True)
         return TransactionResult(
             (pairing, changed), draft, (*changed.writes, device.row), (*device.prepared, pairing.row)

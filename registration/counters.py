@@ -78,11 +78,16 @@ class Counters:
         """
         self._change(counter, item, rule, known_until, Conflict)
 
-    def remember(self, counter: Counter, known_until: datetime, at_least: datetime) -> None:
+    def remember(self, counter: Counter, known_until: datetime, at_least: datetime, *, is_new: bool = False) -> None:
         """Let a device be known until a time, unless it is `at_least` until another. Raises Conflict, StoreUnavailable.
 
-        A conflict: another request writes there at this moment.
+        A conflict: another request writes there at this moment. `is_new`: it was not known, so that at first its item
+        is put without a look at it.
         """
+        if is_new:
+            with suppress(Conflict, OutcomeUnknown):
+                self._write(counter.key, Attempts(self._clock()), None, known_until)
+                return
         for _ in RetryBudget():
             item = self._store.get(counter.key)
             if item is not None and _expiry(item) >= to_millis(at_least):

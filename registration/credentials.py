@@ -163,20 +163,23 @@ class CredentialCheck:
         with self._counted(user_uuid, client, code=second_factor.is_of_an_app) as taken:
             self._check_code(account, second_factor, client, taken)
 
-    def remember(self, user_uuid: str, device_hint: str, client: ClientInfo) -> None:
-        """Note that a device logged in from here, so that it is counted by itself from now on; never raises."""
-        self._limiter.remember(user_uuid, device_hint, client)
+    def remember(self, user_uuid: str, device_hint: str, client: ClientInfo, counted_as: str | None = None) -> None:
+        """Note that a device logged in from here, so that it is counted by itself from now on; never raises.
+
+        `counted_as`: see `AuthenticatedUser`.
+        """
+        self._limiter.remember(user_uuid, device_hint, client, counted_as)
 
     def _by_passkey(
         self, user_uuid: str, assertion: PasskeyAssertion, client: ClientInfo, device_hint: str | None
     ) -> AuthenticatedUser:
         """Judge a signature; one for an account that there is not costs the same calls as another's."""
-        with self._counted(user_uuid, client, device_hint):
+        with self._counted(user_uuid, client, device_hint) as taken:
             self._factors.use_passkey(user_uuid, assertion, alone=True)
             account = self._accounts.find(user_uuid)
             if account is None:
                 raise Refusal(Code.PASSKEY_INVALID, reason="no account")
-        return AuthenticatedUser(account.uuid, account.username, account.credential_version, self._clock())
+        return self._authenticated(account, taken, device_hint)
 
     def _authenticate(
         self,
@@ -197,7 +200,16 @@ class CredentialCheck:
                 self._check_code(account, second_factor, client, taken)
             if account.reset_required and not renewing:
                 raise Refusal(Code.PASSWORD_RESET_REQUIRED)
-        return AuthenticatedUser(account.uuid, account.username, account.credential_version, self._clock())
+        return self._authenticated(account, taken, device_hint)
+
+    def _authenticated(self, account: Account, taken: Taken, device_hint: str | None) -> AuthenticatedUser:
+        return AuthenticatedUser(
+            account.uuid,
+            account.username,
+            account.credential_version,
+            self._clock(),
+            counted_as=None if device_hint is None else taken.counted_as,
+        )
 
     @contextmanager
     def _counted(

@@ -28,6 +28,7 @@ KNOWN_FOR = timedelta(days=30)
 """How long a device that logged in from a source keeps a counter of its own there."""
 
 _A_DAY = timedelta(days=1)
+_NAME_DIGITS = 16
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +44,11 @@ class Taken(Struct, frozen=True):
     written: tuple[tuple[Counter, Item], ...] = ()
     code: Counter | None = None
     no_code: Exhausted | None = None
+
+    @property
+    def counted_as(self) -> str:
+        """The item of the known device that was counted by itself; empty where none was."""
+        return next((_name_of(counter) for counter, _ in self.written if counter.is_device), "")
 
 
 class LoginRateLimiter:
@@ -94,11 +100,16 @@ class LoginRateLimiter:
             if counter is taken.code:
                 self._put_back(taken, counter, item, password=False)
 
-    def remember(self, user_uuid: str, device_hint: str, client: ClientInfo) -> None:
-        """Note that a device logged in from here. A store that is down is only logged: it must never fail a login."""
+    def remember(self, user_uuid: str, device_hint: str, client: ClientInfo, counted_as: str | None = None) -> None:
+        """Note that a device logged in from here. A store that is down is only logged: it must never fail a login.
+
+        `counted_as`: see `AuthenticatedUser`. What was counted by this very item is known: its refund noted it.
+        """
         counter, until = self._device(user_uuid, device_hint, source_of(client.ip)), self._clock() + KNOWN_FOR
+        if counted_as == _name_of(counter):
+            return
         try:
-            self._counters.remember(counter, until, until - _A_DAY)
+            self._counters.remember(counter, until, until - _A_DAY, is_new=counted_as == "")
         except Conflict:
             pass  # another login of this device runs at this moment, and notes it
         except StoreUnavailable as error:
@@ -149,6 +160,11 @@ class LoginRateLimiter:
             self._counters.refund(counter, item, kept, until)
         except (Forgotten, Refusal, StoreUnavailable) as error:
             _log.warning("a try was not given back: %s", error)
+
+
+def _name_of(counter: Counter) -> str:
+    """Return what tells a device's item from others, short enough for a token."""
+    return counter.key.partition[: len("at#") + _NAME_DIGITS]
 
 
 def _with_password(attempts: Attempts, counter: Counter, source: str) -> Attempts:

@@ -1,20 +1,21 @@
 """That was not me: what was done since an event is taken back, and its owner is let in again.
 
 An objection comes by the link of a notice, from a session with the password, or from a device that was bound before the
-event and signs for it. One commit: the sessions end, devices that joined since lose their certificates, the password,
-the factor, the codes and the address are as before, and a closed account is open again. Until a new password is set the
-old one opens nothing.
+event and signs for it. One commit: the sessions end, devices that joined since or logged in by the event lose their
+certificates, the password, the factor, the codes and the address are as before, and a closed account is open again.
+Until a new password is set the old one opens nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from common.account.admission import Caller, FactorCode, Password, check_current
+from common.account.book import Book
 from common.account.claim_store import ClaimStore, ClaimTaken, check_held
 from common.account.devices import PublicKeys
 from common.account.draft import Draft
@@ -141,7 +142,7 @@ def object_by_device(dependencies: ObjectionDependencies, form: ByDevice, client
         if device is None or device.bound_in >= event.change_no:
             raise invalid
 
-    _take_back(dependencies, event, client, check)
+    _take_back(dependencies, event, client, check, signer=form.device_id)
 
 
 def _event(dependencies: ObjectionDependencies, user_uuid: str, change_no: int) -> _Event:
@@ -159,10 +160,12 @@ def _take_back(
     client: ClientInfo,
     check: Callable[[Snapshot], None],
     kept_session: str | None = None,
+    signer: str | None = None,
 ) -> int:
     """Make the commit, and unbind after it; return the credential version from now on.
 
-    A name or an address that comes back is the account's still, and must be so when the commit is made.
+    `signer`: the device that objects by its signature. A name or an address that comes back is the account's
+    still, and must be so when the commit is made.
     """
     user_uuid, since = event.user_uuid, event.record.events[0].at
     spent = Refusal(Code.LINK_SPENT, reason="no such account")
@@ -182,7 +185,7 @@ def _take_back(
             or (until is not None and until <= now)
         ):
             raise Refusal(Code.LINK_SPENT, reason="too late, or taken back already")
-        draft, others, by = _without_what_joined(snapshot, event, kept_session)
+        draft, others, by = _without_others(snapshot, event, kept_session, signer)
         book = draft.book
         objection = Objection(event.change_no, snapshot.book.change_no + 1, now + OBJECTABLE)
         factor, factor_rows = _factor(snapshot, event)
@@ -209,10 +212,10 @@ def _take_back(
     return version
 
 
-def _without_what_joined(
-    snapshot: Snapshot, event: _Event, kept_session: str | None
+def _without_others(
+    snapshot: Snapshot, event: _Event, kept_session: str | None, signer: str | None
 ) -> tuple[Draft, tuple[str, ...], str]:
-    """Return the open book with new credentials, without other sessions and certificates of devices that joined since.
+    """Return the open book with new credentials, without other sessions and certificates of the devices objected to.
 
     With it the ids of those devices, and that of the kept session's device, which stays ("": none).
     """
@@ -223,12 +226,23 @@ def _without_what_joined(
         if session is not own:
             draft = draft.ended(session, Reason.REVOKED, now)
     by = own.device_id if own else ""
-    joined = [device for device in draft.book.devices.values() if device.bound_in >= event.change_no]
-    others = tuple(device.device_id for device in joined if device.device_id != by)
+    others = tuple(each for each in _objected_to(draft.book, event, signer) if each != by)
     book = replace(draft.book.with_new_credentials(), closed_until=None)
     for device_id in others:
         book = book.revoked(device_id)
     return draft.with_book(book, Event(EventKind.OBJECTED, now, by or None)), others, by
+
+
+def _objected_to(book: Book, event: _Event, signer: str | None) -> Iterator[str]:
+    """Yield the devices that joined since the event, and the one that logged in by it.
+
+    By its signature a device takes the right of no older one: a thief's must not unbind its owner's.
+    """
+    entered = {each.device_id for each in event.record.events if each.kind is EventKind.LOGIN}
+    oldest = book.devices[signer].bound_in + 1 if signer is not None else 0
+    for device in book.devices.values():
+        if device.bound_in >= event.change_no or (device.device_id in entered and device.bound_in >= oldest):
+            yield device.device_id
 
 
 def _factor(snapshot: Snapshot, event: _Event) -> tuple[Factor | None, tuple[Put, ...]]:

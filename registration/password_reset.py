@@ -11,6 +11,7 @@ from typing import Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
+from common.account.book import Book
 from common.account.devices import NewDevice, OwnKeys
 from common.account.draft import Draft
 from common.account.history import ClientInfo, Event, EventKind, Reason
@@ -59,7 +60,8 @@ def reset_password(dependencies: ResetDependencies, form: ResetForm) -> Register
     """Put a new password in force by the link of a mail; this browser becomes a device of the account.
 
     Raises Refusal: INVALID_REQUEST (the token is none of ours), LINK_SPENT, WEAK_PASSWORD (`fault`), OTP_REQUIRED,
-    OTP_INVALID, TOO_MANY_ATTEMPTS, PROOF_REQUIRED, PROOF_INVALID, TOO_MANY_DEVICES, KEY_IN_USE, BUSY; StoreUnavailable.
+    OTP_INVALID, TOO_MANY_ATTEMPTS, PROOF_REQUIRED, PROOF_INVALID, TOO_MANY_DEVICES (the others are
+    kept, and as many as there may be), KEY_IN_USE, BUSY; StoreUnavailable.
     Only OTP_INVALID and what follows it in time may use a code up; the link stays good.
     """
     browser = dependencies.browser
@@ -69,20 +71,23 @@ def reset_password(dependencies: ResetDependencies, form: ResetForm) -> Register
     check_password(form.new_password, account.username, account.email, browser.common_passwords)
     reading = (USERS.key(account.uuid), factor_key(account.uuid))
 
+    def leaving(book: Book) -> tuple[str, ...]:
+        return () if form.keep_devices else tuple(book.devices)
+
     def check(snapshot: Snapshot) -> None:
         if not _may_be_reset(snapshot, link):
             raise Refusal(Code.LINK_SPENT, reason="used, or the password was changed")
 
     def change(snapshot: Snapshot, device: NewDevice, password: PasswordHash) -> OwnersChange:
         check(snapshot)
-        others = () if form.keep_devices else tuple(snapshot.book.devices)
+        others = leaving(snapshot.book)
         draft = _all_ended(snapshot, device, others)
         account = account_in(snapshot).with_password(password, draft.book.credential_version, snapshot.now)
         passkeys = () if form.keep_devices else without_passkeys(snapshot)
         return OwnersChange(draft, (user_put(account), *passkeys), revoked=others)
 
     try:
-        check_may_enrol(browser, account.uuid, form.keys, check, reading)
+        check_may_enrol(browser, account.uuid, form.keys, check, reading, leaving)
     except NoSuchUser:
         raise Refusal(Code.LINK_SPENT, reason="no such account") from None
     if account.has_factor:

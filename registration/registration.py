@@ -71,13 +71,15 @@ class Enrolment(Protocol):
     def check_free(self, claims: Sequence[Item | None]) -> None:
         """Refuse a key that is, or ever was, another device's. Raises Refusal(KEY_IN_USE)."""
 
-    def bind(self, draft: Draft, device: NewDevice, policy: Policy, now: datetime) -> Draft:
-        """Bind it. Raises Refusal(TOO_MANY_DEVICES)."""
+    def bind(
+        self, draft: Draft, device: NewDevice, policy: Policy, now: datetime, leaving: Sequence[str] = ()
+    ) -> Draft:
+        """Bind it; `leaving`: devices that are unbound right after. Raises Refusal(TOO_MANY_DEVICES)."""
 
     def removal(self, user_uuid: str, device_id: str) -> tuple[Delete, ...]:
         """Return the writes that forget a device that was never used."""
 
-    def check_device_limit(self, book: Book, policy: Policy) -> None:
+    def check_device_limit(self, book: Book, policy: Policy, leaving: Sequence[str] = ()) -> None:
         """Raise Refusal(TOO_MANY_DEVICES) when no device can join."""
 
 

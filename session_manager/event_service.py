@@ -58,6 +58,27 @@ class EventService(Struct, frozen=True):
         with deadline(REQUEST_SECONDS):
             return self.dependencies.sessions.hints(self.dependencies.clock())
 
+    @property
+    def has_missed_hints(self) -> bool:
+        """Whether the last `hints` left some out: what came too long after those before, as after an outage."""
+        return self.dependencies.sessions.has_missed_hints
+
+    def has_untold_endings(self) -> bool:
+        """Say whether a process died, or is behind, and may have left an ending untold: one read for all streams.
+
+        For one thread at a time. Raises StoreUnavailable.
+        """
+        with deadline(REQUEST_SECONDS):
+            return self.dependencies.sessions.has_untold_endings(self.dependencies.clock())
+
+    def rules_in_force(self) -> tuple[int, int]:
+        """Return the numbers of the policy and of the generation by which sessions end without a change of their own.
+
+        Raises StoreUnavailable.
+        """
+        policy = self.dependencies.policies.current()
+        return policy.number, policy.generation
+
     def poll(self, user_uuid: str, session_id: str) -> Notice | datetime | None:
         """Return the notice if the session has ended; else its deadline as of now; None while nobody can say."""
         try:

@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 from msgspec import Struct
 
 from common.account.admission import Caller
+from common.account.policy import Policy
 from common.bounded_cache import BoundedCache
 from common.proof.dpop_service import RequestCredentials
 from session_manager.session_model import touch_due_at
@@ -28,12 +29,13 @@ A = TypeVar("A")
 
 
 class _Known(Struct, Generic[A], frozen=True):
-    """That a token, which the key `kid` signed, is good as `verdict` says, and what is answered to it.
+    """That a token, which the key `kid` signed, is good under a policy as `verdict` says, and what is answered to it.
 
     `touch_from`: from when on its next request is activity that must be noted.
     """
 
     kid: str
+    policy: Policy
     verdict: CachedVerification
     touch_from: datetime
     answer: A
@@ -52,7 +54,7 @@ class PromptVerification(Generic[A]):
         self._get_book = dependencies.transactions.get_book
         self._is_published = dependencies.access_tokens.is_published
         self._clock = dependencies.clock
-        self._policies = dependencies.policies
+        self._policy = dependencies.policies.current
         self._touch = touch
         self._write = write
         self._known: BoundedCache[str, _Known[A]] = BoundedCache(MOST_CALLERS)
@@ -66,25 +68,26 @@ class PromptVerification(Generic[A]):
         if known is None or not self._is_published(known.kid):
             return self._anew(token, certificate)
         verdict = known.verdict
-        book, now = self._get_book(verdict.caller.user_uuid), self._clock()
+        book, now, policy = self._get_book(verdict.caller.user_uuid), self._clock(), self._policy()
         if (
             book is not verdict.book
-            or self._policies.of(book).rules_for(book) is not verdict.rules
+            or policy is not known.policy
             or certificate != verdict.certificate
             or now >= verdict.until
         ):
             verdict = verdict_on(self._dependencies, verdict.claims, book, certificate)
-            known = self._keep(token, known.kid, verdict)
+            known = self._keep(token, known.kid, policy, verdict)
         if now >= known.touch_from:
             self._touch(verdict.caller)
         return known.answer
 
     def _anew(self, token: str, certificate: str | None) -> A:
         claims = read_access_token(self._dependencies, RequestCredentials(token, certificate=certificate))
+        policy = self._policy()
         verdict = verdict_on(self._dependencies, claims, self._get_book(claims.user_uuid), certificate)
         self._touch(verdict.caller)
-        return self._keep(token, self._dependencies.access_tokens.read(token)[0], verdict).answer
+        return self._keep(token, self._dependencies.access_tokens.read(token)[0], policy, verdict).answer
 
-    def _keep(self, token: str, kid: str, verdict: CachedVerification) -> _Known[A]:
+    def _keep(self, token: str, kid: str, policy: Policy, verdict: CachedVerification) -> _Known[A]:
         due = touch_due_at(verdict.caller.session, verdict.rules)
-        return self._known.put(token, _Known(kid, verdict, due, self._write(verdict.caller)))
+        return self._known.put(token, _Known(kid, policy, verdict, due, self._write(verdict.caller)))

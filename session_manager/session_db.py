@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from common.account.feed import Ending, FeedReader, ending_among
+from common.account.heartbeat import HeartbeatReader
 from common.account.history import FailedLogin, HistoryRecord, read_failures, read_laid_down
 from common.account.liveness import SessionGone
 from common.account.outbox import read_records
@@ -21,6 +22,7 @@ class SessionDb:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._feed = FeedReader(store)
+        self._heartbeats = HeartbeatReader(store)
 
     def ending_of(self, gone: SessionGone) -> Ending | None:
         """Return the recorded end of a session that is no longer in the book, if it is not too long ago."""
@@ -33,6 +35,15 @@ class SessionDb:
     def hints(self, now: datetime) -> Collection[str]:
         """Return the feed's hints of what ended lately, of all users; for one thread at a time."""
         return self._feed.look(now)
+
+    @property
+    def has_missed_hints(self) -> bool:
+        """Whether the last `hints` came so long after those before that some were left out."""
+        return self._feed.has_gap
+
+    def has_untold_endings(self, now: datetime) -> bool:
+        """Say whether a process may have left an ending untold since this was asked last; for one thread at a time."""
+        return self._heartbeats.look(now)
 
     def records(self, user_uuid: str, *, before: int | None, limit: int) -> Sequence[HistoryRecord]:
         """Return entries of the history, newest first."""

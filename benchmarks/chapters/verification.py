@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ _OURS, _OURS_FRESH, _OURS_MIX = "Ichidai", f"Ichidai, {_FRESH:,} sessions in tur
 _OURS_SEEN = "Ichidai, showing metrics"
 _WARMING = 6
 """How many rounds' time of load beforehand, so that both processes have met every session."""
+_WRITTEN_SECONDS = 4
+"""After so long the activity of all that were asked beforehand is written: that of ten thousand takes two seconds."""
 _EACH, _OFTEN = 60, 600
 """In the mix one request of so many is of another kind; the sessions that make the others."""
 
@@ -61,6 +64,7 @@ class _Case:
         def run() -> Sample:
             if self.before:
                 load(self.server, self.before, seconds)
+                time.sleep(_WRITTEN_SECONDS)
             return load(self.server, asks or self.asks(), seconds)
 
         return run

@@ -41,7 +41,8 @@ FactorCode: TypeAlias = str | PasskeyAssertion | None
 class AuthenticatedUser(Struct, frozen=True):
     """A user whose password was right, or for whom the active devices answered (`by_approval`).
 
-    `credential_version` is the one the password's hash belongs to, `auth_time` when it was checked.
+    `credential_version` is the one the password's hash belongs to, `auth_time` when it was checked. `counted_as`: the
+    item by which the device was counted then, because it is known from there; empty: it was not; None: nobody looked.
     """
 
     user_uuid: str
@@ -49,6 +50,7 @@ class AuthenticatedUser(Struct, frozen=True):
     credential_version: int
     auth_time: datetime
     by_approval: bool = False
+    counted_as: str | None = None
 
     @property
     def password_checked_at(self) -> datetime:

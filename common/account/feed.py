@@ -6,7 +6,7 @@ may be wrong and may come twice.
 Items lie in buckets of a minute of the writer's clock, each spread over shards, so that no partition takes all writes.
 A reader goes on where it was, and reads the last seconds again, for a write may come late and clocks differ; now and
 then it reads all that lies within reach. The feed makes notices quick; a reader that misses an item learns it from the
-book. See `docs/decisions/0061-the-feed-gives-hints.md`.
+book, and when to look there from `heartbeat.py`. See `docs/decisions/0061-the-feed-gives-hints.md`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 from common.account.history import Event, EventKind, HistoryRecord, OperatorAct, Reason
-from common.clock import to_millis
+from common.clock import Clock, to_millis
+from common.retry import RetryBudget
+from common.storage.idempotent_commit import write_known
 from common.storage.paging import all_items
-from common.storage.port import Put, Store
+from common.storage.port import Put, Store, StoreUnavailable
 from common.storage.tables import FEED
 
 SHARDS = 4
@@ -33,6 +35,9 @@ REACH = timedelta(seconds=15)
 """How far back, and ahead, a reader looks at its first look and every `_SWEPT_EVERY`."""
 
 _SWEPT_EVERY = timedelta(seconds=10)
+_IN_TIME = REACH - _SWEPT_EVERY - OVERLAP
+"""How long after its own time an item may be written so that every reader finds it."""
+
 _FURTHEST = timedelta(minutes=1)
 _BUCKET_MS = 60_000
 _KEPT = timedelta(minutes=10)
@@ -79,6 +84,17 @@ def feed_put(endings: Sequence[Ending], change_no: int, now: datetime) -> Put:
     return hints_put(endings[0].user_uuid, [hint_of(ending.session_id) for ending in endings], str(change_no), now)
 
 
+def tell_endings(store: Store, clock: Clock, endings: Sequence[Ending], change_no: int) -> None:
+    """Tell of a change's endings. Raises StoreUnavailable: also where that took so long that readers may have passed.
+
+    It may be done again.
+    """
+    now = clock()
+    write_known(store, feed_put(endings, change_no, now), RetryBudget())
+    if clock() - now > _IN_TIME:
+        raise StoreUnavailable("the feed was written so late that readers may have missed it")
+
+
 def hints_put(user_uuid: str, hints: Sequence[str], what: str, now: datetime) -> Put:
     """Return the write that hints at sessions of a user; `what` tells it from others of this moment."""
     millis = to_millis(now)
@@ -94,12 +110,16 @@ def hints_put(user_uuid: str, hints: Sequence[str], what: str, now: datetime) ->
 
 
 class FeedReader:
-    """Reads the feed from where it was. One thread at a time asks it."""
+    """Reads the feed from where it was. One thread at a time asks it.
+
+    `has_gap`: the last look came so long after the one before it that it left something out.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._looked: datetime | None = None
         self._swept: datetime | None = None
+        self.has_gap = False
 
     def look(self, now: datetime) -> frozenset[str]:
         """Return hints of the sessions that ended since the last look, and of some before. Raises StoreUnavailable.
@@ -108,8 +128,9 @@ class FeedReader:
         """
         is_sweep = self._swept is None or not timedelta(0) <= now - self._swept < _SWEPT_EVERY
         around = REACH if is_sweep else OVERLAP
-        since = max(min(self._looked or now, now) - around, now - _FURTHEST)
-        found = _hints(self._store, to_millis(since), to_millis(now + around))
+        behind, furthest = min(self._looked or now, now) - around, now - _FURTHEST
+        found = _hints(self._store, to_millis(max(behind, furthest)), to_millis(now + around))
+        self.has_gap = behind < furthest
         self._looked, self._swept = now, now if is_sweep else self._swept
         return found
 

@@ -17,7 +17,7 @@ import orjson
 from common.account.account_metrics import OUTBOX_FAILURES
 from common.account.book import Book
 from common.account.event_queue import queue_puts
-from common.account.feed import endings_in, feed_put
+from common.account.feed import endings_in, tell_endings
 from common.account.history import HistoryRecord, history_put, read_laid_down, read_record, record_to_item
 from common.account.retention import FOR_EVER, Retention
 from common.account.row_store import lay_row
@@ -31,6 +31,9 @@ from common.storage.port import Conflict, Store, StoreUnavailable
 
 _MOST_KNOWN = 65_536
 _AGAIN_SECONDS = 1.0
+
+_UNKNOWN_SECONDS = 5.0
+"""For how long a write whose answer was lost is looked for: a request that is still under way arrives by then."""
 
 _log = logging.getLogger(__name__)
 
@@ -50,12 +53,15 @@ class LayingDown:
         tell: Callable[[str, HistoryRecord], None] = lambda _user, _record: None,
         retention: Retention = FOR_EVER,
         receivers: Sequence[str] = (),
+        before_change: Callable[[], object] = lambda: None,
     ) -> None:
         """`tell` is told of each change before the history has it, at least once; it may raise StoreUnavailable.
 
-        `receivers`: the machines in whose queues every ending is put.
+        `receivers`: the machines in whose queues every ending is put. `before_change` is called before each put of a
+        book: a process that serves has its heartbeat then, a command begins it.
         """
         self.retention = retention
+        self.before_change = before_change
         self._receivers = receivers
         self._tell = tell
         self._store = store
@@ -96,6 +102,22 @@ class LayingDown:
             return
         self._handed.put(book.user_uuid, (last, now))
         self._in_background(partial(self.lay_down, book, own=last[0] if own else 0))
+
+    def lay_down_unknown(self, read: Callable[[], Book | None]) -> None:
+        """Have laid down what a write without an answer may have put in a book, for as long as it may still come there.
+
+        `read` reads the book, and may raise StoreUnavailable.
+        """
+        end = time.monotonic() + _UNKNOWN_SECONDS
+
+        def lay_down() -> bool:
+            try:
+                book = read()
+            except StoreUnavailable:
+                return False
+            return (book is None or self.lay_down(book)) and time.monotonic() >= end
+
+        self._in_background(lay_down)
 
     def lay_down(self, book: Book, own: int = 0) -> bool:
         """Lay down in order what is pending of a book, as far as the store allows; say whether all is.
@@ -152,7 +174,7 @@ class LayingDown:
     def _lay(self, user_uuid: str, record: HistoryRecord) -> None:
         endings = endings_in(user_uuid, record.events)
         if endings:
-            write_known(self._store, feed_put(endings, record.change_no, self._clock()), RetryBudget())
+            tell_endings(self._store, self._clock, endings, record.change_no)
             for put in queue_puts(self._receivers, endings, record.change_no):
                 write_known(self._store, put, RetryBudget())
         self._tell(user_uuid, record)

@@ -184,14 +184,15 @@ class _PromptPolicies(Struct, frozen=True):
     provider: PolicyProvider
 
     def current(self) -> Policy:
-        if self.provider.is_stale():
+        provider = self.provider
+        if provider.is_stale():
             raise WouldWait
-        return self.provider.current()
+        return provider._policy  # noqa: SLF001 - the same module; `current` may read
 
     def of(self, book: Book) -> Policy:
         if self.provider.is_behind(book):
             raise WouldWait
-        return self.provider.of(book)
+        return self.provider._policy  # noqa: SLF001 - as above
 
     def generation(self, told: int = 0) -> int:
         if self.current().generation < told:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from functools import partial
 from typing import Generic, TypeVar
 
 from msgspec import Struct
@@ -220,7 +221,8 @@ class AccountTransactions:
                 result, book, events = write_optimistically(
                     self._store, decide, contended="this account's book", budget=budget, was_done=_was_made
                 )
-        except StoreUnavailable:  # the change may have been made
+        except StoreUnavailable as error:
+            self._lay_down_unknown(user_uuid, error)
             raise
         except Exception:
             self._take_away(prepared)
@@ -230,6 +232,11 @@ class AccountTransactions:
             self._policies.note_change()
             self._lay_down(book)
         return result
+
+    def _lay_down_unknown(self, user_uuid: str, error: StoreUnavailable) -> None:
+        """Have laid down what a change may have recorded whose answer was lost."""
+        if isinstance(error, OutcomeUnknown):
+            self._laying.lay_down_unknown(partial(self.get_book, user_uuid))
 
     def _take_away(self, prepared: Collection[Key]) -> None:
         """Delete what a refused change had put beforehand; where the store fails it stays, and means nothing."""
@@ -241,6 +248,7 @@ class AccountTransactions:
         """Have what a change of this process left in its book laid down; rows of its own before the answer."""
         if any(row.version == book.version for row in book.rows):
             if not self._laying.lay_down(book, own=book.change_no):
+                self._laying.hand_over(book, own=True)
                 raise OutcomeUnknown("the change is made, and not laid down yet")
         else:
             self._laying.hand_over(book, own=True)
@@ -312,6 +320,7 @@ class AccountTransactions:
 
         Sessions that were over the limit when the change was decided leave with it, whatever the change was.
         """
+        self._laying.before_change()
         before, now = snapshot.book, snapshot.now
         draft = draft.without_over_limit(before, snapshot.rules, now)
         book, version, policy = draft.book, before.version + 1, max(before.policy, snapshot.policy.number)

@@ -39,6 +39,11 @@ class OffsetBounds(Struct, frozen=True):
         """Return by how many seconds the middle may be wrong at a monotonic time."""
         return (self.high - self.low) / 2 + DRIFT * (now - self.at)
 
+    def good_until(self) -> float:
+        """Return the last monotonic time for which `fault` has nothing to say."""
+        certain = (MOST_UNCERTAIN_SECONDS - (self.high - self.low) / 2) / DRIFT
+        return self.at + min(LONGEST_UNMEASURED_SECONDS, certain)
+
     def fault(self, now: float) -> str | None:
         """Say why no time can be told at a monotonic time; None where it can."""
         if now - self.at > LONGEST_UNMEASURED_SECONDS:

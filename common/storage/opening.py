@@ -1,5 +1,6 @@
-"""Opening the store that a URL names: `sqlite:///path` or `dynamodb://[prefix][?region=…&endpoint=…&answer=…]`.
+"""Opening the store that a URL names: `sqlite:///path` or `dynamodb://[prefix][?region=…&endpoint=…&…]`.
 
+Of DynamoDB it may also say how long an `answer` may take, and by what its items expire (`expiry`): `ttl` or `sweep`.
 Only the chosen engine is imported; that is why the imports stand inside the functions.
 """
 
@@ -99,9 +100,9 @@ def open_tables(url: str, region: str | None = None) -> DynamoTables | None:
     from common.storage.dynamodb.admin import DynamoTables
     from common.storage.dynamodb.client import as_unavailable, make_client
 
-    location = _location(url, region)
+    location, is_swept = _location(url, region), _parameters(_split(url).query).get("expiry") == "sweep"
     with as_unavailable():
-        return DynamoTables(make_client(location, tries=5), ALL, location.prefix, time.sleep)
+        return DynamoTables(make_client(location, tries=5), ALL, location.prefix, time.sleep, is_swept=is_swept)
 
 
 def _scheme(url: str) -> str:
@@ -154,11 +155,13 @@ def _split(url: str) -> SplitResult:
 def _parameters(query: str) -> dict[str, str]:
     found = parse_qs(query, keep_blank_values=True)
     for name, values in found.items():
-        if name not in ("region", "endpoint", "answer") or len(values) > 1 or not values[0]:
+        if name not in ("region", "endpoint", "answer", "expiry") or len(values) > 1 or not values[0]:
             raise StoreUrlError(f"?{name}= of a dynamodb:// URL is unknown, empty or given twice: {_FORMS}")
     given = {name: values[0] for name, values in found.items()}
     if not re.fullmatch(r"[1-9]|10", given.get("answer", "1")):
         raise StoreUrlError("?answer=… of a dynamodb:// URL is how many seconds an answer may take: 1 to 10")
+    if given.get("expiry", "ttl") not in ("ttl", "sweep"):
+        raise StoreUrlError("?expiry=… of a dynamodb:// URL is ttl, or sweep where a timer runs `ichidai sweep`")
     return given
 
 

@@ -7,10 +7,14 @@ told: the caller gets StoreUnavailable, and the request is answered 503.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Protocol, runtime_checkable
+
+from msgspec import Struct
 
 from common.clock import Clock, from_millis, to_millis
 from common.storage.clock_offset import LONGEST_UNMEASURED_SECONDS, ClockReading, OffsetBounds, measured
@@ -32,10 +36,18 @@ class HasClock(Protocol):
         """Return what it shows now. Raises StoreUnavailable."""
 
 
-def monotonic() -> float:
-    """Return a time that no one sets and that goes on while the machine is suspended, where the system has one."""
-    boottime = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.monotonic() if boottime is None else time.clock_gettime(boottime)
+monotonic: Callable[[], float] = (
+    partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
+)
+"""Returns a time that no one sets and that goes on while the machine is suspended, where the system has one."""
+
+
+class _InUse(Struct, frozen=True):
+    """What is added to the monotonic time, and the monotonic time up to which that may be done without a thought."""
+
+    bounds: OffsetBounds
+    offset: float
+    until: float
 
 
 class StoreClock:
@@ -56,17 +68,18 @@ class StoreClock:
         self._ahead = ahead.total_seconds()
         self._monotonic = monotonic
         self._bounds: OffsetBounds | None = None
+        self._in_use: _InUse | None = None
         self._watched = False
         self._told, self._wrong = 0.0, 0.0
 
     def __call__(self) -> datetime:
         """Return the store's time. Raises StoreUnavailable where it is not known within two seconds."""
-        bounds, now = self._bounds, self._monotonic()
-        if bounds is None:
+        in_use, now = self._in_use, self._monotonic()
+        if in_use is None:
             raise StoreUnavailable("the store's clock was not read yet")
-        if self._watched and (fault := bounds.fault(now)) is not None:
+        if now > in_use.until and (fault := in_use.bounds.fault(now)) is not None:
             raise StoreUnavailable(fault)
-        return from_millis(int((now + bounds.offset() + self._ahead) * 1000))
+        return from_millis(int((now + in_use.offset) * 1000))
 
     @property
     def host_ahead(self) -> float:
@@ -76,6 +89,7 @@ class StoreClock:
     def watch(self) -> None:
         """Tell no time that was not measured lately; a background thread calls `measure` about once a second."""
         self._watched = True
+        self._use(self._bounds)
 
     def measure(self, store: HasClock) -> None:
         """Read the store's clock. Raises StoreUnavailable; what was measured before stays."""
@@ -83,9 +97,15 @@ class StoreClock:
         reading = store.read_clock()
         received = self._monotonic()
         before, self._bounds = self._bounds, measured(self._bounds, reading, sent, received)
+        self._use(self._bounds)
         if before is not None and abs(self._bounds.offset() - before.offset()) > LONGEST_UNMEASURED_SECONDS:
             _log.warning("the store's clock was set by %.0f seconds", self._bounds.offset() - before.offset())
         self._tell(received)
+
+    def _use(self, bounds: OffsetBounds | None) -> None:
+        if bounds is not None:
+            until = bounds.good_until() if self._watched else math.inf
+            self._in_use = _InUse(bounds, bounds.offset() + self._ahead, until)
 
     def _tell(self, now: float) -> None:
         """Say in the log how wrong this host's clock is, when that has changed."""

@@ -65,8 +65,7 @@ def problem_for(error: Exception, connection: HTTPConnection, base_url: str, tru
         tell_outage(_outage.add(), refusal.reason)
     else:
         _tell(context, connection, made.status, trusted)
-    named = {"X-Request-Id": context.request_id, "traceparent": context.traceparent}
-    return Problem(made.status, {**made.headers, **named}, made.body)
+    return Problem(made.status, {**made.headers, **context.names}, made.body)
 
 
 def _tell(context: RequestContext, connection: HTTPConnection, status: int, trusted: Sequence[Network]) -> None:

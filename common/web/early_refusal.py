@@ -35,7 +35,6 @@ def early_refusal(app: str, address: str, trusted: Sequence[Network]) -> Refuse:
         REQUESTS.add(_NO_ROUTE, str(problem.status), refusal.code)
         source = address_of(peer, headers.get("x-forwarded-for") or "", trusted)
         tell_request(context, logging.INFO, method_told(scope.method), _NO_ROUTE, problem.status, seconds, source, app)
-        named = {"X-Request-Id": context.request_id, "traceparent": context.traceparent}
-        return Problem(problem.status, {**SAFE_HEADERS, **problem.headers, **named}, problem.body)
+        return Problem(problem.status, {**SAFE_HEADERS, **problem.headers, **context.names}, problem.body)
 
     return written

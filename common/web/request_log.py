@@ -96,8 +96,7 @@ def log_requests(
             trace(_finished(context, route, response.status_code))
         is_good = response.status_code < 400  # noqa: PLR2004 - HTTP's
         if not (is_good and route == _VERIFY):  # a good verification is the same answer on every path
-            response.headers["X-Request-Id"] = context.request_id
-            response.headers["traceparent"] = context.traceparent
+            response.headers.update(context.names)
             if context.code == Code.STORE_UNAVAILABLE:
                 tell_outage(outage.add(), context.reason)
             else:

@@ -8,11 +8,12 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from common.account.heartbeat import HeartbeatWriter
 from common.account.laying_down import LayingDown
 from common.account.operator import Operator
 from common.account.policy import Policies
 from common.account.policy_store import open_policy
-from common.background import at_once
+from common.background import BackgroundThread
 from common.clock import Clock
 from common.crypto.passwords import CHEAP_FOR_TESTS, OWASP_MINIMUM
 from common.ids import new_id
@@ -58,12 +59,18 @@ def enumerating(*, makes: bool = False) -> Iterator[tuple[Administration, Enumer
 
 @contextmanager
 def changing(settings: Settings, store: Store) -> Iterator[tuple[Clock, Policies, LayingDown]]:
-    """Give what a command changes accounts by: the store's time, the policy in force, and who lays changes down."""
+    """Give what a command changes accounts by: the store's time, the policy in force, and who lays changes down.
+
+    A command that changes an account has a heartbeat from then on to its end.
+    """
     clock = read_test_overrides(os.environ).clock
     measure_clock(clock, store)
     policies = open_policy(store, settings.policy, GenerationProvider(store, read_generation(store)))
     mails = MailQueue(store, clock, settings.registration.mail)
-    yield clock, policies, laying_down(settings, store, clock, at_once, mails)
+    background = BackgroundThread()  # it is never started: what is handed in is done at once
+    heartbeat = HeartbeatWriter(store, clock, background)
+    with heartbeat.closing():
+        yield clock, policies, laying_down(settings, store, clock, background, mails, heartbeat.start)
     policies.flush()
 
 

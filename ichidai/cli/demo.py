@@ -22,13 +22,17 @@ from rich.text import Text
 from common.encoding import decode_base64
 from ichidai.cli.demo_checks import StoryFailed, expect, refused
 from ichidai.cli.demo_closing import TakenBack
+from ichidai.cli.demo_mail import Mailbox, own_mailbox
 from ichidai.cli.demo_server import NoServer, own_server
+from ichidai.cli.demo_thief import LockedOut
 from ichidai.cli.language import Language
 from ichidai.cli.qr import qr_picture
 from ichidai.client import ClientError, Device, DeviceActive, InMemoryState, KeyKind, SessionEnded
 from ichidai.client.http_transport import HttpTransport
 from ichidai.client.keys import DeviceKeys
 from ichidai.client.state import State
+
+_ADDRESS = "alice@example.test"
 
 __all__ = ["Narrator", "NoServer", "StoryFailed", "run_demo", "tell_story"]
 
@@ -56,19 +60,19 @@ class Narrator:
 
 def run_demo(console: Console, language: Language) -> None:
     """Start a server, tell the story, end the server. Raises StoryFailed, NoServer."""
-    with own_server() as base:
-        tell_story(base, Narrator(console, language))
+    with own_mailbox() as mailbox, own_server(mailbox.url) as base:
+        tell_story(base, mailbox, Narrator(console, language))
 
 
-def tell_story(base: str, narrator: Narrator) -> None:
-    """Tell the story with a new account of a running server. Raises StoryFailed."""
+def tell_story(base: str, mailbox: Mailbox, narrator: Narrator) -> None:
+    """Tell the story with a new account of a running server that sends its mails to a mailbox. Raises StoryFailed."""
     narrator.step(
         f"A server of its own answers on {base}; its data goes when the story ends.",
         f"専用のサーバーが {base} で動いています。データは終了時に消えます。",
     )
     try:
         with ExitStack() as opened:
-            _Story(base, narrator, opened).tell()
+            _Story(base, mailbox, narrator, opened).tell()
     except ClientError as error:
         raise StoryFailed(f"{type(error).__name__}: {error}") from error
     except (KeyError, ValueError) as error:
@@ -108,6 +112,7 @@ class Actor:
 @dataclass(frozen=True, slots=True)
 class _Story:
     base: str
+    mailbox: Mailbox
     narrator: Narrator
     opened: ExitStack
     password: str = field(default_factory=lambda: secrets.token_urlsafe(12))
@@ -121,7 +126,9 @@ class _Story:
         self._is_asked_and_consents(phone, laptop)
         self._stale_consent(phone, laptop, tablet)
         self._history(tablet)
-        TakenBack(self.narrator.step, phone.device, tablet.device, self.password, secrets.token_urlsafe(12)).tell()
+        own, new_password = phone.device, secrets.token_urlsafe(12)
+        TakenBack(self.narrator.step, own, tablet.device, self.password, new_password).tell()
+        LockedOut(self.narrator.step, self.base, self.mailbox, own, laptop.device, _ADDRESS, new_password).tell()
         self.narrator.step("Everything went as told.", "すべて説明のとおりになりました。")
 
     def _actor(self, name: str, state_store: InMemoryState | None = None, language: str = "en") -> Actor:
@@ -129,7 +136,7 @@ class _Story:
         return Actor(name, state_store, self.opened.enter_context(Device(state_store, self.base, language=language)))
 
     def _register_and_join(self, phone: Actor, laptop: Actor) -> None:
-        code = phone.device.register("alice", "alice@example.test", self.password, device_name=phone.name).qr_code
+        code = phone.device.register("alice", _ADDRESS, self.password, device_name=phone.name).qr_code
         self.narrator.step(
             "Alice registers with her phone. It makes its own keys, ML-DSA-87 and sntrup761, shows the public halves, "
             "and gets a certificate over them, with this fingerprint:",
@@ -137,6 +144,11 @@ class _Story:
             "証明書のフィンガープリント：",
         )
         self.narrator.seen(phone.fingerprint)
+        self.mailbox.confirm(self.base, _ADDRESS)
+        self.narrator.step(
+            "A mail brings her a link, by which she confirms her address.",
+            "メールで届いたリンクから、メールアドレスを確認します。",
+        )
         expect(_read_qr(code)["fingerprint"] == phone.fingerprint, "the QR code names the phone's certificate")
         self.narrator.step(
             "The phone shows a QR code: good for ten minutes and one device.",
@@ -261,6 +273,7 @@ class _Story:
 _HISTORY = [
     ("registered", None, None),
     ("device-added", "Phone", None),
+    ("email-confirmed", None, None),
     ("device-added", "Laptop", None),
     ("login", "Phone", None),
     ("session-ended", "Phone", "taken-over"),

@@ -1,4 +1,4 @@
-"""The last chapter of the demo: a thief closes the account, and its owner takes it back."""
+"""A chapter of the demo: a thief closes the account, and its owner takes it back."""
 
 from __future__ import annotations
 

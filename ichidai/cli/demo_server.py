@@ -26,35 +26,38 @@ class NoServer(Exception):
 
 
 @contextmanager
-def own_server() -> Iterator[str]:
-    """Start a server, give its address once it answers, and leave neither server nor data behind. Raises NoServer."""
+def own_server(mail: str) -> Iterator[str]:
+    """Start a server, give its address once it answers, and leave neither server nor data behind. Raises NoServer.
+
+    `mail`: what sends its mails, as the setting `ICHIDAI_MAIL` has it.
+    """
     with TemporaryDirectory(prefix="ichidai-demo-", ignore_cleanup_errors=True) as folder:
-        process, base = _start_somewhere(Path(folder))
+        process, base = _start_somewhere(Path(folder), mail)
         try:
             yield base
         finally:
             _end(process)
 
 
-def _start_somewhere(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
+def _start_somewhere(folder: Path, mail: str) -> tuple[subprocess.Popen[bytes], str]:
     """Start the server on a free port; where another program was quicker, on another one."""
     for tries_left in reversed(range(_TRIES)):
         port = _free_port()
         try:
-            return _start(folder, port), f"http://{_HOST}:{port}"
+            return _start(folder, port, mail), f"http://{_HOST}:{port}"
         except NoServer as error:
             if not tries_left or "in use" not in str(error):
                 raise
     raise AssertionError("the last try returns or raises")
 
 
-def _start(folder: Path, port: int) -> subprocess.Popen[bytes]:
+def _start(folder: Path, port: int, mail: str) -> subprocess.Popen[bytes]:
     issuer = f"http://{uuid4().hex}.test"
     command = [sys.executable, "-P", "-m", "ichidai", "serve", "all", "--host", _HOST, "--port", str(port)]
     log = folder / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - the command is ours
-            command, env=_environment(folder, issuer), stdout=output, stderr=subprocess.STDOUT
+            command, env=_environment(folder, issuer, mail), stdout=output, stderr=subprocess.STDOUT
         )
     try:
         _wait(process, f"http://{_HOST}:{port}", issuer)
@@ -66,13 +69,13 @@ def _start(folder: Path, port: int) -> subprocess.Popen[bytes]:
     return process
 
 
-def _environment(folder: Path, issuer: str) -> dict[str, str]:
+def _environment(folder: Path, issuer: str, mail: str) -> dict[str, str]:
     """Return this environment without any setting of the suite, and with the demo's own."""
     root = str(Path(__file__).parents[2])
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     path = os.pathsep.join(filter(None, (root, kept.get("PYTHONPATH"))))
-    own = {"ICHIDAI_DATA_DIR": str(folder / "data"), "ICHIDAI_ISSUER": issuer, "ICHIDAI_EVENTS_PORT": "off"}
-    return kept | {"PYTHONPATH": path} | own
+    own = {"ICHIDAI_DATA_DIR": str(folder / "data"), "ICHIDAI_ISSUER": issuer, "ICHIDAI_MAIL": mail}
+    return kept | {"PYTHONPATH": path, "ICHIDAI_EVENTS_PORT": "off"} | own
 
 
 def _wait(process: subprocess.Popen[bytes], base: str, issuer: str) -> None:

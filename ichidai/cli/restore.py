@@ -126,7 +126,8 @@ def restore_from_time(time: datetime, prefix: str) -> None:
             out.print(line)
     except StoreUnavailable as fault:
         fail(str(fault))
-    out.print(f"Set ICHIDAI_STORE_URL to dynamodb://{prefix}, then run `ichidai restore accept`.")
+    url = f"dynamodb://{prefix}{'?expiry=sweep' if tables.is_swept else ''}"
+    out.print(f"Set ICHIDAI_STORE_URL to {url}, then run `ichidai restore accept`.")
 
 
 def _act_on_all(reason: str, *, unbind_all: bool, reset_passwords: bool) -> None:

@@ -24,7 +24,10 @@ def app() -> None:
 
 @app.command("create")
 def create() -> None:
-    """Make what is missing, with expiry and point-in-time recovery; what is there stays. May be run again."""
+    """Make what is missing, with expiry and point-in-time recovery; what is there stays. May be run again.
+
+    With ?expiry=sweep in the store's URL TTL is not switched on: a timer runs `ichidai sweep`.
+    """
     try:
         for line in tables_by_environment().create():
             out.print(line)
@@ -34,7 +37,10 @@ def create() -> None:
 
 @app.command("check")
 def check() -> None:
-    """Say what is wrong with the tables; exit status 1 if anything is."""
+    """Say what is wrong with the tables; exit status 1 if anything is.
+
+    With ?expiry=sweep in the store's URL they need no TTL.
+    """
     try:
         faults = tables_by_environment().check()
     except StoreUnavailable as fault:

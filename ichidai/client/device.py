@@ -227,6 +227,17 @@ class Device:
         """Let the closed account be used again. Log in afterwards."""
         self._post("/registration/reopen", {"username": self.identity.username, "password": password})
 
+    def object_to(self, change_no: int) -> None:
+        """Say that a change of the account was not its user's: what was done since is taken back, within seven days.
+
+        By this device's signature alone, which joined before that change; logged in or not. Then a new password is
+        set by a mail's link or a recovery code. Raises Problem `proof-invalid`, `link-spent`, `not-found`.
+        """
+        state, me = self._enrolled()
+        signature = state.keys.sign_objection(change_no, me.issuer, me.user_uuid, me.device_id)
+        proof = {"device_id": me.device_id, "signature": signature}
+        self._post("/registration/objection", {"user_uuid": me.user_uuid, "change_no": change_no, "proof": proof})
+
     def log_out(self) -> None:
         """End the session, here and there. Raises NotLoggedIn."""
         self._session.end()

@@ -62,6 +62,13 @@ class DeviceKeys:
         )
         return {"challenge_id": asked["challenge_id"], "signature": signature_of(self.signing, message)}
 
+    def sign_objection(self, change_no: int, issuer: str, user_uuid: str, device_id: str) -> str:
+        """Sign that a change of the account was not its user's."""
+        message = statement(
+            Purpose.OBJECT, issuer=issuer, user_uuid=user_uuid, device_id=device_id, challenge=str(change_no)
+        )
+        return signature_of(self.signing, message)
+
     def to_json(self) -> dict[str, str]:
         """Write both keys, private halves too."""
         kem = {"kem_public": self.kem.public, "kem_private": self.kem.private} if self.kem else {}

@@ -44,11 +44,11 @@ MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+
 """Told here, because a Windows registry may call a module plain text, and then no browser runs it."""
 
 VIEWS = (
-    *("landing", "home", "add", "history"),
+    *("landing", "add", "history"),
     *("register", "join", "done"),
     *("login", "ended"),
 )
-"""All views of the document, in the order in which they stand there."""
+"""The views of the first document, in the order in which they stand there; the others come with LATER."""
 
 LATER = ("factor", "account", "recover", "links", "approval")
 """Parts of the pages that are fetched later: of the second factor, the account, the way back in, mails, approvals."""

@@ -17,6 +17,7 @@ TEXTS: Mapping[str, Text] = {
     "device_name": Text("Device name", "端末名"),
     "fingerprint": Text("Certificate fingerprint", "証明書のフィンガープリント"),
     "cancel": Text("Cancel", "キャンセル"),
+    "close_dialog": Text("Close", "閉じる"),
     "save": Text("Save", "保存"),
     "nav_home": Text("Home", "ホーム"),
     "nav_devices": Text("Devices", "端末"),
@@ -237,6 +238,10 @@ TEXTS: Mapping[str, Text] = {
         "If you lose all your devices, one of these codes and your password let you back in. Keep them on paper.",
         "端末をすべて失っても、リカバリーコードとパスワードがあればアカウントに戻れます。紙に控えて保管してください。",
     ),
+    "no_codes": Text(
+        "You have no recovery codes. If you lose all your devices, nothing else lets you back in.",
+        "リカバリーコードがまだありません。端末をすべて失うと、アカウントに戻れなくなります。",
+    ),
     "recovery_make": Text("Make recovery codes", "リカバリーコードを発行"),
     "recovery_made": Text("Recovery codes were made.", "リカバリーコードを発行しました。"),
     "everywhere": Text("Sign out everywhere", "すべての端末からログアウト"),
@@ -313,6 +318,7 @@ TEXTS: Mapping[str, Text] = {
     ),
     "username_new": Text("New username", "新しいユーザー名"),
     "username_changed": Text("The username was changed.", "ユーザー名を変更しました。"),
+    "email_unconfirmed": Text("not confirmed", "未確認"),
     "email_change": Text("Mail address", "メールアドレスの確認と変更"),
     "email_change_lead": Text(
         "A link is sent to the address. Another one is your account's once you have opened it.",

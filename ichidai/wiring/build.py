@@ -144,6 +144,7 @@ class _Serving(Struct, frozen=True, dict=True):
             key_pool=self.shared.key_pool,
             key_provider=self.shared.key_provider,
             background=self.shared.background,
+            heartbeat=self.shared.heartbeat,
             mailing=self.shared.mailing,
             mail_queue=self.shared.mail_queue,
             event_pusher=self.shared.event_pusher,
@@ -219,6 +220,7 @@ class _Serving(Struct, frozen=True, dict=True):
         self.shared.key_pool.close()
         self._readiness.close()
         self.shared.background.close()
+        self.shared.heartbeat.close()
         self._policy_thread.close()
         self._clock_thread.close()
         with suppress(StoreUnavailable):

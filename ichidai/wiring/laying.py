@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from common.account.laying_down import LayingDown
 from common.background import InBackground
 from common.clock import Clock
@@ -14,9 +16,14 @@ from registration.notices import Notices
 
 
 def laying_down(
-    settings: Settings, store: Store, clock: Clock, in_background: InBackground, mails: MailQueue
+    settings: Settings,
+    store: Store,
+    clock: Clock,
+    in_background: InBackground,
+    mails: MailQueue,
+    before_change: Callable[[], object] = lambda: None,
 ) -> LayingDown:
     """Return what lays changes down: with notices to accounts, events for machines, and the lifetimes that are set."""
     notices = Notices(store, mails, MailLimit(store, clock), clock, DeviceDb(store).names)
     receivers = settings.event_receivers.names
-    return LayingDown(store, clock, in_background, notices.tell, settings.retention, receivers)
+    return LayingDown(store, clock, in_background, notices.tell, settings.retention, receivers, before_change)

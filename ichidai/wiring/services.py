@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from common.account.admission import Caller
+from common.account.heartbeat import HeartbeatWriter
 from common.account.liveness import SessionGone
 from common.account.policy_store import PolicyProvider
 from common.background import BackgroundThread, RepeatingThread
@@ -44,6 +45,7 @@ class Services(Struct, frozen=True):
     `key_pool` has device keys ready where a worker that registers devices has called its `start`.
     `erasing` erases closed accounts whose days are over, as `erasure` does, once it is `start`ed.
     `background` does what no answer waits for once it is `start`ed; until then answers wait.
+    `heartbeat` must be started before that, by every process that changes accounts.
     """
 
     endpoints: Callable[[App], Sequence[Endpoint]]
@@ -63,6 +65,7 @@ class Services(Struct, frozen=True):
     key_pool: KeyPool
     key_provider: KeyProvider
     background: BackgroundThread
+    heartbeat: HeartbeatWriter
     mailing: MailingDependencies
     mail_queue: MailQueue
     event_pusher: EventPusher

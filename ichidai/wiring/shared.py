@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from common.account.approval_store import AskedApprovals
 from common.account.claim_store import ClaimStore
+from common.account.heartbeat import HeartbeatWriter
 from common.account.laying_down import LayingDown
 from common.account.policy_store import PolicyProvider
 from common.account.transactions import AccountTransactions
@@ -182,6 +183,10 @@ class Shared(Struct, frozen=True, dict=True):
     @cached_property
     def background(self) -> BackgroundThread:
         return BackgroundThread()
+
+    @cached_property
+    def heartbeat(self) -> HeartbeatWriter:
+        return HeartbeatWriter(self.store, self.clock, self.background)
 
     @cached_property
     def laying(self) -> LayingDown:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -13,34 +13,25 @@ from tests.support import chromium
 from tests.support.client import Client
 from tests.support.external_tools import MissingTool
 from tests.support.ports import free_port
-from tests.support.servers import Suite, combined
+from tests.support.servers import Suite, SuitePool
 
 expect.set_options(timeout=20_000)  # ms; a browser on a shared machine is slow
 
 CHEAP = {"ICHIDAI_TEST_CHEAP_HASH": "true"}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Suite]]:
     """Return a function that gives a running combined app with some settings; alike ones are one."""
-    running: dict[frozenset[tuple[str, str]], Suite] = {}
-
-    def with_settings(**settings: str) -> Suite:
-        key = frozenset(settings.items())
-        if key not in running:
-            running[key] = combined(tmp_path_factory.mktemp("pages"), **CHEAP, **settings)
-            running[key].start()
-        return running[key]
-
-    yield with_settings
-    for suite in running.values():
-        suite.stop()
+    with closing(SuitePool(lambda: tmp_path_factory.mktemp("pages"), [], **CHEAP)) as suites:
+        yield suites
 
 
 @pytest.fixture(scope="session")
-def suite(pool: Callable[..., Suite]) -> Suite:
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
     """Return the combined app with event streams, one active device, and the person is asked."""
-    return pool(ICHIDAI_EVENTS_PORT=str(free_port()))
+    with closing(SuitePool(lambda: tmp_path_factory.mktemp("pages"), [], **CHEAP)) as suites:
+        yield suites(ICHIDAI_EVENTS_PORT=str(free_port()))
 
 
 @pytest.fixture

@@ -46,6 +46,32 @@ def test_from_the_form_to_the_account(open_window: Windows, locale: str) -> None
     expect(password).to_have_attribute("type", "password")
 
 
+@pytest.mark.parametrize("locale", ["en-GB", "ja-JP"])
+def test_without_mails_recovery_codes_are_insisted_on(open_window: Windows, locale: str) -> None:
+    """Nobody is offered a link by mail; who has no codes is reminded at each visit until there are some."""
+    window, person = open_window(locale=locale), somebody()
+    page = window.page
+    page.goto("/login")
+    expect(window.button("Lost all devices?")).to_be_visible()
+    expect(window.button("Forgot your password?")).to_have_count(0)
+    window.register(person)
+    window.log_in(person)
+    words = "You have no recovery codes. If you lose all your devices, nothing else lets you back in."
+    reminder = page.get_by_text(window.said(words))
+    for _ in range(2):
+        expect(reminder).to_be_visible()
+        assert violations(page) == []
+        page.reload()
+    page.get_by_role("link", name=window.said("Make recovery codes")).click()
+    card = page.get_by_role("region", name=window.said("Recovery codes"))
+    card.get_by_label(window.said("Password"), exact=True).fill(person.password)
+    window.button("Make recovery codes").click()
+    assert len(kept_codes(window)) == 10
+    page.get_by_role("navigation").get_by_role("link", name=window.said("Home")).click()
+    window.is_inside(person)
+    expect(reminder).to_be_hidden()
+
+
 LOGO = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><rect width="8" height="8" fill="#7a1f5c"/></svg>'
 
 

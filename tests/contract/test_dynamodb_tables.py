@@ -23,10 +23,10 @@ from tests.support.engines import Engine
 EXPIRING = sum(table.expires for table in ALL)
 
 
-def tables_at(dynamodb: Engine, prefix: str) -> DynamoTables:
+def tables_at(dynamodb: Engine, prefix: str, more: str = "") -> DynamoTables:
     """Return the administration of a set of tables of its own."""
     endpoint = dynamodb.url.partition("?")[2]
-    tables = open_tables(f"dynamodb://{prefix}?{endpoint}", dynamodb.region)
+    tables = open_tables(f"dynamodb://{prefix}?{endpoint}{more}", dynamodb.region)
     assert tables is not None
     return tables
 
@@ -50,6 +50,21 @@ def test_each_missing_table_is_told_then_made_and_the_second_time_nothing_is_lef
     assert sum(line.endswith(": is there") for line in again) == len(ALL)
     assert sum(line.endswith(": items expire") for line in again) == EXPIRING
     assert tables.check() == []
+
+
+def test_tables_that_are_swept_need_no_ttl(dynamodb: Engine) -> None:
+    """Made so they have none, which is a fault only where the URL does not say that they are swept."""
+    prefix = f"t{uuid4().hex[:8]}_"
+    swept, by_ttl = tables_at(dynamodb, prefix, "&expiry=sweep"), tables_at(dynamodb, prefix, "&expiry=ttl")
+    lines = list(swept.create())
+    assert sum(line.endswith(": items are deleted by `ichidai sweep`") for line in lines) == EXPIRING
+    assert not any("from now on" in line for line in lines)
+    assert swept.check() == []
+    faults = by_ttl.check()
+    assert len(faults) == EXPIRING
+    assert all("items do not expire by `ttl`" in fault and "?expiry=sweep" in fault for fault in faults)
+    list(by_ttl.create())
+    assert by_ttl.check() == swept.check() == []
 
 
 def test_half_made_tables_are_completed(dynamodb: Engine, tables: DynamoTables) -> None:

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from common.account.feed import OVERLAP, REACH, SHARDS, Ending, FeedReader, endings_in, feed_put, hint_of
+from common.account import feed
+from common.account.feed import OVERLAP, REACH, SHARDS, Ending, FeedReader, endings_in, feed_put, hint_of, tell_endings
 from common.account.history import Event, EventKind, Reason
 from common.ids import new_id
 from common.storage import paging
@@ -111,3 +112,27 @@ def test_endings_are_taken_from_a_changes_events() -> None:
         Ending("u", "s3", Reason.EXPIRED, now),
     )
     assert endings_in("u", events[2:]) == ()
+
+
+def test_a_gap_is_told(store: Store, own: str) -> None:
+    """What was written more than a minute before a look is not read: who looks learns that there may be some."""
+    now, reader = moment(own), FeedReader(store)
+    for after, has_gap in ((0, False), (1, False), (40, False), (200, True), (201, False)):
+        reader.look(now + after * SECOND)
+        assert reader.has_gap is has_gap, after
+
+
+def test_an_ending_that_was_written_too_late_is_not_taken_for_told(store: Store, own: str) -> None:
+    """A process that stood still between the time that it wrote down and the write: readers have passed by then."""
+    now, ending = moment(own), Ending(new_id(), new_id(), Reason.TAKEN_OVER, moment(own), "device")
+    times = [now, now + 4 * SECOND]
+    with pytest.raises(StoreUnavailable):
+        tell_endings(store, lambda: times.pop(0), [ending], 1)
+    tell_endings(store, lambda: now + 4 * SECOND, [ending], 1)
+    assert FeedReader(store).look(now + 4 * SECOND) == {hint_of(ending.session_id)}
+
+
+def test_what_is_written_in_time_is_found_by_every_reader() -> None:
+    """Three seconds: between two looks that read all within reach, with clocks apart."""
+    assert feed._IN_TIME == 3 * SECOND
+    assert feed._IN_TIME + feed._SWEPT_EVERY + OVERLAP <= REACH

@@ -45,7 +45,7 @@ def test_an_answer_is_waited_for_as_long_as_the_url_says() -> None:
     assert opening._limits("dynamodb://p") == DEFAULT_LIMITS
     patient = opening._limits("dynamodb://p?endpoint=http://127.0.0.1:8000&answer=4")
     assert (patient.answer, patient.wait) == (4.0, 4.0)
-    assert opening.canonical_url("dynamodb://p?answer=4", "eu-west-1") == "dynamodb://p?region=eu-west-1"
+    assert opening.canonical_url("dynamodb://p?answer=4&expiry=sweep", "eu-west-1") == "dynamodb://p?region=eu-west-1"
 
 
 @pytest.mark.parametrize(
@@ -75,6 +75,8 @@ def test_an_answer_is_waited_for_as_long_as_the_url_says() -> None:
         ("dynamodb://p?endpoint=", "empty"),
         ("dynamodb://p?answer=0", "1 to 10"),
         ("dynamodb://p?answer=2.5", "1 to 10"),
+        ("dynamodb://p?expiry=never", "ttl, or sweep"),
+        ("dynamodb://p?expiry=", "empty"),
         ("dynamodb://p?table=x", "unknown"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from tests.support.client import Client
 from tests.support.engines import ENGINES
-from tests.support.servers import DOMAINS, Suite, combined, four_entrances
+from tests.support.servers import DOMAINS, Suite, SuitePool, four_entrances
 
 Starting = Callable[..., Suite]
 
@@ -39,29 +40,18 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-@pytest.fixture(scope="session")
-def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Suite]]:
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Starting]:
     """Return a function that gives a running combined app with some workers and settings; alike ones are one."""
-    running: dict[tuple[int, frozenset[tuple[str, str]]], Suite] = {}
-
-    def with_settings(*, workers: int = 1, **settings: str) -> Suite:
-        key = (workers, frozenset(settings.items()))
-        if key not in running:
-            running[key] = combined(tmp_path_factory.mktemp("suite"), workers, **settings)
-            _STARTED.append(running[key])
-            running[key].start()
-        return running[key]
-
-    yield with_settings
-    for suite in running.values():
-        suite.stop()
-        _STARTED.remove(suite)
+    with closing(SuitePool(lambda: tmp_path_factory.mktemp("suite"), _STARTED)) as suites:
+        yield suites
 
 
 @pytest.fixture(scope="session")
-def suite(pool: Starting) -> Suite:
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
     """Return the combined app with the settings it has by default: one active device, the person is asked."""
-    return pool()
+    with closing(SuitePool(lambda: tmp_path_factory.mktemp("suite"), _STARTED)) as suites:
+        yield suites()
 
 
 @pytest.fixture

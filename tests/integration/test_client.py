@@ -213,6 +213,30 @@ def test_any_device_brings_in_another(suite: Suite, device: MakeDevice, pair: tu
     assert refused.value.code in ("certificate-mismatch", "certificate-revoked")
 
 
+@pytest.mark.requirement("R72")
+@pytest.mark.parametrize("kind", KeyKind)
+def test_a_device_objects_to_what_another_did(pool: Pool, device: MakeDevice, kind: KeyKind) -> None:
+    """Its session has ended; its key speaks. A device that joined by that change, and a second time, are refused."""
+    phone, laptop = two_devices(pool(), device, kind)
+    phone.log_in(PASSWORD)
+    events = phone.get("/session/history")["events"]
+    (joined,) = {event["change_no"] for event in events if event["device_name"] == laptop.identity.device_name}
+    laptop.log_in(PASSWORD, ask=yes)
+    with pytest.raises(Problem) as later:
+        laptop.object_to(joined)
+    assert laptop.verify()
+    phone.object_to(joined)
+    with pytest.raises(SessionEnded) as ended:
+        laptop.verify()
+    with pytest.raises(Problem) as again:
+        phone.object_to(joined)
+    with pytest.raises(Problem) as known:
+        phone.log_in(PASSWORD)
+    assert ended.value.reason == "revoked"
+    told = [each.value.code for each in (later, again, known)]
+    assert told == ["proof-invalid", "link-spent", "password-reset-required"]
+
+
 @pytest.mark.requirement("R37", "R73", "R75")
 @pytest.mark.parametrize("kind", KeyKind)
 def test_the_wrong_key_is_refused_and_the_other_session_lives(pool: Pool, device: MakeDevice, kind: KeyKind) -> None:

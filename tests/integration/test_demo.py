@@ -20,16 +20,18 @@ from rich.console import Console
 
 from ichidai.cli.demo import Narrator, tell_story
 from ichidai.cli.demo_checks import StoryFailed
+from ichidai.cli.demo_mail import own_mailbox
 from ichidai.cli.language import Language
 from tests.support.client import QUESTION
 from tests.support.servers import Suite, environment, is_listened_to, run_to_its_end
 
 DEMO = [sys.executable, "-m", "ichidai", "demo"]
-STEPS = 21
+STEPS = 27
 
 TOLD = {
     "en": [
         "registers with her phone. It makes its own keys, ML-DSA-87 and sntrup761",
+        "A mail brings her a link, by which she confirms her address",
         "shows a QR code",
         "Her laptop reads it, makes keys of its own",
         "410, it is spent",
@@ -47,10 +49,15 @@ TOLD = {
         "closes the account: every session ends, and a login is 403 account-closed",
         "reopens it with her password",
         "changes the password. The thief gets 401",
+        "gives the account another mail address. Hers is told",
+        "turns two-step login on, which voids her codes, and sets another password",
+        "Her phone objects, signed by its key: the thief's very next request is 401",
+        "with it she sets a new password. She is in, with her own address, and the thief is out",
         "Everything went as told",
     ],
     "ja": [
         "スマホで登録",
+        "メールアドレスを確認します",
         "QRコードを表示",
         "端末として追加",
         "使用済み",
@@ -61,6 +68,10 @@ TOLD = {
         "アカウントを閉鎖します",
         "パスワードで再開します",
         "盗んだ人は401",
+        "「自分ではない」と申し立てるリンクが届きます",
+        "アリスは締め出され",
+        "「自分ではない」と申し立てます",
+        "盗んだ人は締め出されます",
         "すべて説明のとおり",
     ],
 }
@@ -91,10 +102,12 @@ def test_the_demo_tells_each_step(tmp_path: Path, language: str) -> None:
 
 def test_the_demo_fails_when_a_step_does_not_go_as_told(pool: Callable[..., Suite]) -> None:
     """Where two devices may be active nobody is asked; the story stops there and says so."""
-    server = pool(MAX_CONCURRENT_DEVICES="2").servers[0]
     told = io.StringIO()
-    with pytest.raises(StoryFailed, match=r"a login on the Laptop must be answered 409 device-active, and was let in"):
-        tell_story(server.base, Narrator(Console(file=told, width=250), Language.EN))
+    with own_mailbox() as mailbox:
+        server = pool(MAX_CONCURRENT_DEVICES="2", ICHIDAI_MAIL=mailbox.url).servers[0]
+        narrator = Narrator(Console(file=told, width=250), Language.EN)
+        with pytest.raises(StoryFailed, match=r"a login on the Laptop must be answered 409 device-active, and was let"):
+            tell_story(server.base, mailbox, narrator)
     assert "logs in on the phone" in told.getvalue()
     assert "is asked: 409" not in told.getvalue()
 

@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import itertools
 import re
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,10 +20,12 @@ import pytest
 import requests
 
 from common.errors import Code
+from ichidai.wiring.services import Services
 from tests.support.authenticator import scanned
 from tests.support.client import PASSWORD, Account, Client, Device, Login, bearer, device_of, granted, login_of, refused
 from tests.support.engines import ENGINES
 from tests.support.in_process import PUBLIC, Clock, served
+from tests.support.mail_server import Mailbox, serving_mail
 from tests.support.passkeys import made_for
 
 NOTHING = "00000000-0000-4000-8000-000000000000"
@@ -33,7 +36,7 @@ NEVER_SEEN = {Code.INTERNAL_ERROR, Code.STORE_UNAVAILABLE, Code.BUSY, Code.NOT_S
 SEEN_ELSEWHERE = {
     Code.PROOF_REQUIRED, Code.PROOF_INVALID, Code.CHALLENGE_SPENT, Code.CSR_INVALID, Code.KEY_IN_USE,
     Code.INVALID_DPOP_PROOF, Code.USE_DPOP_NONCE, Code.SERVED_ELSEWHERE, Code.TOO_MANY_STREAMS,
-    Code.ACCOUNT_DISABLED, Code.PASSKEY_INVALID, Code.TOO_MANY_PASSKEYS, Code.LINK_SPENT, Code.PASSWORD_RESET_REQUIRED,
+    Code.ACCOUNT_DISABLED, Code.PASSKEY_INVALID, Code.TOO_MANY_PASSKEYS,
     Code.REQUEST_TIMEOUT, Code.HEAD_TOO_LARGE,
     Code.TOO_MANY_REGISTRATIONS, Code.REGISTRATION_CLOSED, Code.WORK_REQUIRED, Code.INVITATION_SPENT,
     Code.APPROVAL_REFUSED, Code.APPROVAL_SPENT, Code.DIGITS_WRONG,
@@ -41,14 +44,13 @@ SEEN_ELSEWHERE = {
 }  # fmt: skip
 """Codes of what signs and what streams: no body can be foretold there, and test_proofs, test_bound_over_http and
 test_events ask both engines, and test_accounts_command has accounts disabled and closed on both. The others come before
-any engine is asked, need settings of their own, or (links by mail, refused passkeys) are asked of SQLite
-alone."""
+any engine is asked, need settings of their own, or (refused passkeys) are asked of SQLite alone."""
 
 _SECRET = {
     "access_token", "refresh_token", "device_token", "pairing_token", "token", "qr_code", "qr_link", "qr_png",
     "client_cert",
     "pem", "serial", "secret", "uri", "enrolment", "recovery_codes", "signing", "kem", "kid", "x", "y",
-    "request_id", "challenge", "id", "passkey_id",
+    "request_id", "challenge", "id", "passkey_id", "reset_token",
 }  # fmt: skip
 _PASSING = {"x-request-id", "traceparent", "date", "server", "connection", "content-length"}
 _ID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[0-9a-f]{64}\b")
@@ -62,9 +64,21 @@ class Recorder(Client):
         self.clock = clock
         self.answers: list[Any] = []
         self.codes: set[str] = set()
+        self.mailbox = Mailbox()
+        self.services: list[Services] = []
         self._base = base
         self._languages = {} if language is None else {"Accept-Language": language}
         self._names: dict[str, str] = {}
+
+    def mailed(self, kind: str) -> str:
+        """Send what waits, as a worker does; return the token of the newest link of a kind."""
+        (services,) = self.services
+        done = threading.Event()
+        services.mailing.later.run(done.set)
+        assert done.wait(20)
+        while services.mail_queue.send_due():
+            pass
+        return self.mailbox.link(kind)
 
     def url(self, path: str) -> str:
         """Return the address of a path; what the suite calls its own address is this server."""
@@ -416,10 +430,42 @@ def browsers(client: Recorder) -> None:
     granted(client.get("/session/history", token=second.access))
 
 
+def links(client: Recorder) -> None:
+    """What the links of mails do: an address confirmed and changed, a forgotten password, a change taken back."""
+    heidi = client.register("heidi", email="heidi@b.test")
+    granted(client.post("/registration/email/confirm", {"token": client.mailed("confirm")}))
+    for name in ({"username": "heidi"}, {"email": "heidi@b.test"}, {"username": "nobody"}):
+        granted(client.post("/registration/password/forgot", name))
+    new = {"new_password": "an altogether new phrase", "device_name": "Found"}
+    form = {**new, "token": client.mailed("reset")}
+    refused(client.post("/registration/password/reset", {**form, "token": "junk"}), 400, "invalid-request")
+    found = granted(client.post("/registration/password/reset", form))
+    refused(client.post("/registration/password/reset", form), 410, "link-spent")
+    heidi = dataclasses.replace(heidi, password=new["new_password"])
+    session, right = heidi.login(device_of(found)), {"password": heidi.password}
+
+    def post(path: str, body: object) -> requests.Response:
+        return client.post(f"/registration/{path}", body, token=session.access)
+
+    granted(post("email", {**right, "email": "other@b.test"}))
+    granted(client.post("/registration/email/confirm", {"token": client.mailed("confirm")}))
+    options = granted(post("passkeys/begin", right))["options"]
+    passkey = made_for(options)
+    granted(post("passkeys/finish", {"passkey": passkey.attestation(options, origin=PUBLIC)}))
+    asked = granted(client.post("/login/passkey/begin"))["options"]
+    entering = {"passkey": passkey.assertion(asked, origin=PUBLIC), "device_name": "Browser", "force": True}
+    login_of(client.post("/login/passkey/finish", entering))
+    is_out(client, session, "forced-out")
+    taken_back = granted(client.post("/registration/objection", {"token": client.mailed("object")}))
+    refused(heidi.try_login(device_of(found)), 403, "password-reset-required")
+    granted(client.post("/registration/password/reset", {**form, "token": taken_back["reset_token"]}))
+
+
 # --- Compared ----------------------------------------------------------------------------------------------------
 
 SCRIPTS: dict[str, tuple[Script, dict[str, str]]] = {
     "the whole script": (whole_script, {"ICHIDAI_MAX_DEVICES": "3", "ICHIDAI_LOGIN_ATTEMPTS_ACCOUNT_SOURCE": "5"}),
+    "links": (links, {"ICHIDAI_MAIL": ""}),
     "no questions": (no_questions, {"ICHIDAI_CONCURRENCY_MODE": "reject", "ICHIDAI_ALLOW_FORCE": "false"}),
     "browsers": (
         browsers,
@@ -436,11 +482,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str, str | N
 
     def run(engine: str, name: str, language: str | None) -> Run:
         script, settings = SCRIPTS[name]
-        folder = tmp_path_factory.mktemp("served")
-        with served(ENGINES[engine](folder), folder, settings) as (base, clock):
-            client = Recorder(base, clock, language)
-            script(client)
-            return client.answers, client.codes
+        folder, services = tmp_path_factory.mktemp("served"), list[Services]()
+        with serving_mail() as (address, mailbox):
+            mail = {"ICHIDAI_MAIL": address} if "ICHIDAI_MAIL" in settings else {}
+            with served(ENGINES[engine](folder), folder, {**settings, **mail}, services.append) as (base, clock):
+                client = Recorder(base, clock, language)
+                client.mailbox, client.services = mailbox, services
+                script(client)
+                return client.answers, client.codes
 
     return functools.cache(run)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from click.testing import CliRunner
@@ -25,6 +27,8 @@ from tests.support.servers import Suite
 
 pytestmark = pytest.mark.requirement("R72")
 
+STEP = timedelta(seconds=30)
+
 
 def now() -> datetime:
     """Return the servers' time."""
@@ -39,6 +43,36 @@ def switched_on(account: Account, token: str) -> tuple[Authenticator, list[str],
     phone, begun = scanned(asked["uri"]), early_in_a_step()
     body = {"enrolment": asked["enrolment"], "otp": phone.code(begun, -1)}
     return phone, granted(call("/registration/otp/confirm", body, token=token))["recovery_codes"], begun
+
+
+def oathtool() -> str:
+    """Return where oathtool is, or skip; `ICHIDAI_TEST_REQUIRE=all` forbids the skip."""
+    found = shutil.which("oathtool")
+    if found is None and os.environ.get("ICHIDAI_TEST_REQUIRE") == "all":
+        pytest.fail("oathtool is not here, and ICHIDAI_TEST_REQUIRE=all demands it")
+    if found is None:
+        pytest.skip("oathtool is not installed (Debian: oathtool): no code of its making is tried")
+    return found
+
+
+def code_of(tool: str, uri: str, at: datetime) -> str:
+    """Return the code that oathtool makes of the secret that an app is shown."""
+    (secret,) = parse_qs(urlsplit(uri).query)["secret"]
+    made = [tool, "--totp", "--base32", f"--now=@{int(at.timestamp())}", "-"]
+    return subprocess.run(made, input=secret, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_the_codes_are_those_of_oathtool(suite: Suite) -> None:
+    """Switched on and let in by codes that a program of other people's makes of what was shown."""
+    tool, account = oathtool(), suite.client.register()
+    token, call = account.login().access, account.client.post
+    asked = granted(call("/registration/otp/begin", {"password": PASSWORD}, token=token))
+    begun = early_in_a_step()
+    body = {"enrolment": asked["enrolment"], "otp": code_of(tool, asked["uri"], begun - STEP)}
+    granted(call("/registration/otp/confirm", body, token=token))
+    credentials = {**account.credentials, **account.phone.proof}
+    refused(call("/login", {**credentials, "otp": code_of(tool, asked["uri"], begun - STEP)}), 401, "otp-invalid")
+    login_of(call("/login", {**credentials, "otp": code_of(tool, asked["uri"], begun)}))
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -11,10 +11,8 @@ from registration import joining
 from tests.interleavings.operations import Act, learn, learn_device, own
 from tests.interleavings.person import Person
 from tests.interleavings.process import HERE, USERNAME
+from tests.proof.approval_users import AGREES, REFUSES, WRONG
 from tests.proof.recording import Operation, consent_of
-
-AGREES, REFUSES, WRONG = "agree", "refuse", "wrong"
-"""How an approval is answered: by the digits of the other screen, by refusing, by other digits."""
 
 
 def ask_for_approval(letter: str) -> Act:

@@ -10,13 +10,19 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from common.account.history import EventKind
-from tests.interleavings.approval_acts import AGREES, REFUSES
+from tests.proof.approval_users import AGREES, REFUSES
 from tests.proof.recording import Call, Operation
 from tests.proof.timeline import Story, Violation, own_change, was_lost
 
 
 def approvals_wrong(calls: Sequence[Call], story: Story) -> Iterator[Violation]:
-    """Yield what the approvals of an account have done that they may not."""
+    """Yield what the approvals of an account have done that they may not, where nobody logs in by anything else."""
+    yield from answers_wrong(calls, story)
+    yield from _opened_twice(calls, story)
+
+
+def answers_wrong(calls: Sequence[Call], story: Story) -> Iterator[Violation]:
+    """Yield where somebody was let in by an approval that was refused, or to which not all had agreed."""
     answers = [call for call in calls if call.operation is Operation.APPROVAL_ANSWER]
     for call in answers:
         if call.status == 200 and (call.asked["answer"] not in (AGREES, REFUSES) or call.asked["late"]):
@@ -28,7 +34,6 @@ def approvals_wrong(calls: Sequence[Call], story: Story) -> Iterator[Violation]:
     joined = [call for call in calls if call.operation is Operation.JOIN and call.status == 200]
     for approval in {call.asked["approval"] for call in joined}:
         yield from _joined(approval, [call for call in joined if call.asked["approval"] == approval], calls, story)
-    yield from _opened_twice(calls, story)
 
 
 def _let_in(approval: str, about: Sequence[Call], story: Story) -> Iterator[Violation]:

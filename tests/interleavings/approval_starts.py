@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import cache
 
 from tests.interleavings.approval_acts import (
-    REFUSES,
-    WRONG,
     answer_approval,
     ask_for_approval,
     join_by_approval,
@@ -15,6 +13,7 @@ from tests.interleavings.approval_acts import (
 from tests.interleavings.operations import change_password, log_in, log_out, pair, register, show_code, take_over, touch
 from tests.interleavings.process import Rules
 from tests.interleavings.scenarios import Scenario, Start, scenario
+from tests.proof.approval_users import REFUSES, WRONG
 
 CALLED_IN = one_after_the_other(ask_for_approval("B"), take_over("B"))
 """B asks how its approval stands, and takes over if all have agreed."""

@@ -197,7 +197,7 @@ class WithoutEpoch:
         """See `CredentialCheck.reauthenticate`: a change of the password is not what is bent here."""
         return self.inner.reauthenticate(*args, **more)
 
-    def remember(self, user_uuid: str, device_hint: str, client: ClientInfo) -> None:
+    def remember(self, user_uuid: str, device_hint: str, client: ClientInfo, counted_as: str | None = None) -> None:
         """See `CredentialCheck.remember`."""
 
 
@@ -213,8 +213,8 @@ class Uncounted:
 
     def verify(self, token: str) -> Any:
         """Return what a token says, with a number that equals every other."""
-        *fields, admissions = self.inner.verify(token)
-        return [*fields, AnyEpoch(admissions)]
+        *fields, admissions, counted_as = self.inner.verify(token)
+        return [*fields, AnyEpoch(admissions), counted_as]
 
 
 class Caching:

@@ -28,7 +28,7 @@ from tests.interleavings.scenarios import Scenario
 from tests.interleavings.scheduler import Client, Death, Explored, Moments, Schedule, Turnstile, explore, sample
 from tests.proof.checker import check_user
 from tests.proof.recording import Call, Operation, whole_history
-from tests.proof.timeline import Story, Violation, place, tell
+from tests.proof.timeline import Story, Violation, half_taken_back, place, tell
 from tests.unit.builders import T0
 
 
@@ -208,13 +208,6 @@ def stored_wrongly(store: Store, user: str, story: Story) -> Iterator[Violation]
     standing = {device for device, row in rows.items() if row["revoked_at"] is None}
     if standing != good | out:
         yield Violation("I12", f"the certificates of {standing} stand and the book has the devices {good}")
-
-
-def half_taken_back(book: Book, story: Story) -> set[str]:
-    """Return the devices that an objection shut out, and that were not unbound after it: then its process has died."""
-    last = max(story.objected, default=0)
-    revoked = {device for device, bound in book.devices.items() if bound.revoked}
-    return {device for device in revoked if story.bound_at.get(device, 0) < last}
 
 
 def overwritten(store: Store, user: str) -> Iterator[Violation]:

@@ -12,14 +12,22 @@ from common.storage.tables import MAILS
 from common.wire.passkey import AssertionBody, AttestationBody
 from login_app import passkey_login
 from login_app.login import LoginForm
-from registration import email_change, objection, passkey_enrolment, recovery, recovery_codes, renaming
+from registration import (
+    email_change,
+    objection,
+    passkey_enrolment,
+    password_reset,
+    recovery,
+    recovery_codes,
+    renaming,
+)
 from registration.mail_model import QUEUE, MailKind
 from registration.mailing import MailLink, token_of
 from session_manager import end_all
 from tests.interleavings.operations import Act, learn, learn_device, own
 from tests.interleavings.person import Person
 from tests.interleavings.process import HERE, USERNAME
-from tests.proof.recording import Operation, whole_history
+from tests.proof.recording import Operation, link_of, whole_history
 from tests.support.passkeys import made_for
 
 
@@ -97,6 +105,35 @@ def object_by_link(name: str) -> Act:
             target=str(change_no),
             new_password_no=int(person.password) + 1,
         )
+
+    return act
+
+
+def forget_password(name: str) -> Act:
+    """Keep a link for a new password, as it is mailed to who forgot it."""
+
+    def act(person: Person) -> None:
+        owner = person.use_cases.owner
+        account = person.use_cases.accounts.find(person.user)
+        assert account is not None
+        link = MailLink(MailKind.RESET, person.user, account.email, "", account.credential_version)
+        person.facts.notes[name] = token_of(owner.mailing, link)
+
+    return act
+
+
+def reset_password(letter: str, name: str, *, keep: bool = False) -> Act:
+    """Choose a new password by a mailed link: the browser becomes the device `letter`."""
+
+    def act(person: Person) -> Any:
+        token, owner = person.facts.notes[name], person.use_cases.owner
+        form = password_reset.ResetForm(token, "a long enough phrase of now", None, keep, letter, HERE)
+        asked = {"link": link_of(token), "keep": keep, "new_password_no": int(person.password) + 1}
+        result = person.ask(Operation.RESET, lambda: password_reset.reset_password(owner.reset, form), **asked)
+        if not isinstance(result, Refusal):
+            learn_device(person, letter, result.device)
+            person.facts.codes[letter] = result.pairing.qr_code
+        return result
 
     return act
 

@@ -33,6 +33,7 @@ from registration.mailing import Later, MailingDependencies
 from registration.objection import ObjectionDependencies
 from registration.passkey_enrolment import PasskeyDependencies
 from registration.passkeys import PasskeyChallenges
+from registration.password_reset import ResetDependencies
 from registration.recovery import RecoveryDependencies
 from registration.second_factor import SecondFactorDependencies
 from session_manager.end_all import EndAllDependencies
@@ -65,7 +66,7 @@ def _challenges(clock: Clock) -> PasskeyChallenges:
 
 
 class OwnersUseCases:
-    """The dependencies of recovery, objection, signing out everywhere, mail addresses and passkeys."""
+    """The dependencies of recovery, reset, objection, signing out everywhere, mail addresses and passkeys."""
 
     def __init__(
         self,
@@ -100,7 +101,7 @@ class OwnersUseCases:
             later=BeforeTheAnswer(),
         )
         self.email = EmailDependencies(self.mailing, claims)
-        self.objecting = ObjectionDependencies(
-            store, self.mailing, claims, partial(unbind_revoked, keeper), keys_of, ""
-        )
+        unbind = partial(unbind_revoked, keeper)
+        self.reset = ResetDependencies(self.mailing, browser, unbind)
+        self.objecting = ObjectionDependencies(store, self.mailing, claims, unbind, keys_of, "")
         self.end_all = EndAllDependencies(sessions, credentials.reauthenticate)

@@ -23,6 +23,7 @@ from tests.interleavings.owners_acts import (
     confirm_address,
     end_every_session,
     finish_passkey,
+    forget_password,
     log_in_by_passkey,
     make_codes,
     note_change,
@@ -31,6 +32,7 @@ from tests.interleavings.owners_acts import (
     read_mail,
     recover,
     remove_passkey,
+    reset_password,
     sign_by_passkey,
 )
 from tests.interleavings.process import Rules
@@ -50,6 +52,13 @@ def _robbed() -> Scenario:
 def _lost() -> Scenario:
     """Limit 1: A is logged in and has recovery codes; B is bound, has asked, and holds a consent."""
     return scenario(Rules(1), register("A"), pair("B", "A"), log_in("A"), make_codes("A"), log_in("B"))
+
+
+@cache
+def _forgotten() -> Scenario:
+    """Limit 1: A is logged in and shows a QR code; B is bound and holds a consent; a link for a password was mailed."""
+    start = (register("A"), pair("B", "A"), log_in("A"), show_code("A"), log_in("B"))
+    return scenario(Rules(1), *start, forget_password("link"))
 
 
 @cache
@@ -92,6 +101,20 @@ OWNERS_STARTS = {
             "password change": change_password("A"),
             "end all": end_every_session("A", own_too=True),
             "logout": log_out("A"),
+        },
+    ),
+    "forgotten": Start(
+        _forgotten,
+        {
+            "reset": reset_password("C", "link"),
+            "reset that keeps devices": reset_password("D", "link", keep=True),
+            "takeover": take_over("B"),
+            "login": log_in("A"),
+            "login afterwards": log_in("B", later=1),
+            "refresh": refresh("A"),
+            "password change": change_password("A"),
+            "pair": pair("E", "A"),
+            "close": close("A"),
         },
     ),
     "naming": Start(

@@ -137,7 +137,7 @@ class OneRead:
     def _proven(self, account: Account) -> AuthenticatedUser:
         return AuthenticatedUser(account.uuid, account.username, account.credential_version, self._clock())
 
-    def remember(self, user_uuid: str, device_hint: str, client: ClientInfo) -> None:
+    def remember(self, user_uuid: str, device_hint: str, client: ClientInfo, counted_as: str | None = None) -> None:
         """See `CredentialCheck.remember`: nothing is kept."""
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
 from common.account.book import Book, Session
+from common.account.draft import Draft
 from common.background import at_once
 from device_manager import device_service
-from registration import closing
+from registration import closing, password_reset
 from session_manager import session_service
 from tests.interleavings.bugs import (
     Caching,
@@ -166,6 +168,38 @@ def test_a_closing_that_leaves_the_account_open_is_found(explored: Explored) -> 
 def test_a_closing_whose_days_are_noted_too_late_is_found(explored: Explored) -> None:
     """The process dies between the book and the note: the account is closed for ever."""
     assert "closing" in deaths("closing", [[close("A")], [refresh("A")]], Bends(store=QueuedLater), explored)
+
+
+@pytest.mark.parametrize(
+    ("acts", "part", "name", "bend", "rule"),
+    [
+        (("reset", "password change"), password_reset, "_may_be_reset", lambda _: lambda *_: True, "I14"),
+        (("reset that keeps devices", "refresh"), Draft, "all_ended", lambda _: lambda draft, *_, **__: draft, "I14"),
+        (
+            ("reset", "login afterwards"),
+            password_reset,
+            "_all_ended",
+            lambda ended: lambda *of: ended(*of[:2], ()),
+            "I12",
+        ),
+    ],
+    ids=["link not judged in the commit", "sessions left", "devices left"],
+)
+def test_a_reset_that_does_half_is_found(
+    acts: tuple[str, str],
+    part: object,
+    name: str,
+    bend: Any,
+    rule: str,
+    explored: Explored,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The password is another; what was to go with the one before is there still."""
+    start = STARTS["forgotten"]
+    setting = Setting(start.make(), [[start.acts[act]] for act in acts])
+    assert rules_broken(violations(setting, explored, reduced=True)) == set()
+    monkeypatch.setattr(part, name, bend(getattr(part, name)))
+    assert rule in rules_broken(violations(setting, explored, reduced=True))
 
 
 def test_an_outbox_that_is_dropped_is_found(explored: Explored) -> None:

@@ -38,9 +38,16 @@ PATHS = {
     Operation.USERNAME: "/registration/username",
     Operation.RECOVERY_CODES: "/registration/recovery-codes",
     Operation.RECOVER: "/registration/recover",
+    Operation.FORGOT: "/registration/password/forgot",
+    Operation.RESET: "/registration/password/reset",
+    Operation.EMAIL: "/registration/email",
+    Operation.EMAIL_CONFIRM: "/registration/email/confirm",
     Operation.OBJECT: "/registration/objection",
     Operation.PASSKEY_ADD: "/registration/passkeys/finish",
     Operation.PASSKEY_REMOVE: "/registration/passkeys/",
+    Operation.APPROVAL: "/login/approval",
+    Operation.APPROVAL_ANSWER: "/login/approval/answer",
+    Operation.JOIN: "/registration/join",
 }
 _METHODS = {Operation.VERIFY: "GET", Operation.LIST: "GET", Operation.PASSKEY_REMOVE: "DELETE"}
 _TIMEOUT_SECONDS = 30.0
@@ -67,7 +74,9 @@ class Caller:
     """
 
     def __init__(self, name: str, ports: Sequence[int], file: Path, rng: Random, first: int = 0, step: int = 1) -> None:
+        """`source`, an address, may be set: servers that trust this machine as a proxy take it for the caller's."""
         self.ports = tuple(ports)
+        self.source = ""
         self._file = file.open("a", encoding="utf-8")
         self._rng = rng
         self._recorder = Recorder(name, first, step)
@@ -84,14 +93,21 @@ class Caller:
         device_id: str | None = None,
         port: int | None = None,
         about: str = "",
+        password_no: int = 0,
+        new_password_no: int | None = None,
+        facts: Mapping[str, Any] | None = None,
     ) -> Reply:
-        """Make a call, at any server unless `port` names one, and write it down. `about`: how its path ends."""
+        """Make a call, at any server unless `port` names one, and write it down.
+
+        `about`: how its path ends; `facts`: what was asked that its body does not tell.
+        """
         port = port or self._rng.choice(self.ports)
         start = time.monotonic()
         reply = self._sent(port, _METHODS.get(operation, "POST"), PATHS[operation] + about, sent, token)
         end = None if reply.status is None else time.monotonic()
-        known = {"user": user, "device_id": device_id, "password_no": 0}
-        asked: dict[str, Any] = {"sent": sent, "bearer": token, "answer": reply.body}
+        numbers = {"password_no": password_no, "new_password_no": new_password_no}
+        known = {"user": user, "device_id": device_id, **numbers}
+        asked: dict[str, Any] = {"sent": sent, "bearer": token, "answer": reply.body, "facts": facts}
         self._write(
             self._recorder.call(self._place, operation, start=start, end=end, status=reply.status, **known, **asked)
         )
@@ -105,7 +121,7 @@ class Caller:
         """Send a call and hang up before its answer; it is written down as one that was never answered."""
         connection = self._connected(self._rng.choice(self.ports))
         start = time.monotonic()
-        connection.request("POST", PATHS[operation], json.dumps(sent), _headers(None))
+        connection.request("POST", PATHS[operation], json.dumps(sent), self._headers(None))
         connection.close()
         self._write(
             self._recorder.call(self._place, operation, start=start, end=None, status=None, user=user, sent=sent)
@@ -127,12 +143,16 @@ class Caller:
             self._hang_up(port)
         connection = self._connected(port)
         try:
-            connection.request(method, path, None if sent is None else json.dumps(sent), _headers(token))
+            connection.request(method, path, None if sent is None else json.dumps(sent), self._headers(token))
             answer = connection.getresponse()
             return Reply(answer.status, _object(answer.read()))
         except (OSError, http.client.HTTPException):
             self._hang_up(port)
             return Reply(None)
+
+    def _headers(self, token: str | None) -> dict[str, str]:
+        source = {"X-Forwarded-For": self.source} if self.source else {}
+        return {"Content-Type": "application/json", **source, **({} if token is None else bearer(token))}
 
     def _connected(self, port: int) -> http.client.HTTPConnection:
         if port not in self._connections:
@@ -145,10 +165,6 @@ class Caller:
     def _hang_up(self, port: int) -> None:
         if connection := self._connections.pop(port, None):
             connection.close()
-
-
-def _headers(token: str | None) -> dict[str, str]:
-    return {"Content-Type": "application/json", **({} if token is None else bearer(token))}
 
 
 def _object(raw: bytes) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from common.account.history import EventKind, HistoryRecord, Reason
 from tests.proof.recording import Call, Operation, Run
@@ -29,7 +30,7 @@ from tests.proof.timeline import (
     was_lost,
 )
 
-CONSENT_SECONDS, PAIRING_SECONDS, GRACE_SECONDS = 120, 600, 10
+CONSENT_SECONDS, PAIRING_SECONDS, GRACE_SECONDS, LINK_SECONDS = 120, 600, 10, 900
 
 _RULE_OF_ENDING = {
     Reason.LOGGED_OUT: "I10",
@@ -45,10 +46,19 @@ _VOIDING = ("set-password", "disable")
 """What an operator does that makes void what was given out before."""
 
 
-_RENEWING = (Operation.PASSWORD_CHANGE, Operation.RECOVER, Operation.OBJECT, Operation.OBJECT_BY_LINK)
+_RENEWING = (
+    Operation.PASSWORD_CHANGE,
+    Operation.RECOVER,
+    Operation.RESET,
+    Operation.OBJECT,
+    Operation.OBJECT_BY_LINK,
+)
 """What makes void every password of before."""
 
 _NEW_CREDENTIALS = frozenset({EventKind.PASSWORD_CHANGED, EventKind.OBJECTED})
+
+_NEW_VERSION = _NEW_CREDENTIALS | {EventKind.ACCOUNT_CLOSED, EventKind.ACCOUNT_DISABLED, EventKind.OTP_ENABLED}
+"""What raises the version of the credentials, which the link for a new password names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +311,33 @@ def an_old_password_is_dead(case: Case) -> Iterator[Violation]:
                 yield Violation("I14", f"{name(call)} succeeded with password {number} after {name(change)}")
 
 
+def a_reset_is_whole(case: Case) -> Iterator[Violation]:
+    """I14: no session outlives a new password by a link, and a browser joins by one only with a new password."""
+    for number in case.story.resets:
+        if case.story.live[number]:
+            told = _list(case.story.live[number])
+            yield Violation("I14", f"change {number} set a password by a link, and the sessions {told} live on")
+    for item in case.where(Operation.RESET):
+        if item.call.status == 200 and item.own is not None and item.own not in case.story.resets:
+            yield Violation("I14", f"{name(item.call)}, change {item.own}, let a browser in and set no password")
+
+
+def a_link_sets_one_password(case: Case) -> Iterator[Violation]:
+    """I14: of the credentials in force, and of no others; and it is not refused as spent while they are in force."""
+    versions = list(accumulate(any(event.kind in _NEW_VERSION for event in events) for events in case.story.events))
+    begun = min((item.call.start for item in case.placed), default=0.0)
+    for item in case.where(Operation.RESET):
+        call, version = item.call, (item.call.asked.get("link") or {}).get("epoch")
+        if version is None:
+            continue
+        if call.status == 200 and item.own is not None and versions[item.own - 1] != version:
+            told = f"a link of version {version} of the credentials, and {versions[item.own - 1]} was in force"
+            yield Violation("I14", f"{name(call)}, change {item.own}, used {told}")
+        is_good = end_of(call) - begun <= LINK_SECONDS and not any(case.story.shut[item.first : item.last + 1])
+        if call.told.get("code") == "link-spent" and is_good and {*versions[item.first : item.last + 1]} == {version}:
+            yield Violation("I14", f"{name(call)} was told that its link is spent, and no password was set since")
+
+
 # ------------------------------------------------------------------------------------------------ the limit's question
 
 
@@ -356,7 +393,8 @@ def a_question_is_truthful(case: Case) -> Iterator[Violation]:
 def _was_true(case: Case, item: Placed, shown: set[str]) -> bool:
     story, device = case.story, item.call.asked.get("device_id")
     agreed = set((item.call.asked.get("consent") or {}).get("session_ids", ()))
-    in_the_way = bool(shown - agreed) if "consent" in item.call.asked else len(shown) >= case.limit > 0
+    is_anew = "consent" in item.call.asked or item.call.operation is Operation.APPROVAL
+    in_the_way = bool(shown - agreed) if is_anew else len(shown) >= case.limit > 0
     states = story.live[item.first : item.last + 1]
     return in_the_way and any({s for s in live if story.device_of[s] != device} == shown for live in states)
 
@@ -624,6 +662,7 @@ def an_unbound_device_is_out(case: Case) -> Iterator[Violation]:
         states = story.bound[item.first : item.last + 1]
         refused = call.told.get("code") in ("certificate-revoked", "certificate-mismatch", "device-unknown")
         is_old = story.renewed_at.get(device, item.last + 1) <= item.last or _objected_to(case, device, item.last)
+        is_old = is_old or _is_reset_out(case, device, item.last)
         if refused and not is_old and all(device in bound for bound in states):
             yield Violation("I12", f"{name(call)} was refused device {device}, which was bound all the while")
         if call.status == 200 and device in story.bound_at and not any(device in bound for bound in states):
@@ -632,22 +671,51 @@ def an_unbound_device_is_out(case: Case) -> Iterator[Violation]:
             )
 
 
-def _objected_to(case: Case, device: str, last: int) -> bool:
-    """Say whether by a state it was objected to that a device had joined: it is in no more, and unbound after it."""
-    return any(
-        int(call.asked["target"]) <= case.story.bound_at.get(device, 0)
+def _objected_to(case: Case, device: str, last: int, *, surely: bool = False) -> bool:
+    """Say whether by a state it was objected to that a device had joined, or to a login of it: it is in no more.
+
+    It is unbound after that. Of several calls that may have made the change `surely` each objects to that.
+    """
+    each = [
+        [_is_against(case.story, number, call, device) for call in case.makers[number] if "target" in call.asked]
         for number in case.story.objected
         if number <= last
-        for call in case.makers[number]
-        if "target" in call.asked
-    )
+    ]
+    return any(against and (all(against) if surely else any(against)) for against in each)
+
+
+def _is_against(story: Story, number: int, objection: Call, device: str) -> bool:
+    """Say whether an objection, a change's number, takes a device's right; its own session's stays, and later ones."""
+    change = int(objection.asked["target"])
+    logins = {event.device_id for event in story.events[change] if event.kind is EventKind.LOGIN}
+    is_own = story.device_of.get(objection.asked.get("session_id", "")) == device
+    return not is_own and (change <= story.bound_at.get(device, 0) < number or device in logins)
+
+
+def _is_reset_out(case: Case, device: str, last: int, *, surely: bool = False) -> bool:
+    """Say whether by a state a reset took a device's right away: it is in no more, and unbound after it.
+
+    Of several that may have made the change some keep the other devices: `surely` none of them does.
+    """
+    since = case.story.bound_at.get(device, last)
+    each = [[bool(call.asked.get("keep")) for call in case.makers[n]] for n in case.story.resets if since < n <= last]
+    return any(keeping and not (any(keeping) if surely else all(keeping)) for keeping in each)
+
+
+def a_device_that_was_reset_is_out(case: Case) -> Iterator[Violation]:
+    """I12: no login, joining or code of it after a password was set by a link that did not keep it."""
+    for item in case.where(*GRANTING, Operation.REQUEST_PAIRING_TOKEN):
+        device = item.call.told.get("device_id") or item.call.asked.get("device_id", "")
+        seen = item.first if item.own is None else item.own - 1
+        if item.call.status == 200 and _is_reset_out(case, device, seen, surely=True):
+            yield Violation("I12", f"{name(item.call)} succeeded on device {device}, which a reset had put out before")
 
 
 def a_device_that_was_objected_to_is_out(case: Case) -> Iterator[Violation]:
     """I12: no login and no joining of it after the objection."""
     for item in case.where(*GRANTING):
         device = item.call.told.get("device_id", "")
-        if item.call.status == 200 and item.own is not None and _objected_to(case, device, item.own - 1):
+        if item.call.status == 200 and item.own is not None and _objected_to(case, device, item.own - 1, surely=True):
             yield Violation("I12", f"{name(item.call)} succeeded on device {device}, which was objected to before")
 
 
@@ -688,6 +756,8 @@ _RULES: tuple[Callable[[Case], Iterator[Violation]], ...] = (
     the_living_are_not_refused,
     a_logout_ends_its_own,
     an_old_password_is_dead,
+    a_reset_is_whole,
+    a_link_sets_one_password,
     what_is_voided_is_void,
     a_shut_account_is_shut,
     a_login_ends_whom_it_may,
@@ -699,6 +769,7 @@ _RULES: tuple[Callable[[Case], Iterator[Violation]], ...] = (
     a_pairing_token_works_once,
     an_unbound_device_is_out,
     a_device_that_was_objected_to_is_out,
+    a_device_that_was_reset_is_out,
     the_last_device_stays,
     nothing_breaks,
 )

@@ -33,6 +33,8 @@ from tests.support.benchmarks_page import (
 )
 
 STORMS, KILLS = "tests/proof/test_storms.py", "tests/proof/test_kills.py"
+KILLS_WITH_MAILS = "tests/proof/test_kills_with_mails.py"
+KILLS_WITH_APPROVALS = "tests/proof/test_kills_with_approvals.py"
 STREAMS = "tests/proof/test_storm_with_streams.py"
 OPERATORS = "tests/proof/test_storm_with_operator.py"
 LOWERED = "tests/proof/test_lowered_policy.py"
@@ -63,7 +65,7 @@ PARTS = (
     Part("F5", (f"{STORMS}::test_refreshes",), alone=True),
     Part("F6", (f"{STORMS}::test_one_name_is_registered_once",), alone=True),
     Part("F7", (f"{STORMS}::test_one_pairing_token_makes_one_device",), alone=True),
-    Part("F9", (KILLS, "tests/proof/test_laying_down.py"), alone=True),
+    Part("F9", (KILLS, KILLS_WITH_MAILS, KILLS_WITH_APPROVALS, "tests/proof/test_laying_down.py"), alone=True),
     Part(
         "F10",
         ("tests/proof/test_faults.py", "tests/usecases/test_store_failures.py"),
@@ -84,7 +86,7 @@ PARTS = (
     Part("F13", ("tests/proof/test_timing.py", "tests/proof/test_timing_of_links.py"), alone=True),
     Part("F18", (f"{STORMS}::test_clocks_of_the_processes_apart", "tests/proof/test_clocks.py"), alone=True),
     Part("F19", ("tests/proof/test_state_machine.py",)),
-    Part("F23", ("tests/proof/test_streams.py",), alone=True),
+    Part("F23", ("tests/proof/test_streams.py", "tests/proof/test_killed_before_telling.py"), alone=True),
     Part(
         "F24",
         ("tests/proof/test_costs.py",),

@@ -16,7 +16,8 @@ A run is one file of JSON lines. The first tells the settings, every other is a 
 | device_id    | the device that calls                               | the device of that session, or the new one |
 | generation   | of the refresh token                                | of the refresh token that was granted      |
 | consent      | what the takeover token says (`Consent`)            | the same of the 409's takeover token       |
-| target       | the session to revoke, the device acted on          |                                            |
+| target       | the session to revoke, the device acted on,         |                                            |
+|              | the number of the change that is objected to        |                                            |
 | force        | true                                                |                                            |
 | pairing      | SHA-256 (hex) of the pairing token                  | the same of the token that was issued      |
 | password_no  | which password of the user's, counted from 0        | the new one's number (password change)     |
@@ -29,12 +30,16 @@ A run is one file of JSON lines. The first tells the settings, every other is a 
 | logged_out   |                                                     | the session ids that it ended              |
 | ended        |                                                     | those that signing out everywhere ended    |
 | recovery_code | the recovery code                                  |                                            |
+| link         | what the token of a mailed link says (`link_of`)    |                                            |
+| keep         | whether a reset keeps the other devices             |                                            |
+| new_password_no | the number of the password that is to be set     |                                            |
 | email        | the address that shall be the account's             |                                            |
 | username     | the name that shall be the account's                |                                            |
 | approval     | the approval that is asked for, answered or used    | that which was begun                       |
 | answer       | how an approval is answered: agree, refuse or wrong |                                            |
 | late         | whether the time for an answer was over             |                                            |
 | state, shown |                                                     | of an approval, and whose sessions it ends |
+| digits       |                                                     | that the asking device shows               |
 | fingerprint  | of the certificate that the device shows            | of the one that it was given               |
 
 `Recorder` fills them in from the bodies as they go over the wire.
@@ -84,6 +89,8 @@ class Operation(StrEnum):
     REOPEN = "reopen"
     RECOVERY_CODES = "recovery-codes"
     RECOVER = "recover"
+    FORGOT = "forgot"
+    RESET = "reset"
     OBJECT = "objection"
     OBJECT_BY_LINK = "objection-by-link"
     END_ALL = "end-all"
@@ -218,17 +225,20 @@ class Recorder:
         device_id: str | None = None,
         password_no: int | None = None,
         sent: Mapping[str, Any] | None = None,
+        new_password_no: int | None = None,
         bearer: str | None = None,
         answer: Mapping[str, Any] | None = None,
+        facts: Mapping[str, Any] | None = None,
     ) -> Call:
         """Return the record of the client's call number `place`, from the JSON bodies as they were sent and answered.
 
         `user` may be left out where the answer or a token names it; `device_id` is the calling device's, as the client
-        knows it.
+        knows it; `facts`: what else was asked.
         """
-        asked, told = asked_of(sent or {}, bearer), told_of(answer or {})
+        asked, told = {**asked_of(sent or {}, bearer), **(facts or {})}, told_of(answer or {})
         asked |= {} if device_id is None else {"device_id": device_id}
         asked |= {} if password_no is None else {"password_no": password_no}
+        asked |= {} if new_password_no is None else {"new_password_no": new_password_no}
         user = user or asked.pop("user", "") or told.get("user", "")
         asked.pop("user", None)
         told.pop("user", None)
@@ -248,7 +258,14 @@ def asked_of(sent: Mapping[str, Any], bearer: str | None) -> dict[str, Any]:
         asked |= {} if consent is None else {"consent": consent, "user": consent["user"]}
     if "qr_code" in sent:
         asked |= _present("pairing", pairing_of(sent["qr_code"]))
+    if "token" in sent:
+        link = link_of(sent["token"])
+        asked |= {} if link is None else {"link": link, "email": link["email"], "user": link["user"]}
+    asked |= _present("approval", approval_of(sent))
+    asked |= _present("keep", sent.get("keep_devices"))
+    asked |= _present("email", sent.get("email"))
     target = sent.get("session_id") or sent.get("device_id")
+    asked |= {"target": str(sent["change_no"])} if "change_no" in sent else {}
     return asked | _present("target", target)
 
 
@@ -258,8 +275,12 @@ def told_of(answer: Mapping[str, Any]) -> dict[str, Any]:
     told |= _present("user", answer.get("user_uuid") or answer.get("uuid"))
     if "refresh_token" in answer:
         told |= _present("generation", refresh_token_facts(answer["refresh_token"]).get("generation"))
-    if isinstance(answer.get("takeover"), Mapping):
-        told |= _present("consent", consent_of(answer["takeover"].get("token", "")))
+    offered = answer.get("takeover", answer.get("approval"))
+    if isinstance(offered, Mapping):
+        consent = consent_of(offered.get("token", ""))
+        told |= _present("consent", consent)
+        told |= {"shown": consent["session_ids"]} if consent is not None and "code" not in answer else {}
+    told |= _present("approval", answer.get("approval_id")) | _present("digits", answer.get("digits"))
     if "qr_code" in answer:
         told |= _present("pairing", pairing_of(answer["qr_code"]))
     for name in ("evicted", "logged_out", "ended"):
@@ -303,6 +324,26 @@ def consent_of(token: str) -> dict[str, Any] | None:
         ]:
             facts = {"user": user, "subject": subject, "consent_id": consent_id, "session_ids": shown}
             return {**facts, "epoch": credential_version, "expires_at": expires_at}
+    return None
+
+
+def approval_of(sent: Mapping[str, Any]) -> str | None:
+    """Return the approval that a request asks for, answers or uses: the consent of its token, or what is to join."""
+    if "approval_token" in sent:
+        return (consent_of(sent["approval_token"]) or {}).get("consent_id")
+    match _json(sent.get("join_token", "").rpartition(".")[0]):
+        case [str(approval), *_]:
+            return approval
+    named: str | None = sent.get("approval_id")
+    return named
+
+
+def link_of(token: str) -> dict[str, Any] | None:
+    """Return what the token of a mailed link says: its SHA-256 (`id`), kind, user, email, epoch."""
+    match _json(token.rpartition(".")[0]):
+        case [str(kind), str(user), str(email), str(_), int(number), int(_)]:
+            named = hashlib.sha256(token.encode()).hexdigest()
+            return {"id": named, "kind": kind, "user": user, "email": email, "epoch": number}
     return None
 
 

@@ -123,6 +123,13 @@ def use(tale: Tale, session: str, status: int = 200, reason: str | None = None, 
     return tale.call(O.VERIFY, status, {"session_id": session}, told, **more)
 
 
+def objected_to_login() -> Tale:
+    """Log the pc in beside the phone, change 4, and object to that in the phone's session: call 5, change 5."""
+    tale = phone_in(2).call(O.LOGIN, asked={"device_id": "pc"}, told=grant("q", "pc")).change(login("q", "pc"))
+    tale.call(O.OBJECT, asked={"session_id": "p", "device_id": "phone", "target": "4", "new_password_no": 1})
+    return tale.change(ended("q", "pc", Reason.REVOKED), Event(EventKind.OBJECTED, AT))
+
+
 def operated(tale: Tale, act: OperatorAct, *events: Event, made: bool = True) -> Tale:
     """Let an operator act; `made`: the history has it."""
     tale.call(O.OPERATE, asked={"act": f"{act} 0"}, told={"changed": True, "ended": len(events)})
@@ -147,6 +154,34 @@ def reused(tale: Tale, asked: int, **more: Any) -> Tale:
     said = {"code": "session-ended", "reason": "refresh-reused"}
     tale.call(O.REFRESH, 401, {"session_id": "p", "generation": asked}, said, **more)
     return tale.change(ended("p", "phone", Reason.REFRESH_REUSED))
+
+
+def new_password(device: str) -> tuple[Event, Event]:
+    """Tell of a password that was set by a link, with the browser that joined by it."""
+    return Event(EventKind.PASSWORD_CHANGED, AT, device), added(device)
+
+
+def reset(tale: Tale, *events: Event, device: str = "found", version: int = 0, **asked: Any) -> Tale:
+    """Set a password by a link; `events`: what else its change did."""
+    link = {"id": f"link {version}", "epoch": version}
+    tale.call(O.RESET, asked={"link": link, "new_password_no": 1, **asked}, told={"device_id": device})
+    return tale.change(*events, *new_password(device))
+
+
+def phone_reset(**asked: Any) -> Tale:
+    """Set a password while the phone is logged in: session p ends, call 4, change 4."""
+    return reset(phone_in(), ended("p", "phone", Reason.PASSWORD_CHANGED), **asked)
+
+
+def login_on(tale: Tale, device: str, number: int) -> Tale:
+    """Log a device in by a password of a number."""
+    tale.call(O.LOGIN, asked={"device_id": device, "password_no": number}, told=grant("q", device))
+    return tale.change(login("q", device))
+
+
+def spent_link(tale: Tale, version: int) -> Tale:
+    """Be refused a link as spent."""
+    return tale.call(O.RESET, 410, {"link": {"id": "a", "epoch": version}}, {"code": "link-spent"})
 
 
 RIGHT: dict[str, Callable[[], Tale]] = {
@@ -192,6 +227,32 @@ RIGHT: dict[str, Callable[[], Tale]] = {
         .call(O.LOGIN, asked={"device_id": "pc"}, told=grant("q", "pc"))
         .change(login("q", "pc")),
         "q",
+    ),
+    "a password by a link, and the others unbound": lambda: login_on(
+        spent_link(phone_reset().change(removed("phone")).change(removed("pc")), 0), "found", 1
+    ),
+    "a lost password by a link, and one other unbound": lambda: (
+        phone_in()
+        .call(O.RESET, None, {"link": {"id": "a", "epoch": 0}})
+        .change(ended("p", "phone", Reason.PASSWORD_CHANGED), *new_password("found"))
+        .change(removed("phone"))
+        .call(O.LOGIN, 401, {"device_id": "pc"}, {"code": "certificate-revoked"})
+    ),
+    "a password by a link that keeps the others": lambda: login_on(phone_reset(keep=True), "pc", 1),
+    "an objection to a login": lambda: (
+        objected_to_login()
+        .call(O.LOGIN, 401, {"device_id": "pc"}, {"code": "certificate-revoked"})
+        .call(O.LOGIN, asked={"device_id": "phone", "password_no": 1}, told=grant("r", "phone"))
+        .change(removed("pc"))
+        .change(ended("p", "phone", Reason.REPLACED), login("r", "phone"))
+    ),
+    "a device that joins after an objection": lambda: (
+        objected_to_login()
+        .change(removed("pc"))
+        .call(O.PAIR, asked={"password_no": 1}, told={"device_id": "tv"})
+        .change(added("tv"))
+        .call(O.LOGIN, asked={"device_id": "tv", "password_no": 1}, told=grant("r", "tv"))
+        .change(login("r", "tv"))
     ),
     "a session that expired": lambda: use(phone_in(), "p", 401, "expired"),
 }
@@ -398,6 +459,46 @@ WRONG: dict[str, tuple[str, Callable[[], Tale]]] = {
             at=10.0,
         ),
     ),
+    "an old password is good after one was set by a link": (
+        "I14",
+        lambda: use(login_on(phone_reset(keep=True), "pc", 0), "q"),
+    ),
+    "a link that works twice": (
+        "I14",
+        lambda: reset(phone_reset(), device="found2"),
+    ),
+    "a link of later credentials": ("I14", lambda: phone_reset(version=1)),
+    "a fresh link refused as spent": ("I14", lambda: spent_link(phone_in(), 0)),
+    "a password by a link that is in no history": (
+        "I27",
+        lambda: phone_in().call(O.RESET, asked={"new_password_no": 1}, told={"device_id": "found"}),
+    ),
+    "a link that lets a browser in and sets no password": (
+        "I14",
+        lambda: phone_in().call(O.RESET, told={"device_id": "found"}).change(added("found")),
+    ),
+    "a session that outlives a password by a link": ("I14", lambda: use(reset(phone_in()), "p")),
+    "a lost password by a link that left a session": (
+        "I14",
+        lambda: phone_in().call(O.RESET, None, {}).change(*new_password("found")),
+    ),
+    "a password by a link that was refused": (
+        "I4",
+        lambda: spent_link(phone_in(), 1).change(ended("p", "phone", Reason.PASSWORD_CHANGED), *new_password("found")),
+    ),
+    "a login of a device that a password by a link put out": ("I12", lambda: login_on(phone_reset(), "pc", 1)),
+    "a code of a device that a password by a link put out": (
+        "I12",
+        lambda: phone_reset().call(O.REQUEST_PAIRING_TOKEN, asked={"device_id": "pc"}, told={"pairing": "qr9"}),
+    ),
+    "a consent that outlives a password by a link": (
+        "I14",
+        lambda: (
+            reset(asked_pc(), ended("p", "phone", Reason.PASSWORD_CHANGED), keep=True)
+            .call(O.TAKEOVER, asked={"device_id": "pc", "consent": consent("p")}, told=grant("q", "pc", evicted=[]))
+            .change(login("q", "pc"))
+        ),
+    ),
     "signed out everywhere, and nothing of it in the history": (
         "I27",
         lambda: phone_in().call(O.END_ALL, asked={"session_id": "p"}, told={"ended": ["p"]}),
@@ -456,6 +557,14 @@ WRONG: dict[str, tuple[str, Callable[[], Tale]]] = {
                 told=grant("q", "pc", evicted=["p"]),
             )
             .change(ended("p", "phone", Reason.TAKEN_OVER), login("q", "pc"))
+        ),
+    ),
+    "a login of the device whose login was objected to": (
+        "I12",
+        lambda: (
+            objected_to_login()
+            .call(O.LOGIN, asked={"device_id": "pc", "password_no": 1}, told=grant("r", "pc"))
+            .change(login("r", "pc"))
         ),
     ),
     "a rename that is told twice": (

@@ -51,8 +51,8 @@ MOST = 10
 LONGEST = 60
 """More store calls than any of these acts makes, with what is tried again."""
 
-IN_TWO_CHANGES = ("object", "object by link")
-"""Acts that unbind, in a change of its own, the device whose right was taken away in the first."""
+UNBOUND_AFTER = {"object": 1, "object by link": 1, "reset": 2}
+"""Acts that unbind so many devices, each in a change of its own, whose right was taken away in the first."""
 
 A_MOMENT = 0.02
 """For how many seconds a store that stays away is tried again; nothing sleeps."""
@@ -169,7 +169,7 @@ def check(begin: Begin, row: tuple[str, str], fault: Fault) -> None:
     """Put the fault at every call in turn."""
     start = STARTS[row[0]].make()
     undisturbed, _ = run(start, begin, row, None, 0)
-    after = 1 if row[1] in IN_TWO_CHANGES else 0
+    after = UNBOUND_AFTER.get(row[1], 0)
     for at in range(1, LONGEST + 1):
         outcome, faulty = run(start, begin, row, fault, at)
         if faulty.struck:

@@ -11,11 +11,12 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
+from common.account.book import Book
 from common.account.history import Event, EventKind, HistoryRecord, Reason
 from tests.proof.recording import Call, Operation
 
@@ -43,7 +44,7 @@ SIGNED_IN = frozenset(
 TIMELY = frozenset({Reason.EXPIRED, Reason.OVER_LIMIT})
 """Reasons that hold before the book is changed for them."""
 
-JOINING = frozenset({Operation.PAIR, Operation.REGISTER, Operation.RECOVER})
+JOINING = frozenset({Operation.PAIR, Operation.REGISTER, Operation.RECOVER, Operation.RESET})
 """What binds a device, and gives it a pairing token of its own."""
 
 _NAMED = {
@@ -58,6 +59,7 @@ _NAMED = {
     Operation.REOPEN: ("reopen", "user"),
     Operation.RECOVERY_CODES: ("codes", "device_id"),
     Operation.RECOVER: ("recover", "user"),
+    Operation.RESET: ("reset", "user"),
     Operation.OBJECT: ("object", "user"),
     Operation.OBJECT_BY_LINK: ("object", "user"),
     Operation.USERNAME: ("username", "device_id"),
@@ -81,7 +83,12 @@ _DOING = {
     EventKind.PASSKEY_REMOVED: "no passkey",
 }
 
+_SHUTTING_OUT = frozenset({Operation.OBJECT, Operation.OBJECT_BY_LINK, Operation.RESET})
+"""What takes the right of devices in its own commit, and unbinds each by a further one."""
+
 Key = tuple[str, str | None]
+
+_SHUT_OUT: Key = "shut out", None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +109,8 @@ class Story:
     `live[k]` are the sessions of state k, earliest login first; `bound[k]` its devices whose certificate is good.
     `renewed_at` is when a device's certificate was first renewed. `acted` is when an operator did something: the act,
     and how many of its kind there were before. `shut[k]`: the account is disabled; `closed[k]`: its
-    owner has closed it, or an operator for him. `objected`: the changes that are objections. `faults`: what the history
-    breaks.
+    owner has closed it, or an operator for him. `objected`: the changes that are objections; `resets`: those that set a
+    password by a mailed link. `faults`: what the history breaks.
     """
 
     limit: int
@@ -117,6 +124,7 @@ class Story:
     renewed_at: dict[str, int] = field(default_factory=dict)
     acted: dict[str, int] = field(default_factory=dict)
     objected: list[int] = field(default_factory=list)
+    resets: list[int] = field(default_factory=list)
     shut: list[bool] = field(default_factory=lambda: [False])
     closed: list[bool] = field(default_factory=lambda: [False])
     live: list[tuple[str, ...]] = field(default_factory=lambda: [()])
@@ -191,12 +199,20 @@ def _note_acts(story: Story, number: int, events: tuple[Event, ...]) -> None:
     kinds = {event.kind for event in events}
     if EventKind.OBJECTED in kinds:
         story.objected.append(number)
+    if _is_reset(kinds):
+        story.resets.append(number)
     story.shut.append(
         EventKind.ACCOUNT_DISABLED in kinds or (story.shut[-1] and EventKind.ACCOUNT_ENABLED not in kinds)
     )
     story.closed.append(
         EventKind.ACCOUNT_CLOSED in kinds or (story.closed[-1] and EventKind.ACCOUNT_REOPENED not in kinds)
     )
+
+
+def _is_reset(kinds: Collection[EventKind]) -> bool:
+    """Say whether a change set a password and bound a device, by no recovery code."""
+    made = {EventKind.PASSWORD_CHANGED, EventKind.DEVICE_ADDED}
+    return made <= {*kinds} and EventKind.RECOVERY_CODE_USED not in kinds
 
 
 def _log_in(story: Story, number: int, event: Event, live: list[str], bound: set[str]) -> None:
@@ -216,6 +232,13 @@ def _end(story: Story, number: int, event: Event, live: list[str]) -> None:
         return
     live.remove(session)
     story.died[session], story.why[session] = number, event.reason or Reason.ENDED
+
+
+def half_taken_back(book: Book, story: Story) -> set[str]:
+    """Return the devices that an objection or a reset shut out and that were not unbound after it: its process died."""
+    last = max((*story.objected, *story.resets), default=0)
+    revoked = {device for device, bound in book.devices.items() if bound.revoked and device not in story.revoked_at}
+    return {device for device in revoked if story.bound_at.get(device, 0) < last}
 
 
 def _check_state(story: Story, number: int) -> None:
@@ -260,6 +283,7 @@ _OWN: Mapping[Operation, Callable[[Story, Call], int | None]] = {
     Operation.PAIR: lambda story, call: story.bound_at.get(call.told.get("device_id", "")),
     Operation.REGISTER: lambda story, call: story.bound_at.get(call.told.get("device_id", "")),
     Operation.RECOVER: lambda story, call: story.bound_at.get(call.told.get("device_id", "")),
+    Operation.RESET: lambda story, call: story.bound_at.get(call.told.get("device_id", "")),
     Operation.END_ALL: lambda story, call: story.died.get(next(iter(call.told.get("ended", ())), "")),
     Operation.UNBIND: lambda story, call: story.unbound_at.get(call.asked.get("target", "")),
     Operation.OPERATE: lambda story, call: story.acted.get(call.asked["act"]) if call.told.get("changed") else None,
@@ -337,6 +361,8 @@ def _makers(story: Story, calls: Sequence[Call]) -> list[tuple[Call, ...]]:
     for call in calls:
         for key in _claims(call):
             by_key[key].append(call)
+        if call.operation in _SHUTTING_OUT and (call.status == 200 or was_lost(call)):
+            by_key[_SHUT_OUT].append(call)
     acts = {number: act for act, number in story.acted.items()}
     causes = (
         [("act", acts[number])] if number in acts else _causes(events)
@@ -407,6 +433,10 @@ def _causes(events: tuple[Event, ...]) -> Iterator[Key]:
         yield from (("joining", event.device_id) for event in events if event.kind is EventKind.DEVICE_ADDED)
         yield "recover", None
         return
+    if _is_reset(kinds):
+        yield from (("joining", event.device_id) for event in events if event.kind is EventKind.DEVICE_ADDED)
+        yield "reset", None
+        return
     for event in events:
         yield from _causes_of_kind(event)
     if EventKind.LOGIN not in kinds:
@@ -421,8 +451,8 @@ def _causes_of_kind(event: Event) -> Iterator[Key]:
         yield "password", None
     elif event.kind in _DOING:
         yield _DOING[event.kind], event.device_id
-    if event.kind is EventKind.DEVICE_REMOVED:  # of a device whose right an objection took away before
-        yield "object", None
+    if event.kind is EventKind.DEVICE_REMOVED:  # of a device whose right was taken away before
+        yield _SHUT_OUT
 
 
 def _causes_of_ending(event: Event) -> Iterator[Key]:

@@ -14,7 +14,7 @@ from uuid import UUID
 from tests.proof.callers import Caller, Reply
 from tests.proof.recording import Operation
 from tests.support.client import PASSWORD
-from tests.support.passkeys import made_for
+from tests.support.passkeys import Passkey, made_for
 
 _REMEMBERED = 3
 _TRIES = 5
@@ -22,16 +22,25 @@ _TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """An account and the devices (id, fingerprint) it was set up with. Plain values: it goes between processes."""
+    """An account and the devices (id, fingerprint) it was set up with. Plain values: it goes between processes.
+
+    `password_no`: which of its passwords the person uses, counted from 0.
+    """
 
     username: str
     uuid: str
     devices: tuple[tuple[str, str], ...]
+    password_no: int = 0
 
     @property
     def credentials(self) -> dict[str, str]:
         """What proves the person."""
-        return {"username": self.username, "password": PASSWORD}
+        return {"username": self.username, "password": password_of(self.password_no)}
+
+
+def password_of(number: int) -> str:
+    """Return a person's password of a number."""
+    return f"{PASSWORD} of {number}" if number else PASSWORD
 
 
 class ToldToComeBack(AssertionError):
@@ -84,7 +93,7 @@ class Actor:
     consents: list[str] = field(default_factory=list)
     paired: list[tuple[str, str]] = field(default_factory=list)
     codes: list[str] = field(default_factory=list)
-    passkey: str | None = None
+    passkey: tuple[str, Passkey] | None = None
 
     def act(self, weights: Mapping[str, int]) -> None:
         """Do one thing; `weights` says how often each is done."""
@@ -179,18 +188,33 @@ class Actor:
         return self.change_password() if reply.ok else reply
 
     def change_passkeys(self) -> Reply:
-        """Make a passkey, or remove the one that was made."""
+        """Make a passkey, log in by the one that was made, or remove it."""
         if self.access is None:
             return self.login()
+        if self.passkey is not None and self.rng.random() < 0.5:
+            return self._login_by_passkey(self.passkey[1])
         if self.passkey is not None:
-            about, self.passkey = self.passkey, None
+            about, self.passkey = self.passkey[0], None
             return self._call(Operation.PASSKEY_REMOVE, {"password": PASSWORD}, token=self.access, about=about)
         begun = self.caller.prepare("POST", "/registration/passkeys/begin", self.access, {"password": PASSWORD})
         if not begun.ok:
             return self.login()
-        made = made_for(begun.body["options"]).attestation(begun.body["options"])
+        passkey = made_for(begun.body["options"])
+        made = passkey.attestation(begun.body["options"])
         reply = self._call(Operation.PASSKEY_ADD, {"passkey": made}, token=self.access)
-        self.passkey = reply.body["passkey"]["id"] if reply.ok else None
+        self.passkey = (reply.body["passkey"]["id"], passkey) if reply.ok else None
+        return reply
+
+    def _login_by_passkey(self, passkey: Passkey) -> Reply:
+        """Log in by a passkey in the place of whoever is active."""
+        asked = self.caller.prepare("POST", "/login/passkey/begin", "")
+        if not asked.ok:
+            return asked
+        shown = {"passkey": passkey.assertion(asked.body["options"]), "client_cert_fp": self.fingerprint, "force": True}
+        reply = self._call(Operation.LOGIN, shown, about="/passkey/finish")
+        self._keep(reply)
+        if reply.status == HTTPStatus.UNAUTHORIZED:
+            self.passkey = None
         return reply
 
     def _renewing(self, operation: Operation, sent: Mapping[str, Any]) -> Reply:
@@ -245,7 +269,9 @@ class Actor:
         about: str = "",
     ) -> Reply:
         device_id = self.device_id if device else None
-        return self.caller.call(operation, sent, token=token, user=self.person.uuid, device_id=device_id, about=about)
+        person = self.person
+        known: dict[str, Any] = {"user": person.uuid, "device_id": device_id, "password_no": person.password_no}
+        return self.caller.call(operation, sent, token=token, about=about, **known)
 
 
 _DEEDS: Mapping[str, Callable[[Actor], Reply]] = {

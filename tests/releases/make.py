@@ -1,7 +1,8 @@
 """Make a data folder of a release, to be opened by every later one: `python -m tests.releases.make TREE FOLDER`.
 
 TREE is a checkout of the release (`git worktree add --detach TREE v0.1.0`); its own server is started and is spoken
-to by the wire contract alone, so that this script serves every release. FOLDER then holds the SQLite file, the keys,
+to by the wire contract alone, so that this script serves every release. (A copy of the repository without that tag has
+the last tree of its schema at 3c6ba74.) FOLDER then holds the SQLite file, the keys,
 and `story.json`: what the clients were told, their private keys included. All of them are nobody's.
 """
 

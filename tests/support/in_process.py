@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ from ichidai.apps import app_for
 from ichidai.settings import read_settings
 from ichidai.topology import App
 from ichidai.wiring.build import build
+from ichidai.wiring.services import Services
 from tests.support.engines import Engine
 
 PUBLIC = "https://accounts.test"
@@ -45,11 +46,20 @@ class _Quiet(WSGIRequestHandler):
 
 
 @contextmanager
-def served(engine: Engine, folder: Path, settings: Mapping[str, str]) -> Iterator[tuple[str, Clock]]:
-    """Serve the combined app over an engine; give its address and its clock. Keys lie in the folder."""
+def served(
+    engine: Engine,
+    folder: Path,
+    settings: Mapping[str, str],
+    see: Callable[[Services], None] = lambda _services: None,
+) -> Iterator[tuple[str, Clock]]:
+    """Serve the combined app over an engine; give its address and its clock. Keys lie in the folder.
+
+    `see` is shown what is served.
+    """
     clock = Clock()
     read = read_settings({"ICHIDAI_DATA_DIR": str(folder), "ICHIDAI_PUBLIC_URL": PUBLIC, **settings})
     suite = build(read, App.ALL, 8000, clock=clock, cost=CHEAP_FOR_TESTS, store=engine.open(clock))
+    see(suite)
     server = make_server("127.0.0.1", 0, app_for(App.ALL, suite), threaded=True, request_handler=_Quiet)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()

@@ -25,6 +25,10 @@ from tests.support.ports import free_port
 ROOT = Path(__file__).parents[2]
 
 
+_OF_WRITING = frozenset({"version", "changes", "outbox", "rows"})
+"""What of a book every write of it may change."""
+
+
 class Rows(dict[tuple[str, str, str | int], bytes]):
     """What a store holds: items by table, partition and sort key.
 
@@ -52,9 +56,6 @@ def _differ_by_activity(place: tuple[str, str, str | int], one: bytes, other: by
     rest = [{name: value for name, value in book.items() if name not in _OF_WRITING} for book in books]
     return seen[0] != seen[1] and rest[0] == rest[1]
 
-
-_OF_WRITING = frozenset({"version", "changes", "outbox", "rows"})
-"""What of a book every write of it may change."""
 
 DOMAINS = ("registration", "login", "session", "device")
 ENTRANCES = {
@@ -273,9 +274,9 @@ class Suite:
     def rows(self) -> Rows:
         """Return what the store holds: a refused call must leave all of it as it was.
 
-        Without what counts guesses, and without the marks of the last probe of readiness and of how far the store has
-        come. What servers lay down after their answers is waited for. The feed may tell of a change twice, the second
-        time a moment after the history has it: it is told here by what it tells of.
+        Without what counts guesses, the heartbeats of processes, and the marks of the last probe of readiness and of
+        how far the store has come. What servers lay down after their answers is waited for. The feed may tell of a
+        change twice, the second time a moment after the history has it: it is told here by what it tells of.
         """
         found = self._rows()
         end = time.monotonic() + _TIMEOUT_SECONDS
@@ -286,7 +287,7 @@ class Suite:
             found = self._rows()
         for mark in ("ready", "generation"):
             found.pop(("KeyRingTable", mark, ""), None)
-        return Rows(_hint(place, item) for place, item in found.items() if not place[1].endswith("#failures"))
+        return Rows(_hint(place, item) for place, item in found.items() if not _is_passed_over(place))
 
     def _rows(self) -> Rows:
         database = f"{(self.data / 'ichidai.sqlite').as_uri()}?mode=ro"
@@ -324,6 +325,10 @@ def _is_laid_down(rows: Rows) -> bool:
     )
 
 
+def _is_passed_over(place: tuple[str, str, str | int]) -> bool:
+    return place[1].endswith("#failures") or place[:2] == ("FeedTable", "processes")
+
+
 def _hint(place: tuple[str, str, str | int], item: bytes) -> tuple[tuple[str, str, str | int], bytes]:
     """Return a row of hints by what it tells of, without its time; another row (a closing, too) as it is."""
     hints = json.loads(item).get("s") if place[0] == "FeedTable" else None
@@ -336,6 +341,36 @@ def _hint(place: tuple[str, str, str | int], item: bytes) -> tuple[tuple[str, st
 def combined(folder: Path, workers: int = 1, **settings: str) -> Suite:
     """Return the combined app, not started yet, in a folder of its own."""
     return Suite({"all": lambda port: serve_command("all", port, workers)}, GENEROUS | settings, folder)
+
+
+class SuitePool:
+    """Running combined apps by workers and settings: who asks for what runs already is given that one.
+
+    A pool is closed with the module that uses it, for a server that nobody asks still takes a share of the processor.
+    """
+
+    def __init__(self, new_folder: Callable[[], Path], started: list[Suite], **settings: str) -> None:
+        """`started`: is told of each suite while it runs; `settings`: what all of them have."""
+        self._new_folder = new_folder
+        self._started = started
+        self._settings = settings
+        self._running: dict[tuple[int, frozenset[tuple[str, str]]], Suite] = {}
+
+    def __call__(self, *, workers: int = 1, **settings: str) -> Suite:
+        """Return a running suite with some workers and settings."""
+        key = (workers, frozenset(settings.items()))
+        if key not in self._running:
+            suite = self._running[key] = combined(self._new_folder(), workers, **self._settings, **settings)
+            self._started.append(suite)
+            suite.start()
+        return self._running[key]
+
+    def close(self) -> None:
+        """End all of them."""
+        for suite in self._running.values():
+            suite.stop()
+            self._started.remove(suite)
+        self._running.clear()
 
 
 def four_served(folder: Path, workers: int = 1, **settings: str) -> Suite:

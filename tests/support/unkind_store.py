@@ -6,6 +6,7 @@ What it may do, each switched on by itself:
   whoever repeats a write until it is answered meets all three.
 - `at_once`: what has expired is gone in the very millisecond. Without it an item lies there for ever: both are allowed.
 - `throttling`: every so many calls one is refused, in the middle of whatever it belongs to; nothing was done.
+- `refuse_once`: one call of a request is refused so, before the request has tried to write an account's book.
 - `stale`: a query tells of each item what it was before its last change.
 - an item that takes more than 400 KB is refused, always.
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +37,7 @@ from common.storage.port import (
     Table,
     Write,
 )
+from common.storage.tables import SESSIONS
 
 LARGEST = 400 * 1024
 """DynamoDB's bound on an item. JSON is never smaller by much than what DynamoDB counts."""
@@ -52,6 +55,12 @@ class Unkindness:
     stale: bool = False
 
 
+class _Request(threading.local):
+    """How many calls of this thread's request may pass before one is refused; None: none is."""
+
+    left: int | None = None
+
+
 @dataclass
 class UnkindStore:
     """A `Store` that is as unkind as it was asked to be."""
@@ -63,6 +72,19 @@ class UnkindStore:
     _writes: int = 0
     _before: dict[Key, Item | None] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
+    _request: _Request = field(default_factory=_Request)
+
+    @contextmanager
+    def refuse_once(self, after: int) -> Iterator[None]:
+        """Let so many of this thread's calls pass, and refuse the next one, if no book was to be written by then.
+
+        So a request that is refused has changed no account, and its client may send it again.
+        """
+        self._request.left = after
+        try:
+            yield
+        finally:
+            self._request.left = None
 
     def get(self, key: Key) -> Item | None:
         """See `Store.get`."""
@@ -103,6 +125,11 @@ class UnkindStore:
         self.inner.close()
 
     def _begin(self) -> None:
+        if self._request.left is not None:
+            self._request.left -= 1
+            if self._request.left < 0:
+                self._request.left = None
+                raise StoreUnavailable("throttled")
         with self._lock:
             self._calls += 1
             if self.how.throttling and self._calls % self.how.throttling == 0:
@@ -110,6 +137,8 @@ class UnkindStore:
 
     def _write(self, write: Write, do: Any) -> None:
         self._begin()
+        if write.key.table is SESSIONS:
+            self._request.left = None
         if isinstance(write, Put) and len(orjson.dumps(write.item)) > LARGEST:
             raise ValueError(f"an item of {write.table.name} is too large")
         self._clear_away(write.key)

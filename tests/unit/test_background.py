@@ -90,3 +90,34 @@ def test_what_raises_is_logged_and_not_tried_again(thread: BackgroundThread, cap
     assert after.wait(60)
     until(lambda: thread.waiting() == (0, 0.0), "nothing waits")
     assert caplog.text.count("ZeroDivisionError") == 1
+    assert thread.given_up == 1
+
+
+def test_what_finds_no_place_is_counted(thread: BackgroundThread, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too many wait for their turn, or for another try."""
+    monkeypatch.setattr(background, "_MOST_WAITING", 1)
+    thread._tasks.maxsize = 1
+    may_end = threading.Event()
+    thread(lambda: False)
+    until(lambda: len(thread._undone) == 1, "it waits for another try")
+    thread(lambda: may_end.wait(60) and False)
+    until(thread._tasks.empty, "it is being done")
+    thread(lambda: None)
+    assert thread.given_up == 0
+    thread(lambda: None)
+    assert thread.given_up == 1, "the queue is full"
+    may_end.set()
+    until(lambda: thread.given_up == 2, "what is to be tried again, too")
+
+
+def test_without_a_thread_what_is_not_done_is_given_up() -> None:
+    """Also where it is interrupted; what is done is not."""
+    alone = BackgroundThread()
+    alone(lambda: True)
+    alone(lambda: None)
+    assert alone.given_up == 0
+    alone(lambda: False)
+    assert alone.given_up == 1
+    with pytest.raises(ZeroDivisionError):
+        alone(lambda: 1 // 0)
+    assert alone.given_up == 2

@@ -35,6 +35,51 @@ def settings() -> Settings:
     return read_settings({})
 
 
+class TestMail:
+    """Where mails go, and who sends them."""
+
+    def test_nothing_is_mailed_unless_it_is_said_where(self, settings: Settings) -> None:
+        """Off is the default, and a word for it."""
+        assert settings.registration.mail is None
+        assert read_settings({"ICHIDAI_MAIL": "off"}).registration.mail is None
+
+    @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+    def test_a_server_on_this_machine_needs_no_sender(self, host: str) -> None:
+        """It is spoken to without TLS, too."""
+        mail = read_settings({"ICHIDAI_MAIL": f"smtp://{host}:25"}).registration.mail
+        assert mail is not None
+        assert (mail.sender, mail.is_loopback, mail.user) == ("ichidai@localhost", True, "")
+
+    def test_another_one_is_told_who_sends(self) -> None:
+        """Name and password stand in the address, escaped where they must be."""
+        address = {"ICHIDAI_MAIL": "smtp://suite:p%40ss@mail.example:587"}
+        assert faults_of(**address) == ("ICHIDAI_MAIL_FROM is needed where the mail server is on another machine",)
+        mail = read_settings({**address, "ICHIDAI_MAIL_FROM": "suite@example.test"}).registration.mail
+        assert mail is not None
+        assert (mail.host, mail.port, mail.user, mail.password) == ("mail.example", 587, "suite", "p@ss")
+        assert (mail.sender, mail.is_loopback) == ("suite@example.test", False)
+
+    @pytest.mark.parametrize(
+        "address",
+        [
+            "on",
+            "smtps://mail:465",
+            "smtp://mail",
+            "smtp://:25",
+            "smtp://u:secret@mail:port",
+            "smtp://u:secret@mail:25/x",
+        ],
+    )
+    def test_what_is_no_address_is_not_quoted(self, address: str) -> None:
+        """A password may be in it."""
+        (fault,) = faults_of(ICHIDAI_MAIL=address)
+        assert fault == "ICHIDAI_MAIL must be off or smtp://[user:password@]host:port"
+
+    def test_a_sender_has_the_form_of_an_address(self) -> None:
+        """It goes into a header."""
+        assert faults_of(ICHIDAI_MAIL_FROM="a@b.test\r\nBcc: x@y.test")[0].startswith("ICHIDAI_MAIL_FROM must be")
+
+
 class TestDefaults:
     """Without any settings it runs on a developer's machine."""
 

@@ -36,6 +36,14 @@ def test_ten_times_the_accounts_is_ten_times_the_bill() -> None:
     assert asked[2] / asked[1] == pytest.approx(100, rel=0.01)
 
 
+def test_a_million_accounts_cost_no_more_than_200_dollars() -> None:
+    """Streams and what is asked while nobody asks included: the goal of issue 16, held by prices, habits and code."""
+    habits, prices = dynamodb_cost.Habits(), dynamodb_cost.Prices()
+    bill = dynamodb_cost.bill_of(1_000_000, habits, prices, dynamodb_cost.Sizes(), dynamodb_cost.Fleet())
+    assert sum(bill.values()) <= 200
+    assert bill["streams"] + bill["processes"] > 10
+
+
 def test_what_one_account_bears_binds_whatever_the_number_of_accounts() -> None:
     """The book's own limits: three thousand verifications a second, five hundred changes."""
     of_one = {hot.event: hot.bears for hot in dynamodb_cost.hot_keys(Habits()) if hot.a_month is None}

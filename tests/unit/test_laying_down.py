@@ -6,11 +6,13 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from msgspec.structs import replace
 
 from common import background
+from common.account import laying_down
 from common.account.book import Book
 from common.account.draft import Draft
 from common.account.feed import FeedReader
@@ -22,9 +24,9 @@ from common.background import BackgroundThread, Task, at_once
 from common.errors import Code, Refusal
 from common.proof.dpop_service import DpopClient
 from common.storage.engine_rules import size_of
-from common.storage.port import StoreUnavailable
+from common.storage.port import OutcomeUnknown, Put, StoreUnavailable, Write
 from common.storage.sqlite.store import SqliteStore
-from common.storage.tables import ALL, LOGIN_HISTORY, SESSIONS
+from common.storage.tables import ALL, DEVICES, LOGIN_HISTORY, SESSIONS
 from tests.support.servers import until
 from tests.unit.builders import DAY, T0
 from tests.usecases.watched_store import StoreCall, WatchedStore
@@ -55,6 +57,12 @@ def process(store: WatchedStore, in_background: Callable[[Task], None] = at_once
 def recording(*events: Event) -> Callable[[Snapshot], TransactionResult[None]]:
     """Return a decision that changes nothing and records this."""
     return lambda snapshot: TransactionResult(None, snapshot.draft.with_book(snapshot.book, *events))
+
+
+def with_a_row(*events: Event) -> Callable[[Snapshot], TransactionResult[None]]:
+    """Return a decision that records this, and from which a row follows."""
+    row = Put(DEVICES, {"user_uuid": "anna", "device_id": "phone"})
+    return lambda snapshot: TransactionResult(None, snapshot.draft.with_book(snapshot.book, *events), (row,))
 
 
 def laid_down(store: WatchedStore) -> list[int]:
@@ -125,6 +133,60 @@ def test_what_the_store_refused_is_laid_down_when_it_is_back(
     store.watch()
     until(lambda: laid_down(store) == [1, 2], "laid down")
     thread.close()
+
+
+def test_what_an_answer_waited_for_in_vain_is_laid_down_all_the_same(store: WatchedStore) -> None:
+    """Rows of a change are laid down before its answer; where that fails the process goes on with it."""
+    tasks: list[Task] = []
+    store.watch(before=lambda call: down(call) if call.verb == "put" else None)
+    with pytest.raises(OutcomeUnknown):
+        process(store, tasks.append).run("anna", with_a_row(ENDED))
+    assert laid_down(store) == []
+    store.watch()
+    tasks[-1]()
+    assert laid_down(store) == [1, 2]
+    assert FeedReader(store).look(T0) == {"s"}
+
+
+def test_a_change_whose_answer_was_lost_is_looked_for(store: WatchedStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For five seconds: also a write that is still under way then is laid down, though nobody reads the account."""
+    tasks, now, puts = list[Task](), 100.0, list[Write]()
+    monkeypatch.setattr(laying_down, "time", SimpleNamespace(monotonic=lambda: now))
+    laying = LayingDown(store, lambda: T0, tasks.append)
+    anna = AccountTransactions(store, lambda: T0, deadline=0.1, laying=laying)
+    anna.get_book("anna")
+    tasks.pop()()
+
+    def lost(call: StoreCall) -> None:
+        if call.writes:
+            puts.append(call.writes[0])
+            raise OutcomeUnknown("lost")
+
+    store.watch(before=lost)
+    with pytest.raises(OutcomeUnknown):
+        anna.run("anna", recording(ENDED))
+    (look,) = tasks
+    assert look() is False, "not answered"
+    store.watch()
+    now += 4
+    assert look() is False, "nothing is there, and something may come"
+    store.inner.put(SESSIONS, puts[0].item)  # type: ignore[union-attr]
+    now += 1
+    assert look() is True
+    assert laid_down(store) == [1, 2]
+    assert FeedReader(store).look(T0) == {"s"}
+
+
+def test_before_each_put_of_a_book_the_process_has_its_heartbeat(store: WatchedStore) -> None:
+    """One that cannot be written stops the change."""
+
+    def refuse() -> None:
+        raise StoreUnavailable("no heartbeat")
+
+    laying = LayingDown(store, lambda: T0, at_once, before_change=refuse)
+    with pytest.raises(StoreUnavailable):
+        AccountTransactions(store, lambda: T0, laying=laying).run("anna", recording(ENDED))
+    assert outbox(store) == [1]
 
 
 def test_readers_of_the_history_see_what_is_not_laid_down(store: WatchedStore) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from common.rate_limit import MOST_APART, NOTHING, Exhausted, Level, Quota, latest, leak, refund, spend
@@ -100,6 +100,7 @@ def test_no_window_holds_more_than_the_burst_and_what_came_back(
     st.lists(st.tuples(waits, st.booleans()), max_size=80),
     st.timedeltas(min_value=0 * TICK, max_value=MOST_APART),
 )
+@example(Quota(1, SECOND), [(0 * SECOND, True), (0 * SECOND, False)] * 20, 10 * SECOND)
 def test_two_clocks_that_are_apart_let_their_difference_leak_once(
     quota: Quota, steps: list[tuple[timedelta, bool]], apart: timedelta
 ) -> None:

@@ -141,6 +141,15 @@ def test_no_time_is_told_that_may_be_wrong_by_more_than_two_seconds() -> None:
     assert abs(hand.wrong_by(clock)) < 2
 
 
+@given(width=st.floats(0, 5), at=st.floats(0, 1e6))
+def test_how_long_what_was_measured_is_good(width: float, at: float) -> None:
+    """Up to that moment there is no fault, and right after it there is one."""
+    bounds = OffsetBounds(T, T + width, at)
+    good = bounds.good_until()
+    assert good < at or bounds.fault(good - 0.001) is None
+    assert bounds.fault(good + 0.001) is not None
+
+
 def test_a_slow_answer_does_not_spoil_what_is_known() -> None:
     """The bounds of before are the closer ones."""
     hand = Hand()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
 
@@ -20,7 +21,15 @@ TOKENS = SignedTokens(b"k" * 32, "takeover")
 ANNA = AuthenticatedUser("anna", "Anna", 0, T0)
 CONSENT = ConsentToEnd(LoginCandidate(ANNA, "phone"), frozenset({"s"}), "consent", T0 + MINUTE, 1)
 
-users = st.builds(AuthenticatedUser, uuids, names, st.integers(0, 2**31), moments())
+users = st.builds(
+    AuthenticatedUser,
+    uuids,
+    names,
+    st.integers(0, 2**31),
+    moments(),
+    st.just(value=False),
+    st.none() | st.sampled_from(["", "at#0123456789abcdef"]),
+)
 consents = st.builds(
     ConsentToEnd,
     st.builds(LoginCandidate, users, uuids, st.none() | names, st.none() | uuids, st.booleans()),
@@ -35,6 +44,17 @@ consents = st.builds(
 def test_a_token_says_what_was_sealed(consent: ConsentToEnd) -> None:
     """Who was asked, on which device, who was shown, when the password was right, until when, and under which epoch."""
     assert verify(TOKENS, sign(TOKENS, consent)) == consent
+
+
+@pytest.mark.parametrize(
+    ("change", "counted_as"), [(lambda fields: fields[:-1], None), (lambda fields: [*fields, "later"], "at#0")]
+)
+def test_tokens_of_other_releases_open(change: Callable[[list[object]], list[object]], counted_as: str | None) -> None:
+    """One of before does not say how the device was counted; what one of a later release says besides is not read."""
+    known = replace(CONSENT, candidate=replace(CONSENT.candidate, user=replace(ANNA, counted_as="at#0")))
+    fields = change(TOKENS.verify(sign(TOKENS, known)))
+    user = replace(ANNA, counted_as=counted_as)
+    assert verify(TOKENS, TOKENS.sign(fields)) == replace(known, candidate=replace(known.candidate, user=user))
 
 
 def test_the_order_in_which_sessions_were_shown_does_not_matter() -> None:

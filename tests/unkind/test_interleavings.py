@@ -16,10 +16,12 @@ from tests.interleavings.process import clock_at
 from tests.interleavings.scheduler import Explored
 from tests.interleavings.starts import CENTRAL, SEED, STARTS
 from tests.support.unkind_store import Unkindness, UnkindStore
-from tests.unit.builders import T0
+from tests.unit.builders import SECOND, T0
 
 PAIRS = [(start, *n) for start in ("asked", "two") for n in itertools.combinations_with_replacement(CENTRAL, 2)]
-ORDERS = 12
+ORDERS, FEW_ORDERS = 12, 4
+SELDOM = 61
+"""Of so many calls one is refused where acts are long: what makes thirty calls comes to its end, too."""
 
 HOW = {
     "losing": Unkindness(losing=True, at_once=True),
@@ -47,3 +49,19 @@ def test_two_clients(row: tuple[str, ...], how: Unkindness) -> None:
         wrap=lambda store: UnkindStore(store, clock_at(T0), how),  # type: ignore[arg-type]
     )
     assert agreed(sampled(setting, Explored(), chance, ORDERS))
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_every_pair_of_acts(start: str) -> None:
+    """Whatever two clients do, and whatever the engine does to them: a few orders of each pair keep every invariant."""
+    about, how = STARTS[start], Unkindness(losing=True, throttling=SELDOM, stale=True, at_once=True)
+    for names in itertools.combinations_with_replacement(about.acts, 2):
+        setting = Setting(
+            about.make(),
+            [[about.acts[name]] for name in names],
+            wrap=lambda store: UnkindStore(store, clock_at(T0), how),  # type: ignore[arg-type]
+            ahead=70 * SECOND if "touch" in names else 0 * SECOND,  # so that it is written down
+        )
+        chance = random.Random(f"{SEED} {start} {names}")
+        for schedule, violation in sampled(setting, Explored(), chance, FEW_ORDERS):
+            pytest.fail(f"{' - '.join(names)}, order {''.join(map(str, schedule.order))}: {violation}")

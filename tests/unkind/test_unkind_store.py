@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+import threading
 
 import pytest
 
 from common.clock import to_millis
 from common.storage.port import Absent, Conflict, OutcomeUnknown, StoreUnavailable
-from common.storage.tables import LOGIN_HISTORY, PAIRING_TOKENS, USERS
+from common.storage.tables import LOGIN_HISTORY, PAIRING_TOKENS, SESSIONS, USERS
 from tests.interleavings.bugs import Unconditional
 from tests.interleavings.judging import Setting, sampled
 from tests.interleavings.memory_store import MemoryStore
@@ -74,6 +75,24 @@ def test_one_call_of_so_many_is_refused_and_a_large_item_always() -> None:
     assert store.get(USERS.key("anna")) is not None
     with pytest.raises(ValueError, match="too large"):
         unkind().put(USERS, {"uuid": "anna", "name": "x" * LARGEST})
+
+
+def test_a_request_is_refused_once_before_its_book_is_put_and_not_after() -> None:
+    """So its client may send it again; what other threads do meanwhile is not refused."""
+    store, book = unkind(), {"user_uuid": "anna", "version": 1}
+    with store.refuse_once(1):
+        assert store.get(USERS.key("anna")) is None
+        with pytest.raises(StoreUnavailable, match="throttled"):
+            store.put(USERS, {"uuid": "anna"})
+        store.put(USERS, {"uuid": "anna"})
+    with store.refuse_once(1):
+        store.put(SESSIONS, book)
+        assert store.get(SESSIONS.key("anna")) == book
+    with store.refuse_once(0):
+        other = threading.Thread(target=store.put, args=(USERS, {"uuid": "bert"}))
+        other.start()
+        other.join()
+    assert store.get(USERS.key("bert")) is not None
 
 
 def test_count_then_create_is_found() -> None:

@@ -16,9 +16,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from common.account.feed import hint_of
+from common.account.heartbeat import HeartbeatWriter
 from common.account.history import Event, EventKind, OperatorAct, Reason
+from common.account.laying_down import LayingDown
 from common.clock import system_clock
-from common.storage.tables import USERS
+from common.storage.tables import FEED, USERS
 from ichidai.cli.accounts import app as accounts
 from ichidai.cli.admin_keys import app as admin_keys
 from ichidai.cli.audit import app as audit
@@ -159,7 +161,7 @@ def test_what_disable_ended_stays_ended_after_enable(run: Run, suite: InProcessS
     wrong = {"username": anna.username, "password": "not the password", "client_cert_fp": anna.first.fingerprint}
     assert code_of(suite.post("/login", wrong)) == (401, "bad-credentials")
     assert act(run, anna.username, "disable")["changed"] is False
-    suite.clock.move(SECOND)  # lines of one time are in no order
+    suite.clock.move(10 * SECOND)  # a command reads the clock of DynamoDB, which tells whole seconds
     assert act(run, anna.username, "enable")["changed"] is True
     assert ended(suite.verify(phone)) == ended(suite.refresh(phone.refresh)) == "revoked"
     body = {"username": anna.username, "password": anna.password, "qr_code": qr_code}
@@ -218,6 +220,34 @@ def test_history_and_events_name_the_act(run: Run, suite: InProcessSuite, anna: 
     assert WHY not in str(told_events)
     assert act(run, anna.username, "end-sessions")["ended"] == 1
     assert act(run, anna.username, "end-sessions")["changed"] is False
+
+
+def test_a_command_that_changes_an_account_has_a_heartbeat_meanwhile(
+    run: Run, suite: InProcessSuite, anna: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From before its first change on, so that a kill is noticed. One that reads has none, and none is left."""
+    done: list[str] = []
+    for name in ("start", "close"):
+        method = getattr(HeartbeatWriter, name)
+        monkeypatch.setattr(HeartbeatWriter, name, lambda its, name=name, do=method: (done.append(name), do(its)))
+    lay_down = LayingDown.lay_down
+    monkeypatch.setattr(LayingDown, "lay_down", lambda *its, **more: (done.append("laid"), lay_down(*its, **more))[1])
+
+    def heartbeats() -> int:
+        return len(suite.store.inner.query(FEED, "processes").items)
+
+    suite.log_in(anna)
+    done.clear()
+    run("show", anna.username)
+    assert ("start" in done, heartbeats()) == (False, 0)
+    done.clear()
+    act(run, anna.username, "end-sessions")
+    assert done[-3:] == ["start", "laid", "close"]
+    assert heartbeats() == 0
+    monkeypatch.setattr(LayingDown, "lay_down", lambda *_its, **_more: False)
+    suite.log_in(anna)
+    run("end-sessions", anna.username, "--reason", WHY, "--yes", expect=2)
+    assert heartbeats() == 1, "what is left untold is looked for"
 
 
 def test_unbind_ends_the_session_and_revokes_the_certificate(run: Run, suite: InProcessSuite, anna: Person) -> None:

@@ -85,6 +85,20 @@ def test_a_taken_address_is_no_secret_to_its_owner_alone(post: Post) -> None:
     assert "#" not in text_of(told)
 
 
+def test_an_address_that_was_never_confirmed_is_told_nothing(post: Post) -> None:
+    """Neither that another account wanted it, nor by a notice: its own confirmation was its one mail."""
+    anna, carl = post.confirmed(), post.suite.register("carl")
+    post.settle()
+    before = len(post.mailbox.mails)
+    assert ask(post, post.suite.log_in(anna), "carl@example.test").status_code == 200
+    session = post.suite.log_in(carl)
+    body = {"password": PASSWORD, "new_password": "an altogether new phrase of mine"}
+    assert post.suite.post("/registration/password", body, session.access).status_code == 200
+    assert post.forgot(username="carl").status_code == 200
+    post.settle()
+    assert post.mailbox.mails[before:] == []
+
+
 def test_two_who_want_one_address(post: Post) -> None:
     """Whoever confirms first has it; the other's link is spent, and leaves nothing behind."""
     anna, bert = post.confirmed(), post.confirmed("bert")

@@ -411,6 +411,38 @@ def test_what_a_process_that_died_has_not_laid_down_is_laid_down(
     assert "not laid down" not in command(check_store, "--rate", "1000").stdout
 
 
+@pytest.mark.parametrize("engine", ["sqlite", "dynamodb"], indirect=True)
+@pytest.mark.parametrize("is_older", [True, False], ids=["older", "newer"])
+def test_a_history_of_another_time_than_its_book_is_said_and_the_account_works(
+    suite: InProcessSuite, store: Store, person: Callable[[], Person], run: Run, *, is_older: bool
+) -> None:
+    """Two tables were restored to different times: logins, refreshes, the history and logouts go on."""
+    anna = person()
+    early, numbers = suite.book(anna), range(last_number(store, anna) + 1, last_number(store, anna) + 11)
+    for _ in numbers:
+        suite.log_in(anna)
+    laid_down(suite, anna)
+    if is_older:
+        for number in numbers:
+            store.delete(LOGIN_HISTORY.key(anna.uuid, number))
+    else:
+        store.put(SESSIONS, early.to_item())
+    (found,) = run(expect=1)
+    assert found["kind"] == (Kind.HISTORY_MISSING if is_older else Kind.HISTORY_LATER)
+    if is_older:
+        assert f"changes {numbers[0]} to {numbers[-1]} are missing" in found["text"]
+    for _ in range(5):
+        login = suite.log_in(anna)
+        assert suite.verify(login).status_code == 200
+        assert suite.refresh(login.refresh).status_code == 200
+        assert suite.get("/session/history", login.access).status_code == 200
+        assert suite.post("/session/logout", token=login.access).status_code == 200
+    kept = [record.change_no for record in suite.history(anna)]
+    assert kept == [
+        number for number in range(1, suite.book(anna).change_no + 1) if not (is_older and number in numbers)
+    ]
+
+
 class _Killed(LayingDown):
     """Of a process that is killed when its book is put."""
 

@@ -198,7 +198,7 @@ def test_a_consent_that_an_earlier_release_gave_is_spent(
     """It says nothing of admissions, so nobody knows whether it was used: the person is to log in again."""
 
     def sealed_by_0_1_0(tokens: SignedTokens, agreed: ConsentToEnd) -> str:
-        *fields, _admissions = tokens.verify(sign(tokens, agreed))
+        *fields, _admissions, _counted_as = tokens.verify(sign(tokens, agreed))
         return tokens.sign(fields)
 
     monkeypatch.setattr(consent, "sign", sealed_by_0_1_0)

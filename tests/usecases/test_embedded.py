@@ -108,7 +108,7 @@ def rows_of(folder: Path) -> Counter[tuple[str, str]]:
             (table, repr(shape(orjson.loads(item))))
             for table in tables
             if table not in ("ThrottleTable", "KeyRingTable") and table.endswith(("Table", "History"))
-            for (item,) in connection.execute(f'SELECT item FROM "{table}"')  # noqa: S608
+            for (item,) in connection.execute(f"SELECT item FROM \"{table}\" WHERE partition <> 'processes'")  # noqa: S608
         )
 
 
@@ -149,6 +149,20 @@ def test_ten_lines_do_the_whole_job_and_leave_the_rows_that_http_leaves(tmp_path
     with suppress(AssertionError):  # the history is laid down behind the last answer
         until(lambda: rows_of(tmp_path / "http") == left, "the same rows", 10)
     assert rows_of(tmp_path / "http") == left
+
+
+def test_a_suite_has_a_heartbeat_while_it_is_open(tmp_path: Path) -> None:
+    """As every process that changes accounts: whoever has streams notices its death. A clean end leaves none."""
+
+    def heartbeats() -> int:
+        with closing(sqlite3.connect(tmp_path / "data" / "ichidai.sqlite")) as connection:
+            found = connection.execute("SELECT count(*) FROM \"FeedTable\" WHERE partition = 'processes'")
+            return int(found.fetchone()[0])
+
+    with open_suite(settings_in(tmp_path)) as suite:
+        assert heartbeats() == 1
+        suite.register_user(ANNA)
+    assert heartbeats() == 0
 
 
 @pytest.mark.requirement("R09")

@@ -3,46 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
-from common.crypto.passwords import CHEAP_FOR_TESTS
-from ichidai.apps import app_for
-from ichidai.settings import read_settings
-from ichidai.topology import DEV_PORTS, App
-from ichidai.wiring.build import build
+from tests.usecases.in_process_suite import MINUTE, HandClock, InProcessSuite
 
 FORM = {"username": "alice", "email": "alice@example.test", "password": "a long enough phrase"}
 KEY = {"Idempotency-Key": "5c0e1c52-7d4f-4c6e-9f0b-1a2b3c4d5e6f"}
 
 
-class Clock:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2036, 11, 21, 9, 0, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        """Return where the hand stands."""
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    """Return a clock that stands still."""
-    return Clock()
-
-
-@pytest.fixture
-def client(tmp_path: Path, clock: Clock) -> FlaskClient:
+def client(suite: InProcessSuite) -> FlaskClient:
     """Return a client of the combined app over a store of its own."""
-    settings = read_settings({"ICHIDAI_DATA_DIR": str(tmp_path)})
-    suite = build(settings, App.ALL, DEV_PORTS[App.ALL], clock=clock, cost=CHEAP_FOR_TESTS)
-    return app_for(App.ALL, suite).test_client()
+    return suite.client
 
 
 @pytest.fixture
@@ -134,9 +109,9 @@ def test_a_paired_device_ends_the_possibility_too(client: FlaskClient, first: di
     assert client.post("/registration/", json=FORM, headers=KEY).status_code == 409
 
 
-def test_after_ten_minutes_it_is_over(client: FlaskClient, first: dict[str, Any], clock: Clock) -> None:
+def test_after_ten_minutes_it_is_over(client: FlaskClient, first: dict[str, Any], clock: HandClock) -> None:
     """At ten minutes sharp the key is worth nothing."""
-    clock.now += timedelta(minutes=10)
+    clock.move(10 * MINUTE)
     assert client.post("/registration/", json=FORM, headers=KEY).status_code == 409
 
 

@@ -17,12 +17,15 @@ STANDING[TOGETHER] = tuple(map(sum, zip(STANDING.pop("policy"), STANDING.pop("ge
 def turns(suite: InProcessSuite) -> dict[str, Callable[[], object]]:
     """Return one turn of each thing that is done again and again."""
     process, anna = suite.suite, suite.register()
+    process.heartbeat.start()
     login = suite.log_in(anna)
     return {
         "keys": process.key_provider.reread,
         TOGETHER: process.policies.reread,
         "readiness": process.readiness.refresh,
         "feed": process.events.hints,
+        "heartbeats": process.events.has_untold_endings,
+        "heartbeat": process.heartbeat.beat,
         "the account's book": lambda: process.events.poll(anna.uuid, login.session_id),
     }
 

@@ -10,7 +10,7 @@ import pytest
 from common.storage.port import Key, OutcomeUnknown
 from common.storage.tables import THROTTLE
 from tests.usecases.conftest import Build
-from tests.usecases.in_process_suite import DAY, MILLISECOND, MINUTE, SECOND, HandClock, InProcessSuite, Person
+from tests.usecases.in_process_suite import DAY, MILLISECOND, MINUTE, SECOND, Device, HandClock, InProcessSuite, Person
 from tests.usecases.watched_store import StoreCall, once
 
 HOME, WORK = "192.0.2.1", "192.0.2.2"
@@ -108,6 +108,48 @@ def test_right_passwords_cost_nothing(suite: InProcessSuite, anna: Person) -> No
         for f in (anna.first.fingerprint, laptop.fingerprint)
     ]
     assert statuses == [200, 409] * 15
+
+
+def take_over_from(suite: InProcessSuite, person: Person, device: Device, asked_at: str, ip: str) -> int:
+    """Log in on a device at one address, be asked, and consent at another; return how many calls counted tries then."""
+    body = {"username": person.username, "password": person.password, "client_cert_fp": device.fingerprint}
+    question = suite.post("/login", body, X_Forwarded_For=asked_at)
+    assert question.status_code == 409
+    consent = {"takeover_token": question.get_json()["takeover"]["token"], "client_cert_fp": device.fingerprint}
+    suite.store.watch()
+    assert suite.post("/login/takeover", consent, X_Forwarded_For=ip).status_code == 200
+    return len([call for call in suite.store.calls if call.tables == (THROTTLE.name,)])
+
+
+def test_a_takeover_makes_a_device_known_once(suite: InProcessSuite, anna: Person) -> None:
+    """The password was checked when it was asked: that it was known, or was not, needs no look at its item."""
+    laptop = suite.pair(anna)
+    assert login_from(suite, anna, HOME) == 200
+    assert take_over_from(suite, anna, laptop, WORK, WORK) == 1, "put"
+    assert login_from(suite, anna, HOME) == 409
+    assert take_over_from(suite, anna, anna.first, HOME, HOME) == 0
+    use_up_attempts(suite, anna)
+    assert login_from(suite, anna, WORK, fingerprint=laptop.fingerprint) == 409, "it is known there"
+
+
+def test_a_consent_that_is_given_elsewhere_makes_the_device_known_there(suite: InProcessSuite, anna: Person) -> None:
+    """A laptop that is carried to work between question and consent."""
+    laptop = suite.pair(anna)
+    assert login_from(suite, anna, HOME, fingerprint=laptop.fingerprint) == 200
+    assert login_from(suite, anna, HOME) == 409
+    assert take_over_from(suite, anna, anna.first, HOME, HOME) == 1
+    assert take_over_from(suite, anna, laptop, HOME, WORK) == 2, "read and put"
+    use_up_attempts(suite, anna)
+    assert login_from(suite, anna, WORK, fingerprint=laptop.fingerprint) == 200
+
+
+def test_a_device_whose_time_is_over_becomes_known_again(suite: InProcessSuite, clock: HandClock, anna: Person) -> None:
+    """Its old item lies there still, for a store deletes late."""
+    assert login_from(suite, anna, HOME) == 200
+    clock.move(30 * DAY)
+    assert login_from(suite, anna, HOME) == 200
+    use_up_attempts(suite, anna)
+    assert login_from(suite, anna, HOME) == 200
 
 
 def test_ipv6_neighbours_are_one_source(suite: InProcessSuite, anna: Person) -> None:

@@ -238,6 +238,23 @@ def test_devices_may_be_kept(post: Post) -> None:
     post.suite.log_in(after)
 
 
+@pytest.mark.parametrize("most", [1, 2])
+def test_with_as_many_devices_as_there_may_be(build_post: Callable[..., Post], most: int) -> None:
+    """Who has lost them all is let in, in their place; if they are kept that is refused, and link and code stay."""
+    post = build_post(ICHIDAI_MAX_DEVICES=str(most))
+    anna = post.confirmed()
+    for _ in range(most - 1):
+        post.suite.pair(anna)
+    careful = enrolled(post.suite, anna)
+    token, code = post.asked(anna), careful.recovery_codes[0]
+    before = post.suite.content()
+    assert code_of(post.reset(token, keep_devices=True, otp=code)) == (409, "too-many-devices")
+    assert post.suite.content() == before
+    after, device = post.chosen(anna, token, otp=code)
+    session = as_login(post.suite.login(after, device, otp=careful.recovery_codes[1]))
+    assert account(post.suite, session)["devices"] == 1
+
+
 def test_a_link_works_once_and_for_fifteen_minutes(post: Post) -> None:
     """Every link of before is void with the new password; to the second."""
     anna = post.confirmed()
@@ -308,6 +325,7 @@ def test_a_mail_is_tried_again_under_the_same_id(post: Post) -> None:
     post.settle()
     (mail,) = post.mailbox.mails
     assert len(mail["Message-ID"]) > 30
+    assert post.mailbox.ids == [mail["Message-ID"]] * 3
     assert post.suite.content()["MailsTable"] == []
 
 

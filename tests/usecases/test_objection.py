@@ -12,8 +12,9 @@ from werkzeug.test import TestResponse
 from common.account.history import EventKind, Reason
 from common.proof.statements import Purpose, statement
 from tests.support.authenticator import scanned
-from tests.support.mail_server import html_of, text_of
-from tests.support.signing import enrolling, p256_keys
+from tests.support.mail_server import html_of, link_in, text_of
+from tests.support.passkeys import Passkey
+from tests.support.signing import enrolling, given_keys, p256_keys
 from tests.usecases.in_process_suite import (
     DAY,
     MINUTE,
@@ -23,10 +24,12 @@ from tests.usecases.in_process_suite import (
     InProcessSuite,
     Login,
     Person,
+    as_login,
     code_of,
 )
 from tests.usecases.signers import Signer
 from tests.usecases.test_address import changed, objected
+from tests.usecases.test_calls_and_factors import made_passkey, shown
 from tests.usecases.test_mail import Post, account, build_post, post
 from tests.usecases.test_recovery import codes_of, recovered
 from tests.usecases.test_second_factor import begun, confirm
@@ -40,13 +43,17 @@ RESET_REQUIRED = (403, "password-reset-required")
 
 @dataclasses.dataclass(frozen=True)
 class Story:
-    """Anna with a phone and a confirmed address, and a thief who knows her password and took her place."""
+    """Anna with a phone and a confirmed address, and a thief who knows her password and took her place.
+
+    `taken_over`: the token of the notice of that; `laptop`: the fingerprint of the thief's device.
+    """
 
     post: Post
     anna: Person
     phone: Login
     thief: Login
     taken_over: str
+    laptop: str = ""
 
     @property
     def suite(self) -> InProcessSuite:
@@ -88,7 +95,7 @@ def story(post: Post) -> Story:
     body = {"takeover_token": question["takeover"]["token"], "client_cert_fp": laptop.fingerprint}
     answer = post.suite.post("/login/takeover", body).get_json()
     thief = Login(answer["access_token"], answer["refresh_token"], answer["session_id"], answer["device_id"], answer)
-    scene = Story(post, anna, phone, thief, "")
+    scene = Story(post, anna, phone, thief, "", laptop.fingerprint)
     token = scene.notice("Another device took the place of yours.")
     post.suite.clock.move(MINUTE)
     return dataclasses.replace(scene, taken_over=token)
@@ -113,6 +120,16 @@ def test_password_stolen_and_taken_over(story: Story) -> None:
     anna, phone = story.post.chosen(story.anna, answer.get_json()["reset_token"])
     story.suite.log_in(anna, phone)
     assert code_of(story.suite.login(story.anna)) == (401, "bad-credentials")
+
+
+def test_the_device_that_logged_in_is_unbound(story: Story) -> None:
+    """Also where it had joined before the login that is objected to, and the owner keeps the other devices."""
+    laptop = story.thief.device_id
+    anna, phone = story.ends_well(story.taken_over, keep_devices=True)
+    assert laptop not in story.suite.book(anna).devices
+    assert code_of(story.suite.login(anna, Device(story.laptop, laptop, {}))) == (401, "certificate-revoked")
+    assert account(story.suite, story.suite.log_in(anna, phone))["devices"] == 2
+    story.suite.log_in(anna, force=True)
 
 
 def test_the_thiefs_device_is_unbound(story: Story) -> None:
@@ -153,6 +170,25 @@ def test_codes_made_anew(story: Story) -> None:
     recovered(story.suite, anna, first[0])
 
 
+def test_passkey_made(story: Story) -> None:
+    """The thief's passkey lets nobody in any more; one that was the owner's before the event does."""
+    own = made_passkey(story.suite, story.anna, story.suite.log_in(story.anna, force=True))
+    story.suite.clock.move(MINUTE)
+    thief = story.suite.log_in(story.anna, Device(story.laptop, story.thief.device_id, {}), force=True)
+    theirs = made_passkey(story.suite, story.anna, thief)
+    answer = objected(story.post, story.notice("A passkey was added."))
+    assert answer.status_code == 200
+    assert code_of(entered(story.suite, theirs)) == (401, "passkey-invalid")
+    assert entered(story.suite, own).status_code == 200
+    story.post.chosen(story.anna, answer.get_json()["reset_token"], keep_devices=True)
+    assert code_of(entered(story.suite, theirs)) == (401, "passkey-invalid")
+
+
+def entered(suite: InProcessSuite, passkey: Passkey) -> TestResponse:
+    """Log an empty browser in by a passkey, in whoever's place."""
+    return suite.post("/login/passkey/finish", {**shown(suite, passkey), "device_name": "Browser", "force": True})
+
+
 def test_mail_changed(story: Story) -> None:
     """The old address is told, and takes everything back; the thief's own gets no link for a password any more."""
     changed(story.post, story.thief, "thief@example.test")
@@ -185,6 +221,23 @@ def test_an_account_that_goes_is_not_objected_back(story: Story) -> None:
     story.suite.put_book(replace(story.suite.book(story.anna), closed_until=until))
     story.suite.clock.move(DAY)
     assert code_of(objected(story.post, story.taken_over)) == SPENT
+
+
+def test_what_a_recovery_and_a_stolen_token_tell(post: Post) -> None:
+    """That a code was used, and that an old copy of a login was: each with a link that takes it back."""
+    anna = post.confirmed()
+    phone = post.suite.log_in(anna)
+    (code, *_) = codes_of(post.suite, phone, anna)
+    post.suite.clock.move(MINUTE)
+    later = as_login(post.suite.refresh(as_login(post.suite.refresh(phone.refresh)).refresh))
+    assert code_of(post.suite.refresh(phone.refresh)) == (401, "session-ended")
+    assert code_of(post.suite.verify(later)) == (401, "session-ended")
+    recovered(post.suite, anna, code)
+    post.settle()
+    told = "".join(map(text_of, post.mailbox.mails))
+    for words in ("An old copy of a login was used, and the login was ended.", "A recovery code was used."):
+        assert words in told
+        assert link_in(next(mail for mail in post.mailbox.mails if words in text_of(mail)), "object")
 
 
 # --- The other ways to object -------------------------------------------------------------------------------------
@@ -240,9 +293,48 @@ def test_from_a_device_that_signs_for_it(post: Post) -> None:
     assert code_of(send(number, proof(number, purpose=Purpose.LOGIN))) == invalid
     assert code_of(send(number, proof(number, thief.device_id))) == invalid
     assert code_of(send(number, proof(number), "nobody")) == invalid
+    theirs = change_of(post.suite, thief, "login")
     assert send(number, proof(number)).get_json() == {"success": True}
     assert code_of(post.suite.verify(thief)) == (401, "session-ended")
     assert code_of(send(number, proof(number))) == SPENT
+    assert code_of(send(theirs, proof(theirs))) == SPENT
+
+
+def signed(suite: InProcessSuite, person: Person, device: Device, change: int) -> TestResponse:
+    """Object to a change by a device's signature."""
+    issuer, device_id = "http://127.0.0.1:8000", device.device_id
+    said = statement(Purpose.OBJECT, issuer=issuer, user_uuid=person.uuid, device_id=device_id, challenge=str(change))
+    proof = {"device_id": device_id, "signature": given_keys(device.answer).sign(said)}
+    body = {"user_uuid": person.uuid, "change_no": change, "proof": proof}
+    return suite.post("/registration/objection", body)
+
+
+@pytest.mark.parametrize("elder", [True, False])
+def test_a_signature_unbinds_no_older_device(suite: InProcessSuite, anna: Person, elder: bool) -> None:  # noqa: FBT001
+    """The phone takes the right of the laptop that logged in; the laptop ends the phone's session, and no more."""
+    laptop = suite.pair(anna)
+    signer, other = (anna.first, laptop) if elder else (laptop, anna.first)
+    session = suite.log_in(anna, other)
+    number = change_of(suite, session, "login")
+    assert signed(suite, anna, signer, number).status_code == 200
+    assert code_of(suite.verify(session)) == (401, "session-ended")
+    left = {anna.first.device_id} if elder else {anna.first.device_id, laptop.device_id}
+    assert suite.book(anna).devices.keys() == left
+
+
+def test_a_recovery_is_taken_back_by_an_older_device(suite: InProcessSuite, anna: Person) -> None:
+    """Who came back by a stolen code and password is out; the password that was set is none, the older device stays."""
+    session = suite.log_in(anna)
+    (code, *_) = codes_of(suite, session, anna)
+    suite.clock.move(MINUTE)
+    thief, browser = recovered(suite, anna, code)
+    number = suite.history(anna)[-1].change_no
+    theirs = suite.log_in(thief, browser)
+    assert signed(suite, anna, anna.first, number).status_code == 200
+    assert code_of(suite.verify(theirs)) == (401, "session-ended")
+    assert code_of(suite.login(thief, browser)) == (401, "bad-credentials")
+    assert code_of(suite.login(anna)) == RESET_REQUIRED
+    assert suite.book(anna).devices.keys() == {anna.first.device_id}
 
 
 # --- What is refused ----------------------------------------------------------------------------------------------
@@ -328,7 +420,11 @@ def test_notices_are_bounded(post: Post) -> None:
 
 
 def test_the_history_tells_of_it(story: Story) -> None:
-    """What ended was revoked, and the change says that it was objected to."""
+    """What ended was revoked, and the change says that it was objected to; the device goes by a change of its own."""
     objected(story.post, story.taken_over)
-    told = [(event.kind, event.reason) for event in story.suite.history(story.anna)[-1].events]
+    *_, back, unbound = story.suite.history(story.anna)
+    told = [(event.kind, event.reason) for event in back.events]
     assert told == [(EventKind.SESSION_ENDED, Reason.REVOKED), (EventKind.OBJECTED, None)]
+    assert [(event.kind, event.device_id) for event in unbound.events] == [
+        (EventKind.DEVICE_REMOVED, story.thief.device_id)
+    ]

@@ -165,6 +165,27 @@ def test_where_the_list_of_keys_is_old(both: Both, login: Login, monkeypatch: py
     assert both.passed_on
 
 
+def test_where_the_policy_is_old(both: Both, login: Login, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread reads it, never the loop."""
+    policies = both.suite.suite.context.authenticator.dependencies.policies
+    assert both.status(login.access) == 200
+    monkeypatch.setattr(policies, "_watched", True)
+    monkeypatch.setattr(policies, "_read_at", -1000.0)
+    assert both.caller.ask("GET", VERIFY, [("authorization", f"Bearer {login.access}")])[0] == 200
+    assert both.passed_on
+
+
+def test_a_later_policy_holds_at_the_very_next_request(
+    both: Both, login: Login, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here one of a later generation of the store, in which no session of before is live."""
+    policies = both.suite.suite.context.authenticator.dependencies.policies
+    assert [both.status(login.access) for _ in range(3)] == [200] * 3
+    later = replaced(policies.current(), generation=policies.current().generation + 1)
+    monkeypatch.setattr(policies, "_policy", later)
+    assert both.status(login.access) == 401
+
+
 def test_while_the_store_is_away(both: Both, login: Login) -> None:
     """503, never what was remembered."""
     assert both.status(login.access) == 200

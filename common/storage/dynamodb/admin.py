@@ -1,6 +1,7 @@
 """Making and checking the tables in DynamoDB. For an operator, once; the engine itself never makes a table.
 
-On demand (nothing to size), items expire by `ttl`, and point-in-time recovery is on where the engine has it.
+On demand (nothing to size), items expire by `ttl` unless they are swept, and point-in-time recovery is on where the
+engine has it.
 """
 
 from __future__ import annotations
@@ -20,11 +21,21 @@ _TRIES, _PAUSE_SECONDS = 60, 1.0
 
 
 class DynamoTables:
-    """The tables of one place. `pause` waits for so many seconds. Every method may raise StoreUnavailable."""
+    """The tables of one place. `pause` waits for so many seconds. Every method may raise StoreUnavailable.
+
+    `is_swept`: an operator's timer deletes what has expired, so TTL is neither switched on nor asked for.
+    """
 
     def __init__(
-        self, client: DynamoDBClient, tables: Sequence[Table], prefix: str, pause: Callable[[float], None]
+        self,
+        client: DynamoDBClient,
+        tables: Sequence[Table],
+        prefix: str,
+        pause: Callable[[float], None],
+        *,
+        is_swept: bool = False,
     ) -> None:
+        self.is_swept = is_swept
         self._client = client
         self._tables = tables
         self._prefix = prefix
@@ -52,7 +63,7 @@ class DynamoTables:
                         f"{self._name(table)} has no point-in-time recovery, so nothing of the past can be restored: "
                         "DynamoDB has it where `ichidai tables create` has switched it on, DynamoDB Local never."
                     )
-            restored = DynamoTables(self._client, self._tables, prefix, self._pause)
+            restored = DynamoTables(self._client, self._tables, prefix, self._pause, is_swept=self.is_swept)
             for table in self._tables:
                 yield f"{restored._name(table)}: {self._restore(table, restored, moment)}"
             yield from restored._steps()
@@ -98,6 +109,8 @@ class DynamoTables:
         raise StoreUnavailable(f"{self._name(table)} does not become active: try again later")
 
     def _let_expire(self, table: Table) -> str:
+        if self.is_swept:
+            return "items are deleted by `ichidai sweep`"
         if self._expires(table):
             return "items expire"
         setting: Any = {"Enabled": True, "AttributeName": TTL_ATTRIBUTE}
@@ -146,8 +159,9 @@ class DynamoTables:
             yield "has other keys than ours"
         if found["TableStatus"] != "ACTIVE":
             yield f"is {found['TableStatus'].lower()}, not active"
-        if table.expires and not self._expires(table):
-            yield f"items do not expire by `{TTL_ATTRIBUTE}`: run `ichidai tables create`"
+        if table.expires and not self.is_swept and not self._expires(table):
+            way = "run `ichidai tables create`, or sweep them (?expiry=sweep)"
+            yield f"items do not expire by `{TTL_ATTRIBUTE}`: {way}"
         if self._recovery(table) is False:
             yield "point-in-time recovery is off: run `ichidai tables create`"
 

@@ -43,6 +43,7 @@ from common.storage.prompt import WouldWait
 from common.storage.sqlite import statements as sql
 from common.storage.sqlite.group_commit import Drain, GroupCommit, PendingCommit
 from common.storage.sqlite.purge import Purge
+from common.storage.sqlite.wal_index import Connection
 from common.storage.store_metrics import measured
 from common.storage.thread_local_connections import ThreadLocalConnections
 from common.storage.write_guard import MayWrite, always
@@ -172,13 +173,21 @@ class SqliteStore:
                     raise outcome
 
     def get_promptly(self, key: Key) -> Item | None:
-        """See `HasPromptReads`: one try. Here a reader waits for nobody, unless the log is just being made anew."""
+        """See `HasPromptReads`: one try. Here a reader waits for nobody, unless the log is just being made anew.
+
+        An item that was read before is not read again while nothing was committed to the database since.
+        """
         try:
             with self._connections.use() as connection:
-                row = connection.execute(sql.select(key.table.name), sql.where(key)).fetchone()
+                reads = connection.last_reads
+                head = reads.head()
+                item = reads.unchanged(key, head)
+                if item is None:
+                    row = connection.execute(sql.select(key.table.name), sql.where(key)).fetchone()
+                    item = None if row is None else reads.keep(key, head, self._decoded(row[0]))
         except (sqlite3.Error, StoreUnavailable) as error:
             raise WouldWait from error
-        return None if row is None else self._decoded(row[0])
+        return item
 
     @measured("clock")
     def read_clock(self) -> ClockReading:
@@ -283,12 +292,10 @@ class SqliteStore:
             time.sleep(_LOOK_AGAIN_SECONDS)
             error = None
 
-    def _open(self) -> sqlite3.Connection:
-        # Used by one thread at a time; only the closing may come from another.
+    def _open(self) -> Connection:
         # A file that is gone is not made anew behind a process that has served it.
         self._opened = self._opened or _identity(self._path)
-        file = f"{self._path.absolute().as_uri()}?mode=rw"
-        connection = sqlite3.connect(file, timeout=0, isolation_level=None, check_same_thread=False, uri=True)
+        connection = Connection.to(self._path)
         try:
             connection.executescript(sql.SETTINGS)
         except sqlite3.Error:

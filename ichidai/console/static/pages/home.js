@@ -12,8 +12,15 @@ export function mount(root) {
   onEnter("home", () => {
     say(root, null);
     fill(root, ichidai.session);
-    signed(root, () => Promise.all([refresh(), refreshFactor()]));
+    signed(root, () => Promise.all([refresh(), refreshFactor(), insistOnCodes(part(root, "no_codes"))]));
   });
+}
+
+/** Remind a user who has no recovery codes, where no mail lets one back in. */
+async function insistOnCodes(reminder) {
+  if (!reminder) return;
+  const { recovery_codes_left } = await ichidai.get("/registration/account");
+  reminder.hidden = recovery_codes_left > 0;
 }
 
 function display(root, devices) {

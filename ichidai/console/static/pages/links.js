@@ -1,12 +1,13 @@
 /** Links of mails: asking for one, and what they lead to. What a link holds is sent after a click, never before. */
 import { ichidai } from "../suite.js";
-import { attempt, dialog as dialogOf, open, part, say } from "../views.js";
+import { go } from "../router.js";
+import { attempt, dialog as dialogOf, open, part, say, shown } from "../views.js";
 import { showDone } from "./done.js";
 import { fetched } from "./fetching.js";
 
 const CODE_WANTED = ["otp-required", "otp-invalid"];
 
-/** Open what a link leads to; its token leaves the address at once. */
+/** Open what a link leads to; its token leaves the address at once. Then on to the account, or to the login. */
 export async function follow() {
   const [, kind, token] = location.hash.match(/^#(reset|confirm|object)=(.+)$/);
   history.replaceState(null, "", location.pathname);
@@ -14,6 +15,7 @@ export async function follow() {
   if (kind === "confirm") await ask("confirm", () => ichidai.send("/registration/email/confirm", { token }));
   else if (kind === "object") await object(token);
   else await reset(token);
+  if (shown() !== "done") go(ichidai.session ? "/" : "/login");
 }
 
 /** Take back what the link of a notice tells of; then a new password is chosen at once. */
@@ -24,12 +26,10 @@ async function object(token) {
     event.preventDefault();
     attempt(dialog, async () => {
       answer = await ichidai.send("/registration/objection", { token });
-      if (answer.reset_token) return dialog.close("done");
-      say(dialog, part(dialog, "sent").content.textContent);
-      form.querySelector('[type="submit"]').hidden = true;
+      if (answer.reset_token) dialog.close("done");
+      else finish(dialog);
     });
   };
-  form.querySelector('[type="submit"]').hidden = false;
   await open(dialog);
   if (answer?.reset_token) await reset(answer.reset_token);
 }
@@ -47,14 +47,11 @@ async function load() {
 /** Run something by a dialog, and say in it what was done. */
 async function ask(name, work) {
   const { dialog, form } = prepared(name);
-  const submit = form.querySelector('[type="submit"]');
-  submit.hidden = false;
   form.onsubmit = (event) => {
     event.preventDefault();
     attempt(dialog, async () => {
       await work(form.elements);
-      say(dialog, part(dialog, "sent").content.textContent);
-      submit.hidden = true;
+      finish(dialog);
     }, form);
   };
   await open(dialog);
@@ -83,11 +80,28 @@ async function reset(token) {
   form.reset();
 }
 
+/** Say in a dialog what was done; then it can only be closed. */
+function finish(dialog) {
+  say(dialog, part(dialog, "sent").content.textContent);
+  mark(dialog, { isDone: true });
+  part(dialog, "close").focus();
+}
+
+function mark(dialog, { isDone }) {
+  const close = part(dialog, "close");
+  if (!close) return;
+  for (const element of dialog.querySelectorAll('form > p:not([data-part]), .field, [data-part="cancel"], [type="submit"]')) {
+    element.hidden = isDone;
+  }
+  close.hidden = !isDone;
+}
+
 function prepared(name) {
   const dialog = dialogOf(name);
   const form = dialog.querySelector("form");
   form.reset();
   say(dialog, null);
-  part(dialog, "cancel").onclick = () => dialog.close("");
+  mark(dialog, { isDone: false });
+  for (const button of dialog.querySelectorAll('[data-part="cancel"], [data-part="close"]')) button.onclick = () => dialog.close("");
   return { dialog, form };
 }

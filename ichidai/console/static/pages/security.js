@@ -17,7 +17,9 @@ export async function prepare() {
 
 export function mount(root) {
   const refresh = async () => {
-    fill(part(root, "facts"), await ichidai.get("/registration/account"));
+    const account = await ichidai.get("/registration/account");
+    fill(part(root, "facts"), account);
+    offerToConfirm(root, account);
     if (!ichidai.hasPasskeys()) return;
     const { list } = await import("./passkeys.js");
     await list(root);
@@ -57,6 +59,14 @@ export function mount(root) {
     await (body.this_session ? ichidai.leave("logged-out", end) : end());
     return body.this_session ? null : "out";
   });
+}
+
+/** Say that an address is not confirmed, and have it ready in its field: the link that confirms it is sent anew from there. */
+function offerToConfirm(root, { email, email_confirmed }) {
+  const form = part(root, "email");
+  if (!form) return;
+  part(root, "unconfirmed").hidden = email_confirmed || !email;
+  form.elements.email.defaultValue = email_confirmed ? "" : (email ?? "");
 }
 
 /** Hand all that is kept about the account to the browser, as a file. */

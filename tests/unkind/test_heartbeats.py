@@ -1,0 +1,3 @@
+"""Over the unkind engine: heartbeats."""
+
+from tests.usecases.test_heartbeats import *

@@ -1,0 +1,3 @@
+"""Over the unkind engine: policy."""
+
+from tests.usecases.test_policy import *
