@@ -102,7 +102,9 @@ def lock(_arguments: Sequence[str]) -> int:
     """Write both lock files anew. They hold for every system and Python we run on; the second contains the first."""
     prepare("dev")
     resolve = (PYTHON, "-m", "uv", "pip", "compile", "pyproject.toml", "--quiet", "--upgrade", "--generate-hashes")
-    scope = ("--universal", "--python-version", "3.11", "--custom-compile-command", "python3 dev.py lock")
+    # With its extra left out, an older pip takes the newest release of "coverage[toml]" for it, and finds no hash.
+    whole = ("--no-strip-extras", "--universal", "--python-version", "3.11")
+    scope = (*whole, "--custom-compile-command", "python3 dev.py lock")
     runtime = ("--extra", "server", "--extra", "editable", "--output-file", LOCKS["runtime"])
     extras = ("--extra", "server", "--extra", "tracing", "--extra", "editable", "--extra", "dev")
     dev = (*extras, "--constraint", LOCKS["runtime"], "--output-file", LOCKS["dev"])
