@@ -70,7 +70,7 @@ class PromptVerification(Generic[A]):
         verdict = known.verdict
         book, now, policy = self._get_book(verdict.caller.user_uuid), self._clock(), self._policy()
         if (
-            book is not verdict.book
+            not verdict.is_from(book)
             or policy is not known.policy
             or certificate != verdict.certificate
             or now >= verdict.until

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from weakref import ReferenceType, ref
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -37,10 +38,13 @@ MOST_CALLERS = 16_384
 
 
 class CachedVerification(Struct, frozen=True):
-    """That a caller is good, by these very claims, this book, rules and certificate, while it is before `until`."""
+    """That a caller is good, by these very claims, this book, rules and certificate, while it is before `until`.
+
+    It does not keep the book: one that was replaced would stay in memory as long as its sessions' verdicts.
+    """
 
     claims: Claims
-    book: Book
+    book: ReferenceType[Book]
     rules: SessionRules
     certificate: str | None
     caller: Caller
@@ -48,7 +52,12 @@ class CachedVerification(Struct, frozen=True):
 
     def is_of(self, claims: Claims, book: Book | None, rules: SessionRules, certificate: str | None) -> bool:
         """Say whether it was about these."""
-        return self.book is book and self.rules is rules and self.claims is claims and self.certificate == certificate
+        same = self.is_from(book) and self.rules is rules and self.claims is claims
+        return same and self.certificate == certificate
+
+    def is_from(self, book: Book | None) -> bool:
+        """Say whether it follows from this very book: never from none, though its own may be gone, too."""
+        return book is not None and self.book() is book
 
 
 class SessionDependencies(Struct, frozen=True):
@@ -133,7 +142,7 @@ def verdict_on(
     if book is None:
         raise SessionGone(claims.user_uuid, claims.session_id, Reason.REVOKED)
     caller = verify(claims=claims, book=book, certificate=certificate, rules=rules, now=now)
-    verdict = CachedVerification(claims, book, rules, certificate, caller, good_until(caller, book, rules))
+    verdict = CachedVerification(claims, ref(book), rules, certificate, caller, good_until(caller, book, rules))
     return dependencies.verdicts.put(claims.session_id, verdict)
 
 

@@ -89,7 +89,7 @@ MOST_SESSIONS = 32
 """How many sessions a book has at most. "No limit" is so many: then the earliest leave."""
 
 
-class Book(Struct, frozen=True):
+class Book(Struct, frozen=True, weakref=True):
     """The account book of one user. `version` rises with every write, `change_no` with every recorded change.
 
     `admissions` counts the sessions that were ever opened: a consent is good only while it stands where it stood.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from datetime import datetime, timedelta
+from weakref import ref
 
 import pytest
 from hypothesis import given
@@ -15,6 +17,7 @@ from common.account.history import Reason
 from common.account.liveness import SessionGone, SessionRules
 from common.crypto.tokens import Claims
 from common.errors import Code, Refusal
+from session_manager.session_service import CachedVerification
 from session_manager.verification import good_until, verify
 from tests.unit.builders import DAY, HOUR, MILLISECOND, MINUTE, T0, a_book, a_device, a_session
 
@@ -129,6 +132,18 @@ def test_a_verdict_is_the_same_until_the_moment_that_it_names(
         assert (outcome(book, again, claims, shown) == caller) == (again < until)
         assert outcome(book, until - MILLISECOND, claims, shown) == caller
         assert outcome(book, until, claims, shown) != caller
+
+
+def test_a_verdict_is_of_its_very_book_alone() -> None:
+    """Not of one that says the same; and where its own was let go, not of none: the account is gone."""
+    book = a_book(a_session("s", 1, device="phone"))
+    caller = Caller("anna", "Anna", book.sessions["s"], T0 + HOUR)
+    verdict = CachedVerification(CLAIMS, ref(book), RULES, None, caller, T0 + HOUR)
+    assert verdict.is_from(book)
+    assert not verdict.is_from(replace(book))
+    del book
+    gc.collect()
+    assert not verdict.is_from(None)
 
 
 class TestCertificate:

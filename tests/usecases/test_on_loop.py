@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from weakref import ref
 
 import pytest
 from msgspec.structs import replace as replaced
@@ -220,6 +222,18 @@ def test_an_end_holds_at_the_very_next_request(
     assert not both.passed_on
     ending(both, anna, login)
     assert both.status(login.access) == 401
+
+
+def test_what_was_replaced_is_let_go(both: Both, anna: Person, login: Login) -> None:
+    """An account whose book changes a thousand times is in memory once, however many of its tokens are remembered."""
+    transactions = both.suite.suite.context.authenticator.dependencies.transactions  # type: ignore[attr-defined]
+    assert both.status(login.access) == 200
+    before = ref(transactions.get_book(anna.uuid))
+    assert before() is not None
+    assert both.status(both.suite.log_in(anna).access) == 200
+    both.suite.wait_a_second()
+    gc.collect()
+    assert before() is None
 
 
 def test_a_key_that_is_retired(both: Both, login: Login, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,7 +65,7 @@ _MOST_IN_A_GROUP = 100
 """Commits of a batch that share one transaction: it holds the lock for about ten milliseconds."""
 
 _LONGEST_KEPT, _MOST_KEPT = 4096, 16_384
-"""What decoded items are kept by their bytes: those of a book's length, and as many as are verified at a time."""
+"""What decoded items are kept beside their bytes: those of a book's length, and as many as are verified at a time."""
 
 
 def is_open_elsewhere(path: Path) -> bool:
@@ -94,7 +94,7 @@ class SqliteStore:
         self._purge = Purge(tables, clock)
         self._group_commit: GroupCommit[Write] = GroupCommit()
         self._connections = ThreadLocalConnections(lambda: self._retrying(self._open))
-        self._decoded_items: BoundedCache[bytes, Item] = BoundedCache(_MOST_KEPT)
+        self._decoded_items: BoundedCache[Key, tuple[bytes, Item]] = BoundedCache(_MOST_KEPT)
         self._opened: object = None
         self._may_write: MayWrite = always
         self._create(tables)
@@ -105,7 +105,7 @@ class SqliteStore:
         if not is_valid_key(key):
             return None
         rows = self._read(sql.select(key.table.name), sql.where(key))
-        return self._decoded(rows[0][0]) if rows else None
+        return self._decoded(key, rows[0][0]) if rows else None
 
     @measured("query")
     def query(
@@ -184,7 +184,7 @@ class SqliteStore:
                 item = reads.unchanged(key, head)
                 if item is None:
                     row = connection.execute(sql.select(key.table.name), sql.where(key)).fetchone()
-                    item = None if row is None else reads.keep(key, head, self._decoded(row[0]))
+                    item = None if row is None else reads.keep(key, head, self._decoded(key, row[0]))
         except (sqlite3.Error, StoreUnavailable) as error:
             raise WouldWait from error
         return item
@@ -223,11 +223,14 @@ class SqliteStore:
             return [fault] * len(batch)
         return [_outcome(pending.fault) for pending in batch]
 
-    def _decoded(self, content: bytes) -> Item:
-        """Return what an item's bytes say; the same bytes are the same object, so that others can tell, too."""
+    def _decoded(self, key: Key, content: bytes) -> Item:
+        """Return what an item's bytes say; while they are the same it is the same object, so that others can tell."""
         if len(content) > _LONGEST_KEPT:
             return orjson.loads(content)  # type: ignore[no-any-return]
-        return self._decoded_items.get(content) or self._decoded_items.put(content, orjson.loads(content))
+        kept = self._decoded_items.get(key)
+        if kept is None or kept[0] != content:
+            kept = self._decoded_items.put(key, (content, orjson.loads(content)))
+        return kept[1]
 
     def _read(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
         with self._connections.use() as connection:
