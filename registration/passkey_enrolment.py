@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from common.account.admission import Caller, FactorCode, Password, check_current
 from common.account.history import ClientInfo, Event, EventKind
@@ -67,9 +68,9 @@ def finish(
     Raises Refusal: PASSKEY_INVALID, TOO_MANY_PASSKEYS, TOO_MANY_ATTEMPTS, NOT_SUPPORTED, BUSY; SessionGone;
     StoreUnavailable.
     """
-    passkey, credential_version, asked = dependencies.challenges.created(caller.user_uuid, attestation, name)
+    created, credential_version, asked = dependencies.challenges.created(caller.user_uuid, attestation, name)
 
-    def keep(snapshot: Snapshot) -> TransactionResult[None]:
+    def keep(snapshot: Snapshot) -> TransactionResult[Passkey]:
         own = require_live(snapshot.book, caller.session.session_id, snapshot.rules, snapshot.now)
         if not snapshot.book.is_current(credential_version):
             raise Refusal(Code.PASSKEY_INVALID, reason="begun under other credentials")
@@ -78,11 +79,11 @@ def finish(
         check_quota(snapshot.book.marks, asked.mark, MOST_USED, snapshot.now)
         event = Event(EventKind.PASSKEY_ADDED, snapshot.now, own.device_id, by=own.device_id)
         draft = snapshot.draft.with_book(snapshot.book, event)
-        return TransactionResult(None, draft, (_added(snapshot, passkey), asked.mark))
+        passkey = replace(created, since=snapshot.now)  # as late as its event: see taking_back
+        return TransactionResult(passkey, draft, (_added(snapshot, passkey), asked.mark))
 
     reading = (factor_key(caller.user_uuid),)
-    dependencies.transactions.run(caller.user_uuid, keep, reading=reading, client=client)
-    return passkey
+    return dependencies.transactions.run(caller.user_uuid, keep, reading=reading, client=client)
 
 
 def remove(dependencies: PasskeyDependencies, caller: Caller, passkey_id: str, confirmed: ConfirmedCall) -> None:

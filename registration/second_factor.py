@@ -111,9 +111,7 @@ def confirm(
         raise Refusal(Code.OTP_INVALID)
     codes = new_recovery_codes()
     marks = dependencies.keys.hashes_of(codes, caller.user_uuid)
-    factor = Factor(
-        caller.user_uuid, dependencies.keys.encrypt(pending.secret, caller.user_uuid), step, marks, dependencies.clock()
-    )
+    encrypted = dependencies.keys.encrypt(pending.secret, caller.user_uuid)
 
     def switch_on(snapshot: Snapshot) -> TransactionResult[None]:
         require_live(snapshot.book, caller.session.session_id, snapshot.rules, snapshot.now)
@@ -125,6 +123,7 @@ def confirm(
         book = snapshot.book.with_new_credentials()
         draft = snapshot.draft.with_book(book, _event(EventKind.OTP_ENABLED, caller, snapshot.now))
         owner = replace(account, credential_version=book.credential_version, has_factor=True)
+        factor = Factor(caller.user_uuid, encrypted, step, marks, snapshot.now)  # as late as its event: see taking_back
         return TransactionResult(None, draft, (user_put(owner), _after_codes(snapshot, factor)))
 
     reading = (USERS.key(caller.user_uuid), factor_key(caller.user_uuid))

@@ -1,6 +1,7 @@
 """What was done to an account since a moment, taken back: password, second factor, codes, name and mail address. Pure.
 
 What has been replaced is kept for some days for this: see `Account.former`, `Account.former_emails`, `Factor.former`.
+What is new bears the time of the event that tells of it: read a moment before, it would be older than its own event.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from tests.support.passkeys import Passkey
 from tests.support.signing import enrolling, given_keys, p256_keys
 from tests.usecases.in_process_suite import (
     DAY,
+    MILLISECOND,
     MINUTE,
     PASSWORD,
     SECOND,
@@ -148,6 +149,23 @@ def test_factor_switched_on(story: Story) -> None:
     code = scanned(asked["uri"]).code(story.suite.clock())
     assert confirm(story.suite, story.thief, asked["enrolment"], code).status_code == 200
     story.ends_well(story.notice("Two-step login was turned on."))
+
+
+def test_a_factor_is_taken_back_by_its_own_notice_where_time_passes(story: Story) -> None:
+    """The clock goes on between the calls of the store: what a change made is never older than what tells of it."""
+    asked = begun(story.suite, story.anna, story.thief)
+    code = scanned(asked["uri"]).code(story.suite.clock())
+    story.suite.store.before = lambda _call: story.suite.clock.move(MILLISECOND)
+    assert confirm(story.suite, story.thief, asked["enrolment"], code).status_code == 200
+    story.ends_well(story.notice("Two-step login was turned on."))
+
+
+def test_a_passkey_is_taken_back_by_its_own_notice_where_time_passes(story: Story) -> None:
+    """Likewise."""
+    story.suite.store.before = lambda _call: story.suite.clock.move(MILLISECOND)
+    theirs = made_passkey(story.suite, story.anna, story.thief)
+    assert objected(story.post, story.notice("A passkey was added.")).status_code == 200
+    assert code_of(entered(story.suite, theirs)) == (401, "passkey-invalid")
 
 
 def test_password_changed(story: Story) -> None:
