@@ -17,6 +17,7 @@ from common.clock import Clock, from_millis, to_millis
 from common.errors import Code, Refusal
 from common.ids import new_id
 from common.retry import RetryBudget
+from common.storage.eventual_reads import get_eventual
 from common.storage.port import Absent, Conflict, Equals, Item, Key, OutcomeUnknown, Store
 from common.storage.stored_form import carried
 from common.storage.tables import THROTTLE
@@ -52,6 +53,14 @@ class Counters:
     def read(self, counter: Counter) -> Item | None:
         """Return a counter's item. Raises StoreUnavailable."""
         return self._store.get(counter.key)
+
+    def glance(self, counter: Counter) -> Item | None:
+        """Return a counter's item, perhaps as it was a moment ago: to take from it, and to refuse nothing by it.
+
+        A take holds only while the item has the version that was read, and else reads it anew, strongly. Raises
+        StoreUnavailable.
+        """
+        return get_eventual(self._store, counter.key)
 
     def is_known(self, item: Item | None) -> bool:
         """Say whether a device's item says that the device is known."""

@@ -2,6 +2,8 @@
 
 A try is taken before the hash begins and put back when the password was right, so a thousand guesses at once are
 bounded like a thousand in a row. A write whose answer was lost counts as spent: a take is made again, a return is not.
+The items of a source and an account are read eventually consistent, at half the price: the write holds only if nothing
+newer lies there, and nothing is refused before a strong read.
 """
 
 from __future__ import annotations
@@ -82,7 +84,7 @@ class LoginRateLimiter:
             Counter(THROTTLE.key(f"from#{source}"), self._of_source),
             Counter(THROTTLE.key(f"of#{account_key}"), self._of_account),
         )
-        return self._take(source, elsewhere, tuple(map(self._counters.read, elsewhere)), code=code)
+        return self._take(source, elsewhere, tuple(map(self._counters.glance, elsewhere)), code=code)
 
     def require_code(self, taken: Taken) -> None:
         """Raise Refusal(TOO_MANY_ATTEMPTS) where no try of a code was left to take."""
@@ -123,16 +125,31 @@ class LoginRateLimiter:
 
     def _take(self, source: str, counters: tuple[Counter, ...], items: tuple[Item | None, ...], *, code: bool) -> Taken:
         """Take from every counter; all are looked at before the first is written."""
-        for counter, item in zip(counters, items, strict=True):
-            _with_password(self._counters.counted(counter, item), counter, source)
+        looked_at = [
+            self._look(counter, item, source, code=code) for counter, item in zip(counters, items, strict=True)
+        ]
         taken = Taken(source)
         try:
-            for counter, item in zip(counters, items, strict=True):
+            for counter, item in zip(counters, looked_at, strict=True):
                 taken = self._take_one(taken, counter, item, code=code and counter.quotas.codes is not None)
         except Refusal:
             self.refund(taken)
             raise
         return taken
+
+    def _look(self, counter: Counter, found: Item | None, source: str, *, code: bool) -> Item | None:
+        """Return the item to take from: as it was found, or read strongly where by a glance none is left.
+
+        Raises Refusal(TOO_MANY_ATTEMPTS), Forgotten, StoreUnavailable.
+        """
+        outcome = self._counters.counted(counter, found).with_password(counter.quotas, source)
+        if code and not isinstance(outcome, Exhausted):
+            outcome = outcome.with_code(counter.quotas)
+        if not isinstance(outcome, Exhausted):
+            return found
+        item = found if counter.is_device else self._counters.read(counter)
+        _with_password(self._counters.counted(counter, item), counter, source)
+        return item
 
     def _take_one(self, taken: Taken, counter: Counter, item: Item | None, *, code: bool) -> Taken:
         no_code: Exhausted | None = None

@@ -1,9 +1,10 @@
 """The storage port: what an engine must do, and nothing that DynamoDB could not do.
 
 Four verbs: `get` (strongly consistent), `query` (one partition, ordered, paged), `put` and `delete` (one item,
-conditional). There is no index and no join; to enumerate a table is for maintenance alone (`enumeration.py`). What
-every engine can hold stands in `engine_rules.py`: keys of 1 to 1,024 bytes, whole numbers of 64 bits, no floats; a read
-at an impossible key finds nothing. There is no transaction: what must be true together is one item.
+conditional). There is no index and no join; to enumerate a table is for maintenance alone (`enumeration.py`), and
+eventually consistent reads of one item are for counters alone (`eventual_reads.py`). What every engine can hold stands
+in `engine_rules.py`: keys of 1 to 1,024 bytes, whole numbers of 64 bits, no floats; a read at an impossible key finds
+nothing. There is no transaction: what must be true together is one item.
 `tests/contract/` holds every engine to this page.
 """
 

@@ -22,6 +22,7 @@ from common.storage.dynamodb.codec import bulk_to_wire
 from common.storage.dynamodb.errors import FailureKind, classify
 from common.storage.dynamodb.http_connection import HttpConnection, HttpResponse
 from common.storage.dynamodb.store import DynamoStore
+from common.storage.eventual_reads import get_eventual
 from common.storage.idempotent_commit import write_known
 from common.storage.port import Absent, Conflict, Delete, Equals, Item, OutcomeUnknown, Put, Store, StoreUnavailable
 from common.storage.tables import LOGIN_HISTORY, PAIRING_TOKENS, USERS
@@ -519,6 +520,12 @@ class TestALeanRead:
             assert faulty.get(key) == there
             assert len(endpoint.bodies) == 1
             assert endpoint.bodies[0]["ConsistentRead"] is True
+
+    def test_may_be_eventually_consistent(self, faulty: Store, endpoint: FaultyEndpoint, own: str, busy: Item) -> None:
+        """It is another verb, which whoever asks must name; a key that no item can have finds nothing."""
+        for key, there in ((USERS.key(own), busy), (USERS.key(own + "x"), None), (USERS.key(""), None)):
+            assert get_eventual(faulty, key) == there
+        assert [body["ConsistentRead"] for body in endpoint.bodies] == [False, False]
 
     def test_answers_as_the_client_does(self, place: TableLocation, own: str, busy: Item) -> None:
         """Down to the bytes that stand for an empty text."""

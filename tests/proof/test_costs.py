@@ -62,7 +62,7 @@ def test_calls_and_units_on_dynamodb(operation: Operation, dynamodb: SuiteFor) -
 
 
 def test_what_is_measured_is_what_amazon_documents(dynamodb: SuiteFor) -> None:
-    """One unit for a write of 1 KB, one for a strong read of 4 KB."""
+    """One unit for a write of 1 KB, one for a strong read of 4 KB, half of one for an eventually consistent read."""
     store = dynamodb(OPERATIONS[0]).store.inner
     assert isinstance(store, DynamoStore)
     meter = Meter(store)
@@ -70,3 +70,5 @@ def test_what_is_measured_is_what_amazon_documents(dynamodb: SuiteFor) -> None:
     assert (meter.reads, meter.writes) == (0, 1)
     store.get(THROTTLE.key("b"))
     assert (meter.reads, meter.writes) == (1, 1)
+    store.get_eventual(THROTTLE.key("b"))
+    assert (meter.reads, meter.writes) == (1.5, 1)

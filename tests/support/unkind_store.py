@@ -7,7 +7,7 @@ What it may do, each switched on by itself:
 - `at_once`: what has expired is gone in the very millisecond. Without it an item lies there for ever: both are allowed.
 - `throttling`: every so many calls one is refused, in the middle of whatever it belongs to; nothing was done.
 - `refuse_once`: one call of a request is refused so, before the request has tried to write an account's book.
-- `stale`: a query tells of each item what it was before its last change.
+- `stale`: a query, and an eventual read, tells of each item what it was before its last change.
 - an item that takes more than 400 KB is refused, always.
 """
 
@@ -90,6 +90,14 @@ class UnkindStore:
         """See `Store.get`."""
         self._begin()
         return self._found(key, self.inner.get(key))
+
+    def get_eventual(self, key: Key) -> Item | None:
+        """See `HasEventualReads`."""
+        if not self.how.stale:
+            return self.get(key)
+        self._begin()
+        item = self.inner.get(key)
+        return self._found(key, self._before.get(key, item))
 
     def query(
         self, table: Table, partition: str, *, after: Sort | None = None, limit: int = 100, descending: bool = False

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 CONFIG = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
 CONTRACTS = {contract["name"]: contract for contract in CONFIG["contracts"]}
 
-LAYERS, NOBODY, ALONE, INSIDE, PURE, EDGE, BOTO, SQLITE, PAGES, BULK, CRYPTO, ACCOUNT, POSSESSION = (
+LAYERS, NOBODY, ALONE, INSIDE, PURE, EDGE, BOTO, SQLITE, PAGES, EVENTUAL, BULK, CRYPTO, ACCOUNT, POSSESSION = (
     CONTRACTS  # in the order in which they stand there
 )
 
@@ -56,6 +56,8 @@ VIOLATIONS = [
     (SQLITE, "common.storage.opening", "sqlite3"),
     (PAGES, "session_manager.session_db", "common.storage.enumeration"),
     (PAGES, "ichidai.wiring.build", "common.storage.enumeration"),
+    (EVENTUAL, "session_manager.session_db", "common.storage.eventual_reads"),
+    (EVENTUAL, "registration.login_rate_limiter", "common.storage.eventual_reads"),
     (BULK, "session_manager.session_db", "common.storage.bulk"),
     (BULK, "ichidai.wiring.build", "common.storage.bulk"),
     *((CRYPTO, "common.crypto.kem", f"{package}.{module}") for package, module in _ABOVE_CRYPTO.items()),

@@ -92,7 +92,7 @@ def new_suite(request: pytest.FixtureRequest) -> Build:
     """Return what makes a suite that has the unkind engine before its store."""
     names = {request.path.stem, getattr(request.node, "originalname", "")}
     is_losing, is_refusing = COUNTING.isdisjoint(names), (COUNTING | SENT_ONCE).isdisjoint(names)
-    how = Unkindness(losing=is_losing, at_once=True, stale=(COUNTING | LISTED).isdisjoint(names))
+    how = Unkindness(losing=is_losing, at_once=True, stale=LISTED.isdisjoint(names))
 
     def make(
         folder: Path, its_keys: Path, its_clock: HandClock, store: Store | None = None, **settings: Any

@@ -9,6 +9,7 @@ from flask import has_request_context, request
 
 from common.keys.generation_store import HasFile
 from common.storage.clock_offset import ClockReading
+from common.storage.eventual_reads import get_eventual
 from common.storage.port import (
     Condition,
     Delete,
@@ -70,6 +71,13 @@ class WatchedStore:
         """See `Store.get`."""
         call = self._begin("get", (key.table.name,), key.partition)
         item = self.inner.get(key)
+        self.after(call)
+        return item
+
+    def get_eventual(self, key: Key) -> Item | None:
+        """See `HasEventualReads`. To whoever watches it is a `get`."""
+        call = self._begin("get", (key.table.name,), key.partition)
+        item = get_eventual(self.inner, key)
         self.after(call)
         return item
 

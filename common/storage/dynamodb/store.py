@@ -2,9 +2,9 @@
 
 A write is one PutItem or DeleteItem. When its answer is lost it is sent again, for its condition lets it happen once;
 but a condition that fails then tells nothing, and the outcome is unknown. boto3 itself never repeats anything: it would
-report that as a failed condition. Reads are strongly consistent. Only an answer that names its consumed capacity counts
-as one: boto3 takes a truncated page of a proxy for an empty answer, and "there is no such item" must never be a guess.
-A `get` goes past the client where it can (`fast_get`), with the same answers.
+report that as a failed condition. Reads are strongly consistent, but for those that say so. Only an answer that names
+its consumed capacity counts as one: boto3 takes a truncated page of a proxy for an empty answer, and "there is no such
+item" must never be a guess. A `get` goes past the client where it can (`fast_get`), with the same answers.
 
 Once a call has given up because nobody answered, all others give up for a moment without asking (`rest`).
 """
@@ -72,11 +72,12 @@ class DynamoStore:
     @measured("get")
     def get(self, key: Key) -> Item | None:
         """See `Store.get`."""
-        if not is_valid_key(key):
-            return None
-        request: DynamoJson = {"TableName": self._prefix + key.table.name, "Key": key_to_wire(key), **_READ}
-        answer = self._request("get_item", request, StoreUnavailable)
-        return item_from_wire(key.table, answer["Item"]) if "Item" in answer else None
+        return self._get(key, _READ)
+
+    @measured("get")
+    def get_eventual(self, key: Key) -> Item | None:
+        """See `HasEventualReads`."""
+        return self._get(key, _GLANCE)
 
     @measured("query")
     def query(
@@ -153,6 +154,13 @@ class DynamoStore:
     def close(self) -> None:
         """See `Store.close`."""
         self._clients.close()
+
+    def _get(self, key: Key, how: DynamoJson) -> Item | None:
+        if not is_valid_key(key):
+            return None
+        request: DynamoJson = {"TableName": self._prefix + key.table.name, "Key": key_to_wire(key), **how}
+        answer = self._request("get_item", request, StoreUnavailable)
+        return item_from_wire(key.table, answer["Item"]) if "Item" in answer else None
 
     def _write(self, verb: str, write: Write) -> None:
         check_write(write)
