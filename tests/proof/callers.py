@@ -13,6 +13,7 @@ from random import Random
 from typing import Any
 
 from tests.proof.recording import Call, Operation, Recorder, call_line
+from tests.proof.timeline import OBJECTING
 from tests.support.client import bearer
 
 PATHS = {
@@ -42,7 +43,9 @@ PATHS = {
     Operation.RESET: "/registration/password/reset",
     Operation.EMAIL: "/registration/email",
     Operation.EMAIL_CONFIRM: "/registration/email/confirm",
-    Operation.OBJECT: "/registration/objection",
+    **dict.fromkeys(OBJECTING, "/registration/objection"),
+    Operation.OTP_ON: "/registration/otp/confirm",
+    Operation.OTP_OFF: "/registration/otp/remove",
     Operation.PASSKEY_ADD: "/registration/passkeys/finish",
     Operation.PASSKEY_REMOVE: "/registration/passkeys/",
     Operation.APPROVAL: "/login/approval",

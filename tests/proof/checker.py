@@ -11,22 +11,23 @@ import math
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 
 from common.account.history import EventKind, HistoryRecord, Reason
+from tests.proof.case import Case, case_of, listed, name
+from tests.proof.factor_rules import OF_FACTORS
+from tests.proof.objection_rules import OF_OBJECTIONS, was_objected_to
 from tests.proof.recording import Call, Operation, Run
 from tests.proof.timeline import (
     GRANTING,
     JOINING,
+    OBJECTING,
     SIGNED_IN,
     TIMELY,
     Placed,
     Story,
     Violation,
     end_of,
-    place,
-    tell,
     was_lost,
 )
 
@@ -50,30 +51,20 @@ _RENEWING = (
     Operation.PASSWORD_CHANGE,
     Operation.RECOVER,
     Operation.RESET,
-    Operation.OBJECT,
-    Operation.OBJECT_BY_LINK,
+    *OBJECTING,
 )
 """What makes void every password of before."""
 
-_NEW_CREDENTIALS = frozenset({EventKind.PASSWORD_CHANGED, EventKind.OBJECTED})
-
-_NEW_VERSION = _NEW_CREDENTIALS | {EventKind.ACCOUNT_CLOSED, EventKind.ACCOUNT_DISABLED, EventKind.OTP_ENABLED}
+_NEW_VERSION = frozenset(
+    {
+        EventKind.PASSWORD_CHANGED,
+        EventKind.OBJECTED,
+        EventKind.ACCOUNT_CLOSED,
+        EventKind.ACCOUNT_DISABLED,
+        EventKind.OTP_ENABLED,
+    }
+)
 """What raises the version of the credentials, which the link for a new password names."""
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """What the rules look at: one user's history, and the calls between its states."""
-
-    story: Story
-    placed: Sequence[Placed]
-    makers: Sequence[tuple[Call, ...]]
-    limit: int
-    mode: str
-
-    def where(self, *operations: Operation) -> Iterator[Placed]:
-        """Yield the calls of some kinds."""
-        return (item for item in self.placed if item.call.operation in operations)
 
 
 def check(run: Run) -> list[Violation]:
@@ -89,15 +80,8 @@ def check(run: Run) -> list[Violation]:
 
 def check_user(limit: int, mode: str, calls: Sequence[Call], entries: Sequence[HistoryRecord]) -> list[Violation]:
     """Return all that the calls and the history of one user break."""
-    story = tell(entries, limit)
-    placed, makers = place(story, calls)
-    case = Case(story, placed, makers, limit, mode)
-    return [*story.faults, *(violation for rule in _RULES for violation in rule(case))]
-
-
-def name(call: Call) -> str:
-    """Name a call in a sentence."""
-    return f"call {call.number} ({call.operation} by {call.client})"
+    case = case_of(limit, mode, calls, entries)
+    return [*case.story.faults, *(violation for rule in _RULES for violation in rule(case))]
 
 
 # ------------------------------------------------------------------------------------------------- changes and calls
@@ -186,6 +170,8 @@ _OWNERS: Sequence[tuple[Operation, frozenset[EventKind]]] = (
     (Operation.USERNAME, frozenset({EventKind.USERNAME_CHANGED})),
     (Operation.PASSKEY_ADD, frozenset({EventKind.PASSKEY_ADDED})),
     (Operation.PASSKEY_REMOVE, frozenset({EventKind.PASSKEY_REMOVED})),
+    (Operation.OTP_ON, frozenset({EventKind.OTP_ENABLED})),
+    (Operation.OTP_OFF, frozenset({EventKind.OTP_DISABLED})),
 )
 
 
@@ -198,8 +184,7 @@ def owners_changes_are_recorded_once(case: Case) -> Iterator[Violation]:
         yield from _counted(case, (operation,), kinds, repeatable=False)
     mails = frozenset({EventKind.EMAIL_CHANGED, EventKind.EMAIL_CONFIRMED})
     yield from _counted(case, (Operation.EMAIL_CONFIRM,), mails, repeatable=True)
-    objections = (Operation.OBJECT, Operation.OBJECT_BY_LINK)
-    yield from _counted(case, objections, frozenset({EventKind.OBJECTED}), repeatable=False)
+    yield from _counted(case, OBJECTING, frozenset({EventKind.OBJECTED}), repeatable=False)
 
 
 def _counted(
@@ -315,7 +300,7 @@ def a_reset_is_whole(case: Case) -> Iterator[Violation]:
     """I14: no session outlives a new password by a link, and a browser joins by one only with a new password."""
     for number in case.story.resets:
         if case.story.live[number]:
-            told = _list(case.story.live[number])
+            told = listed(case.story.live[number])
             yield Violation("I14", f"change {number} set a password by a link, and the sessions {told} live on")
     for item in case.where(Operation.RESET):
         if item.call.status == 200 and item.own is not None and item.own not in case.story.resets:
@@ -360,12 +345,12 @@ def _endings_are_right(case: Case, call: Call, number: int) -> Iterator[Violatio
     if unshown:
         yield Violation("I3", f"{name(call)}, change {number}, ended {', '.join(sorted(unshown))}: never shown")
     elif ended != expected:
-        told = f"ended {_list(ended)}, where {_list(living)} lived and {_list(expected)} had to go"
+        told = f"ended {listed(ended)}, where {listed(living)} lived and {listed(expected)} had to go"
         yield Violation("I3", f"{name(call)}, change {number}, {told}")
     if _is_repetition(case, call):
         return
     if set(call.told.get("evicted", ended)) != set(ended):
-        yield Violation("I3", f"{name(call)} told of {_list(call.told['evicted'])} and ended {_list(ended)}")
+        yield Violation("I3", f"{name(call)} told of {listed(call.told['evicted'])} and ended {listed(ended)}")
 
 
 def _whom(case: Case, call: Call, others: Sequence[str]) -> list[str]:
@@ -387,7 +372,7 @@ def a_question_is_truthful(case: Case) -> Iterator[Violation]:
         shown = (call.told.get("consent") or {}).get("session_ids")
         if call.told.get("code") == "device-active" and shown is not None and not _was_true(case, item, set(shown)):
             window = f"in no state from {item.first} to {item.last} were they the others' live ones and in the way"
-            yield Violation("I6", f"{name(call)} was shown {_list(sorted(shown))}: {window}")
+            yield Violation("I6", f"{name(call)} was shown {listed(sorted(shown))}: {window}")
 
 
 def _was_true(case: Case, item: Placed, shown: set[str]) -> bool:
@@ -467,13 +452,13 @@ def a_repeated_takeover_is_harmless(case: Case) -> Iterator[Violation]:
 
 
 def _voidings(case: Case) -> list[Call]:
-    calls = [item.call for item in case.where(*_RENEWING, Operation.CLOSE)]
+    calls = [item.call for item in case.where(*_RENEWING, Operation.CLOSE, Operation.OTP_ON)]
     calls += [item.call for item in case.where(Operation.OPERATE) if item.call.asked["act"].startswith(_VOIDING)]
     return [call for call in calls if call.status == 200 or was_lost(call)]
 
 
 def what_is_voided_is_void(case: Case) -> Iterator[Violation]:
-    """I14: no question, pairing code or approval of before is good after a password was set, or an account shut."""
+    """I14: no question, code or approval is good after a password was set, a factor switched on, or an account shut."""
     given: dict[str, Placed] = {}
     for item in case.placed:
         given |= {item.call.told["consent"]["consent_id"]: item} if "consent" in item.call.told else {}
@@ -496,7 +481,7 @@ def what_is_voided_is_void(case: Case) -> Iterator[Violation]:
 
 def _voids(story: Story, number: int) -> bool:
     is_closed = story.closed[number] and not story.closed[number - 1]
-    return is_closed or any(event.kind in _NEW_CREDENTIALS for event in story.events[number])
+    return is_closed or any(event.kind in _NEW_VERSION for event in story.events[number])
 
 
 def a_shut_account_is_shut(case: Case) -> Iterator[Violation]:
@@ -522,13 +507,15 @@ def a_forced_logout_keeps_the_first(case: Case) -> Iterator[Violation]:
         numbers = range(item.first, item.last + 1) if item.own is None else [item.own]
         if not any(story.live[number] == (kept,) for number in numbers):
             yield Violation(
-                "I16", f"{name(call)} kept {kept}, but it alone lived after none of changes {_list(numbers)}"
+                "I16", f"{name(call)} kept {kept}, but it alone lived after none of changes {listed(numbers)}"
             )
         elif item.own is not None:
             before = story.live[item.own - 1]
             ended = [session for session in before if story.endings(item.own).get(session) not in (None, *TIMELY)]
             if before[0] != kept or set(ended) != set(call.told.get("logged_out", ())):
-                told = f"ended {_list(ended)} of {_list(before)} and told of {_list(call.told.get('logged_out', ()))}"
+                told = (
+                    f"ended {listed(ended)} of {listed(before)} and told of {listed(call.told.get('logged_out', ()))}"
+                )
                 yield Violation("I16", f"{name(call)}, change {item.own}, kept {kept}, {told}")
 
 
@@ -636,7 +623,7 @@ def _issuer_stands(story: Story, item: Placed, issuer: Placed | None) -> Iterato
         yield Violation("I11", f"{name(call)}, change {item.own}, used a token of device {device}, unbound by then")
     sessions = _sessions_then(story, issuer)
     if not any(session is None or session in story.live[before] for session in sessions):
-        ended = _list(sorted(str(session) for session in sessions))
+        ended = listed(sorted(str(session) for session in sessions))
         yield Violation(
             "I11", f"{name(call)}, change {item.own}, used a token issued from session {ended}, ended by then"
         )
@@ -661,7 +648,7 @@ def an_unbound_device_is_out(case: Case) -> Iterator[Violation]:
         call, device = item.call, item.call.asked.get("device_id", "")
         states = story.bound[item.first : item.last + 1]
         refused = call.told.get("code") in ("certificate-revoked", "certificate-mismatch", "device-unknown")
-        is_old = story.renewed_at.get(device, item.last + 1) <= item.last or _objected_to(case, device, item.last)
+        is_old = story.renewed_at.get(device, item.last + 1) <= item.last or was_objected_to(case, device, item.last)
         is_old = is_old or _is_reset_out(case, device, item.last)
         if refused and not is_old and all(device in bound for bound in states):
             yield Violation("I12", f"{name(call)} was refused device {device}, which was bound all the while")
@@ -669,27 +656,6 @@ def an_unbound_device_is_out(case: Case) -> Iterator[Violation]:
             yield Violation(
                 "I12", f"{name(call)} succeeded on device {device}, out since change {_out_since(story, device)}"
             )
-
-
-def _objected_to(case: Case, device: str, last: int, *, surely: bool = False) -> bool:
-    """Say whether by a state it was objected to that a device had joined, or to a login of it: it is in no more.
-
-    It is unbound after that. Of several calls that may have made the change `surely` each objects to that.
-    """
-    each = [
-        [_is_against(case.story, number, call, device) for call in case.makers[number] if "target" in call.asked]
-        for number in case.story.objected
-        if number <= last
-    ]
-    return any(against and (all(against) if surely else any(against)) for against in each)
-
-
-def _is_against(story: Story, number: int, objection: Call, device: str) -> bool:
-    """Say whether an objection, a change's number, takes a device's right; its own session's stays, and later ones."""
-    change = int(objection.asked["target"])
-    logins = {event.device_id for event in story.events[change] if event.kind is EventKind.LOGIN}
-    is_own = story.device_of.get(objection.asked.get("session_id", "")) == device
-    return not is_own and (change <= story.bound_at.get(device, 0) < number or device in logins)
 
 
 def _is_reset_out(case: Case, device: str, last: int, *, surely: bool = False) -> bool:
@@ -711,14 +677,6 @@ def a_device_that_was_reset_is_out(case: Case) -> Iterator[Violation]:
             yield Violation("I12", f"{name(item.call)} succeeded on device {device}, which a reset had put out before")
 
 
-def a_device_that_was_objected_to_is_out(case: Case) -> Iterator[Violation]:
-    """I12: no login and no joining of it after the objection."""
-    for item in case.where(*GRANTING):
-        device = item.call.told.get("device_id", "")
-        if item.call.status == 200 and item.own is not None and _objected_to(case, device, item.own - 1, surely=True):
-            yield Violation("I12", f"{name(item.call)} succeeded on device {device}, which was objected to before")
-
-
 def _out_since(story: Story, device: str) -> int | None:
     return story.revoked_at.get(device, story.unbound_at.get(device))
 
@@ -738,10 +696,6 @@ def nothing_breaks(case: Case) -> Iterator[Violation]:
     for item in case.placed:
         if item.call.status is not None and item.call.status >= 500 and item.call.status != 503:
             yield Violation("I8", f"{name(item.call)} was answered {item.call.status}")
-
-
-def _list(names: Iterable[object]) -> str:
-    return ", ".join(map(str, names)) or "nobody"
 
 
 _RULES: tuple[Callable[[Case], Iterator[Violation]], ...] = (
@@ -768,8 +722,9 @@ _RULES: tuple[Callable[[Case], Iterator[Violation]], ...] = (
     one_refresh_chain,
     a_pairing_token_works_once,
     an_unbound_device_is_out,
-    a_device_that_was_objected_to_is_out,
     a_device_that_was_reset_is_out,
     the_last_device_stays,
     nothing_breaks,
+    *OF_OBJECTIONS,
+    *OF_FACTORS,
 )

@@ -35,6 +35,7 @@ from tests.support.benchmarks_page import (
 STORMS, KILLS = "tests/proof/test_storms.py", "tests/proof/test_kills.py"
 KILLS_WITH_MAILS = "tests/proof/test_kills_with_mails.py"
 KILLS_WITH_APPROVALS = "tests/proof/test_kills_with_approvals.py"
+KILLS_WITH_OBJECTIONS = "tests/proof/test_kills_with_objections.py"
 STREAMS = "tests/proof/test_storm_with_streams.py"
 OPERATORS = "tests/proof/test_storm_with_operator.py"
 LOWERED = "tests/proof/test_lowered_policy.py"
@@ -65,7 +66,11 @@ PARTS = (
     Part("F5", (f"{STORMS}::test_refreshes",), alone=True),
     Part("F6", (f"{STORMS}::test_one_name_is_registered_once",), alone=True),
     Part("F7", (f"{STORMS}::test_one_pairing_token_makes_one_device",), alone=True),
-    Part("F9", (KILLS, KILLS_WITH_MAILS, KILLS_WITH_APPROVALS, "tests/proof/test_laying_down.py"), alone=True),
+    Part(
+        "F9",
+        (KILLS, KILLS_WITH_MAILS, KILLS_WITH_APPROVALS, KILLS_WITH_OBJECTIONS, "tests/proof/test_laying_down.py"),
+        alone=True,
+    ),
     Part(
         "F10",
         ("tests/proof/test_faults.py", "tests/usecases/test_store_failures.py"),

@@ -32,6 +32,8 @@ A run is one file of JSON lines. The first tells the settings, every other is a 
 | recovery_code | the recovery code                                  |                                            |
 | link         | what the token of a mailed link says (`link_of`)    |                                            |
 | keep         | whether a reset keeps the other devices             |                                            |
+| factor       | what came as second factor: passkey, otp,           |                                            |
+|              | recovery_code                                       |                                            |
 | new_password_no | the number of the password that is to be set     |                                            |
 | email        | the address that shall be the account's             |                                            |
 | username     | the name that shall be the account's                |                                            |
@@ -63,6 +65,7 @@ from common.clock import from_millis, to_millis
 from common.storage.port import Store
 
 _PAGE = 100
+_FACTORS = ("passkey", "otp", "recovery_code")
 
 
 class Operation(StrEnum):
@@ -93,6 +96,9 @@ class Operation(StrEnum):
     RESET = "reset"
     OBJECT = "objection"
     OBJECT_BY_LINK = "objection-by-link"
+    OBJECT_BY_DEVICE = "objection-by-device"
+    OTP_ON = "otp-on"
+    OTP_OFF = "otp-off"
     END_ALL = "end-all"
     USERNAME = "username"
     EMAIL = "email"
@@ -261,11 +267,13 @@ def asked_of(sent: Mapping[str, Any], bearer: str | None) -> dict[str, Any]:
     if "token" in sent:
         link = link_of(sent["token"])
         asked |= {} if link is None else {"link": link, "email": link["email"], "user": link["user"]}
+        asked |= {"target": str(link["epoch"])} if link is not None and link["kind"] == "notice" else {}
     asked |= _present("approval", approval_of(sent))
     asked |= _present("keep", sent.get("keep_devices"))
     asked |= _present("email", sent.get("email"))
     target = sent.get("session_id") or sent.get("device_id")
     asked |= {"target": str(sent["change_no"])} if "change_no" in sent else {}
+    asked |= _present("factor", next((each for each in _FACTORS if each in sent), None))
     return asked | _present("target", target)
 
 

@@ -130,6 +130,63 @@ def objected_to_login() -> Tale:
     return tale.change(ended("q", "pc", Reason.REVOKED), Event(EventKind.OBJECTED, AT))
 
 
+def reset_after(tale: Tale) -> Tale:
+    """Set a new password in the phone's session once something was taken back."""
+    tale.call(
+        O.PASSWORD_CHANGE, asked={"session_id": "p", "device_id": "phone", "password_no": 0, "new_password_no": 1}
+    )
+    return tale.change(Event(EventKind.PASSWORD_CHANGED, AT, "phone"))
+
+
+def objected_by(operation: Operation, *events: Event, signer: str = "phone", status: int | None = 200) -> Tale:
+    """Log the pc in and object to that by a link or a signature, in a change of some events.
+
+    `signer`: the phone, or a tv that joined after the pc.
+    """
+    tale = phone_in(2)
+    if signer == "tv":
+        tale.call(O.PAIR, told={"device_id": "tv"}).change(added("tv"))
+    tale.call(O.LOGIN, asked={"device_id": "pc"}, told=grant("q", "pc")).change(login("q", "pc"))
+    signing = {"device_id": signer} if operation is O.OBJECT_BY_DEVICE else {}
+    tale.call(operation, status, {"target": str(len(tale.history)), "new_password_no": 1, **signing})
+    return tale.change(*events, Event(EventKind.OBJECTED, AT)) if events else tale
+
+
+BOTH_OUT = ended("p", "phone", Reason.REVOKED), ended("q", "pc", Reason.REVOKED)
+"""What an objection by a link or a signature ends."""
+
+
+def spent_objection(tale: Tale, target: str = "4") -> Tale:
+    """Be refused the link of a notice as used."""
+    return tale.call(O.OBJECT_BY_LINK, 410, {"target": target}, {"code": "link-spent"})
+
+
+def factor_on(tale: Tale) -> Tale:
+    """Switch a second factor on in the phone's session: one change."""
+    tale.call(O.OTP_ON, asked={"session_id": "p", "device_id": "phone", "factor": "otp"})
+    return tale.change(Event(EventKind.OTP_ENABLED, AT, "phone"))
+
+
+def phone_again(tale: Tale, status: int = 200, **asked: Any) -> Tale:
+    """Log the phone in again as r; where it is let in that ends p."""
+    told = grant("r", "phone") if status == 200 else {"code": "otp-required"}
+    tale.call(O.LOGIN, status, {"device_id": "phone", **asked}, told)
+    return tale.change(ended("p", "phone", Reason.REPLACED), login("r", "phone")) if status == 200 else tale
+
+
+def factor_off(tale: Tale) -> Tale:
+    """Switch the factor off again."""
+    tale.call(O.OTP_OFF, asked={"session_id": "p", "device_id": "phone", "factor": "otp"})
+    return tale.change(Event(EventKind.OTP_DISABLED, AT, "phone"))
+
+
+def objected_by_phone_to_a_factor() -> Tale:
+    """Switch a factor on, change 4, and take that back by a signature: call 5, change 5."""
+    tale = factor_on(phone_in())
+    tale.call(O.OBJECT_BY_DEVICE, asked={"target": "4", "new_password_no": 1, "device_id": "phone"})
+    return tale.change(ended("p", "phone", Reason.REVOKED), Event(EventKind.OBJECTED, AT))
+
+
 def operated(tale: Tale, act: OperatorAct, *events: Event, made: bool = True) -> Tale:
     """Let an operator act; `made`: the history has it."""
     tale.call(O.OPERATE, asked={"act": f"{act} 0"}, told={"changed": True, "ended": len(events)})
@@ -173,10 +230,10 @@ def phone_reset(**asked: Any) -> Tale:
     return reset(phone_in(), ended("p", "phone", Reason.PASSWORD_CHANGED), **asked)
 
 
-def login_on(tale: Tale, device: str, number: int) -> Tale:
+def login_on(tale: Tale, device: str, number: int, session: str = "q") -> Tale:
     """Log a device in by a password of a number."""
-    tale.call(O.LOGIN, asked={"device_id": device, "password_no": number}, told=grant("q", device))
-    return tale.change(login("q", device))
+    tale.call(O.LOGIN, asked={"device_id": device, "password_no": number}, told=grant(session, device))
+    return tale.change(login(session, device))
 
 
 def spent_link(tale: Tale, version: int) -> Tale:
@@ -240,19 +297,33 @@ RIGHT: dict[str, Callable[[], Tale]] = {
     ),
     "a password by a link that keeps the others": lambda: login_on(phone_reset(keep=True), "pc", 1),
     "an objection to a login": lambda: (
-        objected_to_login()
+        reset_after(objected_to_login())
         .call(O.LOGIN, 401, {"device_id": "pc"}, {"code": "certificate-revoked"})
         .call(O.LOGIN, asked={"device_id": "phone", "password_no": 1}, told=grant("r", "phone"))
         .change(removed("pc"))
         .change(ended("p", "phone", Reason.REPLACED), login("r", "phone"))
     ),
     "a device that joins after an objection": lambda: (
-        objected_to_login()
+        reset_after(objected_to_login())
         .change(removed("pc"))
         .call(O.PAIR, asked={"password_no": 1}, told={"device_id": "tv"})
         .change(added("tv"))
         .call(O.LOGIN, asked={"device_id": "tv", "password_no": 1}, told=grant("r", "tv"))
         .change(login("r", "tv"))
+    ),
+    "an objection by a link, said twice": lambda: spent_objection(
+        objected_by(O.OBJECT_BY_LINK, *BOTH_OUT).change(removed("pc"))
+    ),
+    "an objection by a link whose answer was lost": lambda: spent_objection(
+        objected_by(O.OBJECT_BY_LINK, *BOTH_OUT, status=None)
+    ),
+    "an objection by a link that was lost and never made": lambda: use(objected_by(O.OBJECT_BY_LINK, status=None), "q"),
+    "an objection by a later device leaves the earlier one": lambda: login_on(
+        reset(objected_by(O.OBJECT_BY_DEVICE, *BOTH_OUT, signer="tv"), version=1, keep=True), "pc", 1, "r"
+    ),
+    "a factor, asked for and switched off": lambda: phone_again(factor_off(phone_again(factor_on(phone_in()), 401))),
+    "a factor that is taken back": lambda: login_on(
+        reset(objected_by_phone_to_a_factor(), version=2, keep=True), "found", 1
     ),
     "a session that expired": lambda: use(phone_in(), "p", 401, "expired"),
 }
@@ -565,6 +636,67 @@ WRONG: dict[str, tuple[str, Callable[[], Tale]]] = {
             objected_to_login()
             .call(O.LOGIN, asked={"device_id": "pc", "password_no": 1}, told=grant("r", "pc"))
             .change(login("r", "pc"))
+        ),
+    ),
+    "a session that outlives an objection by a link": (
+        "I14",
+        lambda: objected_by(O.OBJECT_BY_LINK, ended("q", "pc", Reason.REVOKED)),
+    ),
+    "an objection by a signature that is answered and not made": (
+        "I27",
+        lambda: objected_by(O.OBJECT_BY_DEVICE),
+    ),
+    "an objection that is made twice": (
+        "I27",
+        lambda: objected_by(O.OBJECT_BY_LINK, *BOTH_OUT).change(Event(EventKind.OBJECTED, AT)),
+    ),
+    "an objection that is refused as made, and was not": (
+        "I27",
+        lambda: spent_objection(objected_by(O.OBJECT_BY_LINK, *BOTH_OUT), "3"),
+    ),
+    "a lost objection that is refused as made, and was not": (
+        "I27",
+        lambda: spent_objection(objected_by(O.OBJECT_BY_LINK, status=None)),
+    ),
+    "a login before a new password, once something was taken back": (
+        "I14",
+        lambda: login_on(objected_by(O.OBJECT_BY_LINK, *BOTH_OUT), "phone", 1, "r"),
+    ),
+    "a login of the device that was objected to by a link": (
+        "I12",
+        lambda: login_on(reset(objected_by(O.OBJECT_BY_LINK, *BOTH_OUT), version=1, keep=True), "pc", 1, "r"),
+    ),
+    "a login of the device that was objected to by an earlier one": (
+        "I12",
+        lambda: login_on(reset(objected_by(O.OBJECT_BY_DEVICE, *BOTH_OUT), version=1, keep=True), "pc", 1, "r"),
+    ),
+    "a factor that is answered and not switched on": (
+        "I27",
+        lambda: phone_in().call(O.OTP_ON, asked={"session_id": "p", "device_id": "phone", "factor": "otp"}),
+    ),
+    "a login without the code of a factor": ("I14", lambda: phone_again(factor_on(phone_in()))),
+    "a code that is asked for, and no factor is on": (
+        "I14",
+        lambda: phone_again(factor_off(factor_on(phone_in())), 401),
+    ),
+    "a code that is asked for, of a factor that was taken back": (
+        "I14",
+        lambda: phone_again(objected_by_phone_to_a_factor(), 401),
+    ),
+    "a factor switched off without a code": (
+        "I14",
+        lambda: (
+            factor_on(phone_in())
+            .call(O.OTP_OFF, asked={"session_id": "p", "device_id": "phone"}, at=20, until=21)
+            .call(O.LOGIN, 401, {"device_id": "pc"}, {"code": "otp-required"}, at=20.5, until=22)
+        ),
+    ),
+    "a consent given before a factor was switched on": (
+        "I14",
+        lambda: (
+            factor_on(asked_pc())
+            .call(O.TAKEOVER, asked={"device_id": "pc", "consent": consent("p")}, told=grant("q", "pc", evicted=["p"]))
+            .change(ended("p", "phone", Reason.TAKEN_OVER), login("q", "pc"))
         ),
     ),
     "a rename that is told twice": (

@@ -39,6 +39,8 @@ SIGNED_IN = frozenset(
         Operation.PASSKEY_ADD,
         Operation.PASSKEY_REMOVE,
         Operation.APPROVAL_ANSWER,
+        Operation.OTP_ON,
+        Operation.OTP_OFF,
     }
 )
 TIMELY = frozenset({Reason.EXPIRED, Reason.OVER_LIMIT})
@@ -62,10 +64,13 @@ _NAMED = {
     Operation.RESET: ("reset", "user"),
     Operation.OBJECT: ("object", "user"),
     Operation.OBJECT_BY_LINK: ("object", "user"),
+    Operation.OBJECT_BY_DEVICE: ("object", "user"),
     Operation.USERNAME: ("username", "device_id"),
     Operation.EMAIL_CONFIRM: ("email", "user"),
     Operation.PASSKEY_ADD: ("passkey", "device_id"),
     Operation.PASSKEY_REMOVE: ("no passkey", "device_id"),
+    Operation.OTP_ON: ("otp", "device_id"),
+    Operation.OTP_OFF: ("no otp", "device_id"),
 }
 
 _DOING = {
@@ -81,9 +86,14 @@ _DOING = {
     EventKind.EMAIL_CONFIRMED: "email",
     EventKind.PASSKEY_ADDED: "passkey",
     EventKind.PASSKEY_REMOVED: "no passkey",
+    EventKind.OTP_ENABLED: "otp",
+    EventKind.OTP_DISABLED: "no otp",
 }
 
-_SHUTTING_OUT = frozenset({Operation.OBJECT, Operation.OBJECT_BY_LINK, Operation.RESET})
+OBJECTING = (Operation.OBJECT, Operation.OBJECT_BY_LINK, Operation.OBJECT_BY_DEVICE)
+"""That was not me: in a session, by the link of a notice, by a device's signature."""
+
+_SHUTTING_OUT = frozenset({*OBJECTING, Operation.RESET})
 """What takes the right of devices in its own commit, and unbinds each by a further one."""
 
 Key = tuple[str, str | None]

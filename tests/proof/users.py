@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from random import Random
 from typing import Any
@@ -24,13 +24,15 @@ _TRIES = 5
 class Person:
     """An account and the devices (id, fingerprint) it was set up with. Plain values: it goes between processes.
 
-    `password_no`: which of its passwords the person uses, counted from 0.
+    `password_no`: which of its passwords the person uses, counted from 0. `signing_key`: the first device's (DER in
+    base64), which the server made.
     """
 
     username: str
     uuid: str
     devices: tuple[tuple[str, str], ...]
     password_no: int = 0
+    signing_key: str = ""
 
     @property
     def credentials(self) -> dict[str, str]:
@@ -64,11 +66,12 @@ def _registered(caller: Caller, rng: Random, devices: int) -> Person:
     name = f"user-{UUID(int=rng.getrandbits(128)).hex[:16]}"
     form = {"username": name, "email": f"{name}@b.test", "password": PASSWORD, "device_name": "Device 0"}
     answer = _granted(caller.call(Operation.REGISTER, form, port=port))
-    person = Person(name, answer["uuid"], ((answer["device_id"], answer["client_cert_fp"]),))
+    first = (answer["device_id"], answer["client_cert_fp"])
+    person = Person(name, answer["uuid"], (first,), signing_key=answer["private_keys"]["signing"])
     for number in range(1, devices):
         form = {**person.credentials, "qr_code": answer["qr_code"], "device_name": f"Device {number}"}
         answer = _granted(caller.call(Operation.PAIR, form, user=person.uuid, port=port))
-        person = Person(name, person.uuid, (*person.devices, (answer["device_id"], answer["client_cert_fp"])))
+        person = replace(person, devices=(*person.devices, (answer["device_id"], answer["client_cert_fp"])))
     return person
 
 
@@ -100,9 +103,10 @@ class Actor:
         (name,) = self.rng.choices(list(weights), list(weights.values()))
         _DEEDS[name](self)
 
-    def login(self, *, force: bool = False) -> Reply:
-        """Log in, with force or without."""
+    def login(self, *, force: bool = False, otp: str | None = None) -> Reply:
+        """Log in, with force or without, and with a code where one is given."""
         body: dict[str, Any] = {**self.person.credentials, "client_cert_fp": self.fingerprint}
+        body |= {} if otp is None else {"otp": otp}
         return self._enter(Operation.LOGIN, body | ({"force": True} if force else {}))
 
     def take_over(self) -> Reply:
