@@ -8,6 +8,8 @@ What it may do, each switched on by itself:
 - `throttling`: every so many calls one is refused, in the middle of whatever it belongs to; nothing was done.
 - `refuse_once`: one call of a request is refused so, before the request has tried to write an account's book.
 - `stale`: a query, and an eventual read, tells of each item what it was before its last change.
+- with a `chance` what is lost or refused is drawn at random instead, as often: a fixed rhythm refuses the same call of
+  each order, and what comes behind that call is never met.
 - an item that takes more than 400 KB is refused, always.
 """
 
@@ -17,6 +19,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
 import orjson
@@ -68,6 +71,7 @@ class UnkindStore:
     inner: EnumerableStore
     clock: Clock
     how: Unkindness
+    chance: Random | None = None
     _calls: int = 0
     _writes: int = 0
     _before: dict[Key, Item | None] = field(default_factory=dict)
@@ -140,8 +144,12 @@ class UnkindStore:
                 raise StoreUnavailable("throttled")
         with self._lock:
             self._calls += 1
-            if self.how.throttling and self._calls % self.how.throttling == 0:
+            if self.how.throttling and self._turn(self._calls, self.how.throttling) == 0:
                 raise StoreUnavailable("throttled")
+
+    def _turn(self, number: int, of: int) -> int:
+        """Return which of so many kinds of fate a call has: in turn, or as chance has it."""
+        return number % of if self.chance is None else self.chance.randrange(of)
 
     def _write(self, write: Write, do: Any) -> None:
         self._begin()
@@ -152,7 +160,7 @@ class UnkindStore:
         self._clear_away(write.key)
         with self._lock:
             self._writes += 1
-            fate = self._writes % 3 if self.how.losing else None
+            fate = self._turn(self._writes, 3) if self.how.losing else None
         if fate == _NOT_DONE:
             raise OutcomeUnknown("the request was lost")
         before = {write.key: self.inner.get(write.key)} if self.how.stale else {}

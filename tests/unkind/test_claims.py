@@ -7,13 +7,11 @@ import random
 import pytest
 
 from tests.interleavings.claiming import sampled
-from tests.interleavings.process import clock_at
 from tests.interleavings.scheduler import Explored
 from tests.interleavings.starts import SEED
 from tests.interleavings.test_claims import TRIALS
-from tests.support.unkind_store import Unkindness, UnkindStore
-from tests.unit.builders import T0
-from tests.unkind.test_interleavings import HOW
+from tests.support.unkind_store import Unkindness
+from tests.unkind.test_interleavings import HOW, unkindly
 
 ORDERS = 10
 
@@ -23,6 +21,6 @@ ORDERS = 10
 def test_two_clients_that_want_the_same(name: str, how: Unkindness) -> None:
     """Whatever the engine does, no claim is two accounts', and none is lost for ever."""
     trial, chance = TRIALS[name](), random.Random(f"{SEED} {name} {how}")
-    trial.wrap = lambda store: UnkindStore(store, clock_at(T0), how)  # type: ignore[arg-type]
+    trial.wrap = unkindly(how, chance)
     for schedule, violation in sampled(trial, Explored(), chance, ORDERS):
         pytest.fail(f"order {''.join(map(str, schedule.order))}: {violation}")
