@@ -35,6 +35,11 @@ class deadline:  # noqa: N801 - it is called like a function; a class, for it is
         _latest_end.reset(self._before)
 
 
+def jitter(seconds: float) -> float:
+    """Return a random time of at most so many seconds."""
+    return random.uniform(0, seconds)  # noqa: S311 - jitter, not a secret
+
+
 def deadline_exceeded() -> bool:
     """Say whether the end of an `deadline` around this has come."""
     return time.monotonic() >= _latest_end.get()
@@ -59,7 +64,7 @@ class RetryBudget:
 
     def wait(self) -> bool:
         """Pause, and say whether there is time for another try."""
-        pause = random.uniform(0, self._longest)  # noqa: S311 - jitter, not a secret
+        pause = jitter(self._longest)
         self._longest = min(self._longest * 2, _LONGEST_PAUSE)
         if pause >= self.left():
             return False

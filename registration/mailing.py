@@ -7,9 +7,6 @@ stored for it; a new password voids one for a password, and no other.
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 from msgspec import Struct
@@ -19,10 +16,10 @@ from common.account.transactions import AccountTransactions
 from common.clock import Clock, from_millis, to_millis
 from common.crypto.tokens import ForgedToken, SignedTokens, VoidToken
 from common.errors import Code, Refusal
-from common.storage.port import StoreUnavailable
 from registration.account_db import AccountDb
 from registration.account_model import Account, mail_claim, name_claim
 from registration.credentials import CredentialCheck
+from registration.later import Later
 from registration.mail_limit import OF_LINKS, MailLimit
 from registration.mail_model import MailKind
 from registration.mail_queue import MailQueue
@@ -43,8 +40,8 @@ FRAGMENTS = {
 }
 """What stands before the token in the address of the page that takes it."""
 
-MOST_WAITING = 100
-"""Requests for links that wait in a process; more are dropped, which nobody is told."""
+FORGOTTEN_WITHIN_SECONDS = 3.0
+"""Within what time of the answer it is looked up whether a forgotten password has an account, at a random moment."""
 
 _log = logging.getLogger(__name__)
 
@@ -82,41 +79,13 @@ class MailingDependencies(Struct, frozen=True):
     later: Later
 
 
-class Later:
-    """Runs work after the answer, one piece after another in a thread of its own. What it raises is logged."""
-
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mailing")
-        self._waiting = threading.BoundedSemaphore(MOST_WAITING)
-
-    def run(self, work: Callable[[], None]) -> None:
-        """Run it soon, or drop it where too much waits."""
-        if not self._waiting.acquire(blocking=False):
-            _log.warning("a request for a link was dropped: %d are waiting", MOST_WAITING)
-            return
-        self._threads.submit(self._do, work)
-
-    def close(self) -> None:
-        """Wait for what is under way."""
-        self._threads.shutdown(wait=True)
-
-    def _do(self, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except (Refusal, StoreUnavailable) as error:
-            _log.warning("no link was sent: %s", error)
-        except Exception:  # noqa: BLE001 - nobody waits for it who could be told
-            _log.exception("no link was sent")
-        finally:
-            self._waiting.release()
-
-
 def forgot_password(
     dependencies: MailingDependencies, name: str, client: ClientInfo, language: str, *, by_email: bool
 ) -> None:
     """Send a link for a new password to the confirmed address of an account, if there is one; the caller is not told.
 
-    All that depends on the account happens after the answer. Raises Refusal: NOT_SUPPORTED (mails are off, for
+    All that depends on the account happens after the answer, and not at once: what it takes of the process would be
+    felt by the caller's next request. Raises Refusal: NOT_SUPPORTED (mails are off, for
     all clients), TOO_MANY_ATTEMPTS (by source), BUSY; StoreUnavailable.
     """
     require_mail(dependencies)
@@ -128,7 +97,7 @@ def forgot_password(
         if account is not None and account.email_confirmed:
             send_link(dependencies, MailKind.RESET, account, language)
 
-    dependencies.later.run(send)
+    dependencies.later.run(send, within=FORGOTTEN_WITHIN_SECONDS)
 
 
 def welcome(dependencies: MailingDependencies, user_uuid: str, language: str) -> None:

@@ -48,10 +48,11 @@ from registration.email_sender import Notifier, notifier_for
 from registration.erasure import Erasure
 from registration.factors import Factors
 from registration.hashing_pool import HashingPool
+from registration.later import Later
 from registration.login_rate_limiter import LoginRateLimiter
 from registration.mail_limit import MailLimit
 from registration.mail_queue import MailQueue
-from registration.mailing import Later, MailingDependencies, notice_link
+from registration.mailing import MailingDependencies, notice_link
 from registration.objection import ObjectionDependencies
 from registration.passkeys import PasskeyChallenges
 from registration.password_reset import ResetDependencies

@@ -11,7 +11,6 @@ import dataclasses
 import functools
 import itertools
 import re
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -73,9 +72,7 @@ class Recorder(Client):
     def mailed(self, kind: str) -> str:
         """Send what waits, as a worker does; return the token of the newest link of a kind."""
         (services,) = self.services
-        done = threading.Event()
-        services.mailing.later.run(done.set)
-        assert done.wait(20)
+        assert services.mailing.later.finish(20)
         while services.mail_queue.send_due():
             pass
         return self.mailbox.link(kind)

@@ -27,9 +27,10 @@ from registration.email_change import EmailDependencies
 from registration.email_sender import NoNotifier
 from registration.factors import Factors
 from registration.hashing_pool import HashingPool
+from registration.later import Later
 from registration.mail_limit import MailLimit
 from registration.mail_queue import MailQueue
-from registration.mailing import Later, MailingDependencies
+from registration.mailing import MailingDependencies
 from registration.objection import ObjectionDependencies
 from registration.passkey_enrolment import PasskeyDependencies
 from registration.passkeys import PasskeyChallenges
@@ -48,7 +49,7 @@ Clock = Callable[[], Any]
 class BeforeTheAnswer(Later):
     """Does the work in the request, so that the scheduler sees its store calls."""
 
-    def run(self, work: Callable[[], None]) -> None:
+    def run(self, work: Callable[[], None], *, within: float = 0.0) -> None:
         """See `Later.run`."""
         with suppress(Refusal, StoreUnavailable):
             work()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
@@ -518,9 +517,7 @@ class Meter:
 
 def settle(suite: InProcessSuite) -> None:
     """Wait for what is done after answers."""
-    done = threading.Event()
-    suite.suite.mailing.later.run(done.set)
-    assert done.wait(60)
+    assert suite.suite.mailing.later.finish(60)
 
 
 def measured(operation: Operation, suite: InProcessSuite) -> Cost:

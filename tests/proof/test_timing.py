@@ -99,15 +99,21 @@ def asks(request: pytest.FixtureRequest, suite: InProcessSuite) -> tuple[Ask, As
 
 
 def interleaved(
-    asks: tuple[Ask, Ask], count: int, rng: Random, what: str = "", between: Callable[[], None] = lambda: None
+    asks: tuple[Ask, Ask],
+    count: int,
+    rng: Random,
+    what: str = "",
+    between: Callable[[], None] = lambda: None,
+    before: tuple[Callable[[], object], Callable[[], object]] = (lambda: None, lambda: None),
 ) -> tuple[list[float], list[float]]:
     """Return how many seconds each took: in pairs, either first by chance, so that a busy moment strikes both.
 
-    `between` is done after each, unmeasured.
+    Unmeasured are `between`, done after each, and what is done `before` one and before the other.
     """
     taken: tuple[list[float], list[float]] = ([], [])
     for _ in each_round(what, count):
         for which in rng.sample((0, 1), 2):
+            before[which]()
             begun = time.perf_counter()
             asks[which]()
             taken[which].append(time.perf_counter() - begun)

@@ -108,7 +108,8 @@ class InProcessSuite:
         self.store.watch()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Do what is left to do after answers, and let go of the file."""
+        self.suite.mailing.later.close()
         self.store.close()
 
     # What a client does.
