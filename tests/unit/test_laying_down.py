@@ -194,10 +194,32 @@ def test_readers_of_the_history_see_what_is_not_laid_down(store: WatchedStore) -
     dying = process(store, never)
     for _ in range(3):
         dying.run("anna", recording(LOGIN))
-    history_of_first = process(store)
-    history_of_first.get_book("anna")
-    assert [r.change_no for r in read_records(store, "anna", before=None, limit=3)] == [4, 3, 2]
-    assert [r.change_no for r in read_records(store, "anna", before=2, limit=3)] == [1]
+
+    def read() -> list[list[int]]:
+        pages = ((None, 3), (2, 3))
+        return [[r.change_no for r in read_records(store, "anna", before=n, limit=most)] for n, most in pages]
+
+    assert (laid_down(store), read()) == ([], [[4, 3, 2], [1]])
+    process(store).get_book("anna")
+    assert (laid_down(store), read()) == ([1, 2, 3, 4], [[4, 3, 2], [1]])
+
+
+def test_what_cannot_be_told_is_not_in_the_history_yet(store: WatchedStore) -> None:
+    """A process that dies between the two leaves it to the next one, which tells it: at least once."""
+    told, is_down = list[int](), [True]
+
+    def tell(_user: str, record: HistoryRecord) -> None:
+        if is_down[0]:
+            raise StoreUnavailable("down")
+        told.append(record.change_no)
+
+    laying = LayingDown(store, lambda: T0, at_once, tell)
+    AccountTransactions(store, lambda: T0, laying=laying).run("anna", recording(LOGIN))
+    assert (told, laid_down(store)) == ([], [])
+    is_down[0] = False
+    process_of_another = LayingDown(store, lambda: T0, at_once, tell)
+    AccountTransactions(store, lambda: T0, laying=process_of_another).get_book("anna")
+    assert (told, laid_down(store)) == ([1, 2], [1, 2])
 
 
 def test_what_another_has_laid_down_for_this_process_is_the_same(

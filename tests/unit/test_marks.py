@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from common.account.book import Book, BoundDevice
+from common.account.book import MOST_SESSIONS, Book, BoundDevice
 from common.account.draft import Draft
 from common.account.history import ClientInfo
 from common.account.marks import CLOCKS_APART, Mark, kept, mark_of
@@ -127,3 +127,12 @@ def test_a_mark_lies_in_the_book_and_leaves_it_with_the_first_write_after_its_ti
         item = store.get(SESSIONS.key("anna"))
         assert item is not None
         assert (mark.name in Book.from_item(item).marks) is there
+
+
+def test_no_mark_is_dropped_before_its_time_however_many_there_are(store: WatchedStore) -> None:
+    """Those of every quota of the largest account stay through a change."""
+    marks = {f"d{number:024x}": T0 + LIFETIME for number in range(MOST_PROOFS * MOST_SESSIONS + 2 * MOST_USED)}
+    anna = AccountTransactions(store, lambda: T0)
+    anna.create(Draft(book_with(**marks)), (), ClientInfo())
+    anna.run("anna", lambda snapshot: TransactionResult(None, snapshot.draft))
+    assert Book.from_item(store.get(SESSIONS.key("anna")) or {}).marks == marks

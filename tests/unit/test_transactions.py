@@ -160,6 +160,23 @@ def test_what_is_prepared_is_put_once_however_often_it_is_tried(store: WatchedSt
     assert [call.tables[0] for call in store.commits[:3]] == ["DeviceKeysTable", "SessionsTable", "SessionsTable"]
 
 
+def test_what_was_prepared_for_a_change_that_is_refused_in_the_end_is_taken_away(store: WatchedStore) -> None:
+    """Another change came between, and by the book as it is then nothing is bound."""
+
+    def bind_once(snapshot: Snapshot) -> TransactionResult[None]:
+        if snapshot.book.version > 1:
+            raise Refusal(Code.DEVICE_ACTIVE)
+        return bind(snapshot)
+
+    store.watch(before=once(lambda call: "SessionsTable" in call.tables and call.is_write, lambda: interfere(store)))
+    with pytest.raises(Refusal):
+        keeper(store).run("anna", bind_once)
+    (key,) = (
+        call.writes[0].key for call in store.commits if call.verb == "put" and call.tables == ("DeviceKeysTable",)
+    )
+    assert store.inner.get(key) is None
+
+
 def test_a_change_whose_rows_do_not_lie_there_is_not_answered(store: WatchedStore) -> None:
     """It is made all the same, decisions see it, and who reads the book next lays it down."""
     store.watch(before=lambda call: away_at(call.number)(call) if "DevicesTable" in call.tables else None)
