@@ -1,7 +1,8 @@
 """Device keys made ahead: a few key pairs in the memory of a process, for devices that bring none.
 
-Nine tenths of making a device's keys is its KEM key, almost as long as a password's hash. So they are made while nobody
-waits for a hash. They are nowhere but in memory, each is given out once, and a forked process begins with none.
+Nine tenths of making a device's keys is its KEM key, longer than a password's hash. So they are made while nobody waits
+for a hash, and while the process has little else to do. They are nowhere but in memory, each is given out once, and a
+forked process begins with none.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ _RESTS = 4
 
 _LOOK_SECONDS = 0.25
 
+_LOADED = 0.5
+"""Of a core: while all else in this process takes more, no pair is made ahead."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -46,9 +50,10 @@ def made_keys() -> MadeKeys:
 
 
 class KeyPool:
-    """Keeps up to `size` keys ready, made while `is_busy` says no. Any thread may take some.
+    """Keeps up to `size` keys ready, made while `is_busy` says no and the process has time. Any thread may take some.
 
     Until `start` every pair is made when it is asked for, within a `turn` at what takes a core for long.
+    `processor_time`: seconds that this process has used so far, in all its threads.
     """
 
     def __init__(
@@ -57,11 +62,14 @@ class KeyPool:
         turn: Callable[[], AbstractContextManager[None]] = nullcontext,
         size: int = SIZE,
         make: Callable[[], MadeKeys] = made_keys,
+        processor_time: Callable[[], float] = time.process_time,
     ) -> None:
         self._is_busy = is_busy
         self._turn = turn
         self._size = size
         self._make = make
+        self._processor_time = processor_time
+        self._is_loaded = False
         self._ready: deque[MadeKeys] = deque()
         self._owner = os.getpid()
         self._taken = threading.Event()
@@ -99,8 +107,8 @@ class KeyPool:
                 self._taken.clear()
                 if len(self._ready) >= self._size and not self._closed:  # the clearing may have hidden the end
                     self._taken.wait()
-            elif self._is_busy():
-                time.sleep(_LOOK_SECONDS)
+            elif self._is_busy() or self._is_loaded:
+                self._rest(_LOOK_SECONDS)
             else:
                 self._add()
         self._ready.clear()
@@ -111,4 +119,10 @@ class KeyPool:
             self._ready.append(self._make())
         except Exception:  # noqa: BLE001 - the next pair may succeed; a request that needs one meanwhile makes it
             _log.exception("a key pair could not be made ahead")
-        time.sleep(max(_RESTS * (time.perf_counter() - begun), 0.001))
+        self._rest(max(_RESTS * (time.perf_counter() - begun), 0.001))
+
+    def _rest(self, seconds: float) -> None:
+        """Do nothing for so long, and see how much the others do meanwhile."""
+        begun, used = time.perf_counter(), self._processor_time()
+        time.sleep(seconds)
+        self._is_loaded = self._processor_time() - used > _LOADED * (time.perf_counter() - begun)

@@ -6,6 +6,7 @@ import ipaddress
 import logging
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from threading import Event
 
 from flask import Request
@@ -15,6 +16,9 @@ from common.proof.dpop_service import DpopClient
 from common.web.credentials import HeaderOf
 
 _log = logging.getLogger(__name__)
+
+_LONGEST_KNOWN = 64
+"""Characters of an address: one of IPv6 with an IPv4 address in it and a zone (RFC 4007) is no longer."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -96,6 +100,11 @@ def is_trusted(address: str, trusted: Sequence[Network]) -> bool:
 
 
 def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    return _known(address) if len(address) <= _LONGEST_KNOWN else None
+
+
+@lru_cache(maxsize=1024)
+def _known(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         return ipaddress.ip_address(address)
     except ValueError:

@@ -1,7 +1,8 @@
 """Serving a WSGI app over RSGI, granian's own interface: an event loop collects requests, threads answer them.
 
 A request reaches a thread when its whole body is there, so that a client who sends slowly, or never ends, holds memory
-for some seconds and nothing else. What `fast` can answer is answered on the loop, without a thread. See
+for some seconds and nothing else. The thread sends the answer itself: to wake the loop for that would cost as much as a
+third of a refresh. What `fast` can answer is answered on the loop, without a thread. See
 https://github.com/emmett-framework/granian/blob/master/docs/spec/RSGI.md.
 """
 
@@ -9,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -24,6 +26,9 @@ _MOST_HELD = 64 * 1024 * 1024
 
 _MOST_WAITING = 1000
 """Requests that wait for a thread, or have one; beyond it a request is answered 503 at once."""
+
+LOOK_SECONDS = 0.05
+"""How long the loop may sleep on while a request that a thread has answered is still in its books."""
 
 _CLOSE = ("Connection", "close")
 _AFTER_EACH_LINE, _BESIDE_THE_PATH = len(": \r\n"), len("  HTTP/1.1\r\n\r\n")
@@ -42,7 +47,14 @@ class Exchange(Protocol):
         """Give the body piece by piece."""
 
     def response_bytes(self, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> None:
-        """Send the answer."""
+        """Send the answer: on any thread, and nothing if there was one before."""
+
+
+class _Answered(NamedTuple):
+    """A request that a thread is done with, and the exception that the app let through, if any."""
+
+    request: asyncio.Future[None]
+    fault: BaseException | None
 
 
 class Bounds(Struct, frozen=True):
@@ -69,6 +81,7 @@ class RsgiApp:
         threads: int,
         fast: Mapping[str, Fast] | None = None,
         leaves_body: Callable[[str], bool] = lambda _path: False,
+        look_seconds: float = LOOK_SECONDS,
     ) -> None:
         self._app = app
         self._bounds = bounds
@@ -77,6 +90,9 @@ class RsgiApp:
         self._leaves_body = leaves_body
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="requests")
         self._waiting = 0
+        self._answered: deque[_Answered] = deque()
+        self._look_seconds = look_seconds
+        self._look: asyncio.TimerHandle | None = None
         self._held = 0
         self._collecting: dict[asyncio.Timeout, None] = {}
         self._is_closing = False
@@ -89,8 +105,8 @@ class RsgiApp:
             if answer is not None:
                 exchange.response_bytes(*answer)
                 return
-        answer = await self._answer(scope, headers, exchange)
-        exchange.response_bytes(*(_closing(answer) if self._is_closing else answer))
+        self._end_answered()
+        await self._answer(scope, headers, exchange)
 
     def close_connections(self) -> None:
         """Let each connection end with its next answer."""
@@ -100,31 +116,58 @@ class RsgiApp:
     def close(self) -> None:
         """Let the threads end, when they have answered what they have."""
         self._pool.shutdown()
+        self._end_answered()
 
-    async def _answer(self, scope: Scope, headers: Sequence[tuple[str, str]], exchange: Exchange) -> Answer:
+    async def _answer(self, scope: Scope, headers: Sequence[tuple[str, str]], exchange: Exchange) -> None:
         began = time.perf_counter()
         try:
             self._check_head(scope, headers)
             body = None if self._leaves_body(scope.path) else await self._body(scope, exchange)
-            environ = environ_of(scope, headers, body)
-            return await self._run(environ)
+            await self._hand_over(environ_of(scope, headers, body), exchange)
         except Refusal as refusal:
             problem = self._refuse(refusal, scope, time.perf_counter() - began)
-            return _closing((problem.status, list(problem.headers.items()), problem.body))
+            exchange.response_bytes(*_closing((problem.status, list(problem.headers.items()), problem.body)))
 
     def _check_head(self, scope: Scope, headers: Sequence[tuple[str, str]]) -> None:
         if size_of_head(scope, headers) > self._bounds.head_bytes:
             raise Refusal(Code.HEAD_TOO_LARGE)
 
-    async def _run(self, environ: dict[str, object]) -> Answer:
-        """Let a thread ask the app. Raises Refusal(BUSY)."""
+    async def _hand_over(self, environ: dict[str, object], exchange: Exchange) -> None:
+        """Let a thread ask the app and send what it answers. Raises Refusal(BUSY), and what the app lets through."""
         if self._waiting >= _MOST_WAITING:
             raise Refusal(Code.BUSY, reason="too many requests wait for a thread", retry_after=1)
+        loop = asyncio.get_running_loop()
+        request: asyncio.Future[None] = loop.create_future()
         self._waiting += 1
+        self._pool.submit(self._ask, environ, exchange, request)
+        self._look = self._look or loop.call_later(self._look_seconds, self._look_again, loop)
+        await request
+
+    def _ask(self, environ: dict[str, object], exchange: Exchange, request: asyncio.Future[None]) -> None:
+        """Send the app's answer, on a thread of the pool."""
+        fault = None
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, answered, self._app, environ)
-        finally:
+            answer = answered(self._app, environ)
+            exchange.response_bytes(*(_closing(answer) if self._is_closing else answer))
+        except BaseException as error:  # noqa: BLE001 - the loop raises it
+            fault = error
+        self._answered.append(_Answered(request, fault))
+
+    def _end_answered(self) -> None:
+        """Let the loop know of the requests that were answered since it last did."""
+        while self._answered:
+            request, fault = self._answered.popleft()
             self._waiting -= 1
+            if request.done():
+                continue
+            if fault is None:
+                request.set_result(None)
+            else:
+                request.set_exception(fault)
+
+    def _look_again(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._end_answered()
+        self._look = loop.call_later(self._look_seconds, self._look_again, loop) if self._waiting else None
 
     async def _body(self, scope: Scope, exchange: Exchange) -> bytes | None:
         """Return the whole body; None where there is none. Raises Refusal."""
@@ -156,6 +199,8 @@ class RsgiApp:
                         raise Refusal(Code.BODY_TOO_LARGE)
                     if self._held > _MOST_HELD:
                         next(iter(self._collecting)).reschedule(asyncio.get_running_loop().time())
+                    if len(body) == length:  # the end would be one more turn of the loop
+                        break
             finally:
                 del self._collecting[timer]
                 self._held -= len(body)

@@ -93,6 +93,19 @@ def test_none_is_made_while_somebody_waits_for_a_hash(pool: KeyPool, maker: Make
     until(lambda: len(pool) == 5)
 
 
+def test_none_is_made_while_the_process_has_much_to_do(maker: Maker) -> None:
+    """Of whatever kind: a request that waits for a core is worth more than a key that nobody asked for yet."""
+    share = [0.9]
+    pool = KeyPool(lambda: False, size=50, make=maker.make, processor_time=lambda: time.perf_counter() * share[0])
+    pool.start()
+    until(lambda: maker.made > 0)
+    time.sleep(0.3)
+    assert maker.made < 3
+    share[0] = 0.1
+    until(lambda: len(pool) == 50)
+    pool.close()
+
+
 def test_a_fault_does_not_end_the_background(maker: Maker) -> None:
     """The next pair is made."""
     faults = [MemoryError()]

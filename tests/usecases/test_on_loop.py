@@ -54,7 +54,8 @@ class Both:
             return behind(environ, start)
 
         refuse = early_refusal("Ichidai", suite.addresses.own, suite.context.trusted_proxies)
-        self.caller = RsgiCaller(RsgiApp(watched, BOUNDS, refuse, threads=1, fast=on_loop(app, suite)))  # type: ignore[arg-type]
+        fast = on_loop(app, suite)
+        self.caller = RsgiCaller(RsgiApp(watched, BOUNDS, refuse, threads=1, fast=fast, look_seconds=0.001))  # type: ignore[arg-type]
 
     def ask(self, lines: Lines, method: str = "GET", url: str = VERIFY, client: str = "127.0.0.1") -> Answer:
         """Ask both; they must give the same answer."""
