@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
+import smtplib
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
+from email.message import EmailMessage
 from typing import Any
 
 import pytest
 from werkzeug.test import TestResponse
 
 from common.account.history import EventKind, Reason
+from common.errors import Code, Refusal
 from registration import later
+from registration.config import MailServer
+from registration.mail_model import MailKind
+from registration.mail_queue import send_by_smtp
+from registration.mailing import MailLink, read_link, token_of
 from tests.support.mail_server import Mailbox, html_of, serving_mail, text_of
 from tests.support.signing import enrolling, p256_keys
 from tests.usecases.conftest import Build
 from tests.usecases.in_process_suite import (
     DAY,
     HOUR,
+    MILLISECOND,
     MINUTE,
     SECOND,
     Device,
@@ -29,6 +38,7 @@ from tests.usecases.in_process_suite import (
     code_of,
 )
 from tests.usecases.signers import Signer
+from tests.usecases.test_calls_and_factors import made_passkey
 from tests.usecases.test_second_factor import enrolled
 from tests.usecases.watched_store import StoreCall
 
@@ -214,6 +224,19 @@ def test_many_mails_are_bounded(post: Post) -> None:
     post.chosen(anna, token)
 
 
+def test_the_sixth_link_comes_after_twelve_minutes(post: Post) -> None:
+    """Five at once, and then five an hour."""
+    anna = post.confirmed()
+    for _ in range(5):
+        post.forgot(username=anna.username)
+    for waited, mails in ((12 * MINUTE - SECOND, 5), (SECOND, 6), (SECOND, 6)):
+        post.settle()
+        post.suite.clock.move(waited)
+        post.forgot(username=anna.username)
+        post.settle()
+        assert len(post.mailbox.mails) == mails
+
+
 # --- A new password -----------------------------------------------------------------------------------------------
 
 
@@ -272,6 +295,37 @@ def test_a_link_works_once_and_for_fifteen_minutes(post: Post) -> None:
     token = post.asked(anna)
     post.suite.clock.move(15 * MINUTE)
     assert code_of(post.reset(token)) == (410, "link-spent")
+
+
+@pytest.mark.parametrize(
+    ("kind", "lifetime"),
+    [
+        (MailKind.RESET, 15 * MINUTE),
+        (MailKind.CONFIRM, DAY),
+        (MailKind.CHANGE, DAY),
+        (MailKind.NOTICE, 7 * DAY),
+        (MailKind.DISOWN, 30 * DAY),
+    ],
+)
+def test_how_long_a_link_is_good(post: Post, kind: MailKind, lifetime: timedelta) -> None:
+    """To the millisecond, for each kind."""
+    mailing, link = post.suite.suite.mailing, MailLink(kind, "anna", "anna@example.test", "", 1)
+    token = token_of(mailing, link)
+    post.suite.clock.move(lifetime - MILLISECOND)
+    assert read_link(mailing, token, kind) == link
+    post.suite.clock.move(MILLISECOND)
+    with pytest.raises(Refusal) as refused:
+        read_link(mailing, token, kind)
+    assert refused.value.code is Code.LINK_SPENT
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_reset_voids_the_passkeys_unless_devices_are_kept(post: Post, keep: bool) -> None:  # noqa: FBT001
+    """Whoever forced the reset may have made one."""
+    anna = post.confirmed()
+    made_passkey(post.suite, anna, post.suite.log_in(anna))
+    after, phone = post.chosen(anna, post.asked(anna), keep_devices=keep)
+    assert account(post.suite, post.suite.log_in(after, phone))["passkeys"] == int(keep)
 
 
 def test_what_is_refused_leaves_the_link_good(post: Post) -> None:
@@ -336,15 +390,28 @@ def test_a_mail_is_tried_again_under_the_same_id(post: Post) -> None:
     assert post.suite.content()["MailsTable"] == []
 
 
-def test_after_a_day_it_is_given_up(post: Post) -> None:
+@pytest.mark.parametrize(("age", "mails"), [(DAY - SECOND, 1), (DAY, 0)])
+def test_after_a_day_it_is_given_up(post: Post, age: timedelta, mails: int) -> None:
     """And nobody is mailed what is a day old."""
     post.mailbox.refuse = True
     post.suite.register()
     post.settle()
     post.mailbox.refuse = False
-    post.suite.clock.move(DAY)
+    post.suite.clock.move(age)
     post.settle()
-    assert post.mailbox.mails == []
+    assert len(post.mailbox.mails) == mails
+
+
+def test_a_server_elsewhere_is_spoken_to_over_tls_or_not_at_all() -> None:
+    """One that offers none is handed nothing, neither a mail nor a password."""
+    message = EmailMessage()
+    message["To"] = "anna@example.test"
+    with serving_mail() as (address, mailbox):
+        port = int(address.rpartition(":")[2])
+        server = MailServer("127.0.0.1", port, "user", "secret", "suite@example.test", is_loopback=False)
+        with pytest.raises(smtplib.SMTPNotSupportedError, match="STARTTLS"):
+            send_by_smtp(server, message)
+    assert mailbox.mails == []
 
 
 def test_two_processes_send_it_once(build_suite: Build, post: Post) -> None:

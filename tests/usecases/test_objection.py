@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -366,6 +367,27 @@ def test_seven_days_and_once(story: Story) -> None:
     assert code_of(objected(story.post, story.taken_over)) == SPENT
     story.suite.clock.move(MINUTE)
     assert code_of(objected(story.post, token)) == SPENT
+
+
+@pytest.mark.parametrize("by", ["session", "signature"])
+@pytest.mark.parametrize(("age", "is_late"), [(7 * DAY - SECOND, False), (7 * DAY, True)])
+def test_seven_days_without_a_link(
+    suite: InProcessSuite,
+    anna: Person,
+    by: str,
+    age: timedelta,
+    is_late: bool,  # noqa: FBT001
+) -> None:
+    """In a session and by a signature, too: to the second."""
+    session = suite.log_in(anna, suite.pair(anna))
+    number = change_of(suite, session, "login")
+    suite.clock.move(age)
+    if by == "session":
+        own = suite.log_in(anna, force=True)
+        answer = suite.post("/registration/objection", {"change_no": number, "password": PASSWORD}, own.access)
+    else:
+        answer = signed(suite, anna, anna.first, number)
+    assert (answer.status_code, answer.get_json().get("code")) == (SPENT if is_late else (200, None))
 
 
 @pytest.mark.parametrize(
