@@ -21,9 +21,10 @@ from common.crypto.passwords import PasswordHash
 from common.storage.port import Key, Put
 from registration import pairing_token
 from registration.account_model import normal_password
+from registration.forms import Registered
 from registration.hashing_pool import HashingPool
 from registration.pairing_token import IssuedPairing
-from registration.registration import Enrolment, Registered
+from registration.ports import Enrolment
 
 
 class BrowserEnrolment(Struct, frozen=True):

@@ -24,9 +24,9 @@ from registration.account_model import Account, check_password
 from registration.browser_enrolment import BrowserEnrolment, EnrolmentForm, OwnersChange, check_may_enrol, enrol
 from registration.closing import reopened
 from registration.factors import factor_key, without_passkeys
+from registration.forms import Registered
 from registration.mail_model import MailKind
 from registration.mailing import MailingDependencies, MailLink, read_link
-from registration.registration import Registered
 
 
 class UnbindRevoked(Protocol):

@@ -26,7 +26,7 @@ from registration.credentials import CredentialCheck
 from registration.email_sender import Notifier, notify_of_device
 from registration.factor_model import Factor
 from registration.factors import factor_in, factor_key, factor_put
-from registration.registration import Registered
+from registration.forms import Registered
 
 
 class RecoveryDependencies(Struct, frozen=True):

@@ -7,148 +7,42 @@ be true together is one commit. What must be unique is claimed before it and con
 from __future__ import annotations
 
 import importlib
-import logging
 import sys
-from collections.abc import Container, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
 
 if __name__ == "registration":  # `python -m registration.app_registration`, run in this folder, took us for the package
     sys.path[0] = str(Path(__file__).resolve().parents[1])
     del sys.modules["registration"]
     importlib.import_module("registration")
 
-from msgspec import Struct
-
 from common.account.admission import AuthenticatedUser, check_current
 from common.account.book import Book
-from common.account.claim_store import ClaimStore, ClaimTaken, check_held
+from common.account.claim_store import ClaimTaken, check_held
 from common.account.claims import Claim
-from common.account.devices import NewDevice, OwnKeys, PairingTicket, TlsClientCertificate
+from common.account.devices import PairingTicket
 from common.account.draft import Draft
-from common.account.history import ClientInfo, Event, EventKind
+from common.account.history import Event, EventKind
 from common.account.marks import Mark
-from common.account.policy import Policies, Policy
-from common.account.transactions import AccountTransactions, NoSuchUser, Snapshot, TransactionResult
-from common.clock import Clock
+from common.account.transactions import NoSuchUser, Snapshot, TransactionResult
 from common.errors import Code, Refusal
 from common.ids import new_id
 from common.proof.challenge import SignedChallenge, challenge_keys
-from common.proof.challenge_service import ChallengeService
-from common.proof.statements import Proof, Purpose
+from common.proof.statements import Purpose
 from common.retry import RetryBudget
 from common.storage.idempotent_commit import write_known
-from common.storage.port import Conflict, Delete, Item, Key, Store, StoreUnavailable
-from common.storage.tables import USERS
+from common.storage.port import Conflict
 from registration import idempotency, invitation, pairing_token
-from registration.account_db import AccountDb, account_in, claims_of, refuse_taken, user_put, user_writes
-from registration.account_model import Account, check_password, mail_claim, name_claim, normal_password
-from registration.credentials import CredentialCheck
-from registration.email_sender import Notifier, notify_of_device, notify_user_via_sns
-from registration.hashing_pool import HashingPool
+from registration.account_db import claims_of, user_writes
+from registration.account_model import Account, check_password, normal_password
+from registration.dependencies import RegistrationDependencies
+from registration.email_sender import notify_of_device, notify_user_via_sns
+from registration.forms import PairingForm, Registered, Registration, SecondDevice
 from registration.pairing_token import IssuedPairing
-from registration.registration_limit import RegistrationLimit
-
-_log = logging.getLogger(__name__)
+from registration.repetition import repeated_registration
 
 _COUNTED = frozenset({Code.USERNAME_TAKEN, Code.EMAIL_TAKEN})
 """Refusals that count as much as an account: they tell whether one is there."""
-
-
-class Enrolment(Protocol):
-    """What registration needs of the device manager."""
-
-    def check_key_proof(self, keys: OwnKeys | None, token_hash: str | None = None) -> None:
-        """Let pass a device that has shown that it holds the key it brings. Raises Refusal."""
-
-    def prepare(self, user_uuid: str, device_name: str, *, primary: bool, keys: OwnKeys | None = None) -> NewDevice:
-        """Make certificate and row of a new device, and keys where it brings none."""
-
-    def claims_of(self, keys: OwnKeys | None) -> tuple[Key, ...]:
-        """Return what must be read to know whether a key is free."""
-
-    def check_free(self, claims: Sequence[Item | None]) -> None:
-        """Refuse a key that is, or ever was, another device's. Raises Refusal(KEY_IN_USE)."""
-
-    def bind(
-        self, draft: Draft, device: NewDevice, policy: Policy, now: datetime, leaving: Sequence[str] = ()
-    ) -> Draft:
-        """Bind it; `leaving`: devices that are unbound right after. Raises Refusal(TOO_MANY_DEVICES)."""
-
-    def removal(self, user_uuid: str, device_id: str) -> tuple[Delete, ...]:
-        """Return the writes that forget a device that was never used."""
-
-    def check_device_limit(self, book: Book, policy: Policy, leaving: Sequence[str] = ()) -> None:
-        """Raise Refusal(TOO_MANY_DEVICES) when no device can join."""
-
-
-class RegistrationDependencies(Struct, frozen=True):
-    """Dependencies of the use cases."""
-
-    store: Store
-    transactions: AccountTransactions
-    accounts: AccountDb
-    claims: ClaimStore
-    credentials: CredentialCheck
-    enrolment: Enrolment
-    notifier: Notifier
-    policies: Policies
-    hashing_pool: HashingPool
-    common_passwords: Container[str]
-    clock: Clock
-    challenges: ChallengeService
-    limit: RegistrationLimit
-
-
-class Registration(Struct, frozen=True):
-    """A user who registers, with the device at hand and the keys it brings. Texts are checked for form already.
-
-    `idempotency_key` lets the client repeat the registration if its answer is lost. `work`: a proof of work.
-    `invitation`: lets it pass where registration is closed, once.
-    """
-
-    username: str
-    email: str
-    password: str
-    device_name: str
-    client: ClientInfo
-    idempotency_key: str | None = None
-    keys: OwnKeys | None = None
-    work: str | None = None
-    invitation: str | None = None
-
-
-class SecondDevice(Struct, frozen=True):
-    """A user who joins with another device, by the QR code of one that is registered."""
-
-    qr_code: str
-    username: str
-    password: str
-    device_name: str
-    client: ClientInfo
-    keys: OwnKeys | None = None
-    otp: str | None = None
-
-
-class PairingForm(Struct, frozen=True):
-    """A registered device that asks for a pairing token; `held`: TLS proved the key of its certificate."""
-
-    username: str
-    password: str
-    fingerprint: str
-    client: ClientInfo
-    proof: Proof | None = None
-    tls_certificate: TlsClientCertificate | None = None
-    otp: str | None = None
-
-
-class Registered(Struct, frozen=True):
-    """What the user is given: the user, the device with its private keys, and the QR code for the next device."""
-
-    user_uuid: str
-    device: NewDevice
-    pairing: IssuedPairing
 
 
 def register_user(dependencies: RegistrationDependencies, form: Registration) -> Registered:
@@ -174,7 +68,7 @@ def register_user(dependencies: RegistrationDependencies, form: Registration) ->
 def _register(dependencies: RegistrationDependencies, form: Registration) -> tuple[Registered, bool]:
     """Return what the user is given, and whether the account is new: a repetition makes none."""
     dependencies.enrolment.check_key_proof(form.keys)
-    repeated = _repeated_registration(dependencies, form)
+    repeated = repeated_registration(dependencies, form)
     if repeated is not None:
         return repeated, False
     now = dependencies.clock()
@@ -192,7 +86,7 @@ def _register(dependencies: RegistrationDependencies, form: Registration) -> tup
         with dependencies.claims.held(*claims_of(account), device.claim):
             dependencies.transactions.create(draft, rows, form.client)
     except (ClaimTaken, Conflict):
-        repeated = _repeated_registration(dependencies, form)  # the first sending may have been under way still
+        repeated = repeated_registration(dependencies, form)  # the first sending may have been under way still
         if repeated is not None:
             return repeated, False
         _invitation(dependencies, form, now)
@@ -337,63 +231,3 @@ def _issue_by_proof(
         return TransactionResult(pairing, snapshot.draft, mark, (pairing.row,))
 
     return dependencies.transactions.run(user.user_uuid, issue, reading=challenge_keys(signed), client=form.client)
-
-
-def _repeated_registration(dependencies: RegistrationDependencies, form: Registration) -> Registered | None:
-    """Refuse a taken name before anything is hashed, or repeat a registration; the commit decides for good.
-
-    Returns None when both the name and the mail are free.
-    """
-    name = dependencies.claims.find(name_claim(form.username))
-    mail = dependencies.claims.find(mail_claim(form.email))
-    if name is not None:
-        account, mail_owner = dependencies.accounts.find(name.user_uuid), mail.user_uuid if mail else None
-        if account is not None and idempotency.may_repeat(
-            account, form.idempotency_key, mail_owner, dependencies.clock()
-        ):
-            return _repeat(dependencies, form, account)
-    # before names and mails: else a key that is in use would show for nothing whether a mail is taken
-    if any(dependencies.claims.find(key.partition) for key in dependencies.enrolment.claims_of(form.keys)):
-        raise Refusal(Code.KEY_IN_USE)
-    refuse_taken(dependencies.claims, form.username, name, mail)
-    return None
-
-
-def _repeat(dependencies: RegistrationDependencies, form: Registration, account: Account) -> Registered:
-    """Make the lost device of an untouched account again, for a client that knows its password."""
-    user = dependencies.credentials.reauthenticate(account.uuid, form.password, form.client)
-    device = dependencies.enrolment.prepare(account.uuid, form.device_name, primary=True, keys=form.keys)
-
-    def renew(snapshot: Snapshot, *held: Claim) -> TransactionResult[tuple[IssuedPairing, str]]:
-        check_held(held, snapshot)
-        check_current(snapshot.book, user)
-        account = account_in(snapshot)
-        if not idempotency.is_untouched(snapshot.book, account):
-            raise Refusal(Code.USERNAME_TAKEN, reason="the account has been used since")
-        draft, lost = idempotency.without_lost_device(snapshot.draft, snapshot.now)
-        draft = dependencies.enrolment.bind(draft, device, snapshot.policy, snapshot.now)
-        pairing = pairing_token.issue(draft.book, device.bound, snapshot.rules, snapshot.now, name_certificate=True)
-        again = user_put(idempotency.with_renewed_record(account))
-        return TransactionResult((pairing, lost), draft, (device.row, again), (*device.prepared, pairing.row))
-
-    reading = (USERS.key(account.uuid),)
-    lost = dependencies.claims.find(device.claim.name)
-    if lost is not None and lost.user_uuid == account.uuid:  # an untouched account has no other devices than lost ones
-        pairing, gone = dependencies.transactions.run(account.uuid, renew, reading=reading, client=form.client)
-        dependencies.claims.replace(device.claim, lost)
-    else:
-        with dependencies.claims.key_held(device.claim) as claim:
-            pairing, gone = dependencies.transactions.run(
-                account.uuid, lambda snapshot: renew(snapshot, claim), reading=(*reading, claim.key), client=form.client
-            )
-    _forget(dependencies, account.uuid, gone)
-    return Registered(account.uuid, device, pairing)
-
-
-def _forget(dependencies: RegistrationDependencies, user_uuid: str, device_id: str) -> None:
-    """Delete the rows of a device that its book no longer has; where that fails they mean nothing."""
-    try:
-        for delete in dependencies.enrolment.removal(user_uuid, device_id):
-            write_known(dependencies.store, delete, RetryBudget())
-    except StoreUnavailable as error:
-        _log.warning("the rows of a lost device stay: %s", error)

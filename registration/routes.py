@@ -10,9 +10,9 @@ from common.web.guards import Guard
 from common.web.request_body import Body
 from common.wire.tokens import TokensAnswer, tokens_fields
 from registration import second_factor
+from registration.dependencies import RegistrationDependencies
 from registration.password_change import PasswordChangeDependencies, change_password
 from registration.registration import (
-    RegistrationDependencies,
     register_second_device_via_qr,
     register_user,
     request_pairing_token,

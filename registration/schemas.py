@@ -21,9 +21,9 @@ from common.wire.passkey import ReauthenticationBody
 from common.wire.proof import ProofBody, proof_of
 from registration.email_sender import qr_png
 from registration.factor_model import Factor
+from registration.forms import PairingForm, Registered, Registration, SecondDevice
 from registration.pairing_token import LIFETIME, IssuedPairing
 from registration.password_change import PasswordChangeForm
-from registration.registration import PairingForm, Registered, Registration, SecondDevice
 from registration.second_factor import LIFETIME as ENROLMENT_LIFETIME
 from registration.second_factor import StartedEnrolment
 

@@ -6,7 +6,9 @@ from common.account.admission import AuthenticatedUser
 from common.account.history import ClientInfo
 from common.errors import Code, Refusal
 from registration import pairing_token
-from registration.registration import Registered, RegistrationDependencies, SecondDevice, join
+from registration.dependencies import RegistrationDependencies
+from registration.forms import Registered, SecondDevice
+from registration.registration import join
 
 
 def register_device_for_user(

@@ -22,7 +22,7 @@ from ichidai.opening import opened
 from ichidai.topology import App
 from ichidai.wiring.services import Services
 from registration import trusted
-from registration.registration import Registered
+from registration.forms import Registered
 from registration.schemas import RegistrationBody, SecondDeviceBody, registered_answer
 
 Answer = dict[str, Any]

@@ -34,13 +34,13 @@ from registration import (
     mail_routes,
     pairing_token,
     passkey_routes,
-    registration,
     second_factor,
 )
 from registration import routes as registration_routes
 from registration.account_db import AccountDb
 from registration.account_overview import OverviewDependencies
 from registration.closing import ClosingDependencies
+from registration.dependencies import RegistrationDependencies
 from registration.email_sender import notify_of_device
 from registration.joining import JoiningDependencies
 from registration.mailing import welcome
@@ -111,8 +111,8 @@ class Apps(Struct, frozen=True, dict=True):
         )
 
     @cached_property
-    def registration(self) -> registration.RegistrationDependencies:
-        return registration.RegistrationDependencies(
+    def registration(self) -> RegistrationDependencies:
+        return RegistrationDependencies(
             store=self.shared.store,
             transactions=self.shared.transactions,
             accounts=AccountDb(self.shared.store),

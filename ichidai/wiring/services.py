@@ -22,7 +22,7 @@ from device_manager.publishing import Publisher
 from ichidai.host_readiness import HostReadiness
 from ichidai.settings import Settings
 from ichidai.topology import Addresses, App
-from registration import registration
+from registration.dependencies import RegistrationDependencies
 from registration.erasure import Erasure
 from registration.mail_queue import MailQueue
 from registration.mailing import MailingDependencies
@@ -50,7 +50,7 @@ class Services(Struct, frozen=True):
 
     endpoints: Callable[[App], Sequence[Endpoint]]
     discovery: Endpoint
-    registration: registration.RegistrationDependencies
+    registration: RegistrationDependencies
     events: EventService
     context: HttpContext
     prompt_sessions: session_service.SessionDependencies | None

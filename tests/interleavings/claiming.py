@@ -25,6 +25,7 @@ from common.storage.tables import SESSIONS, USERS
 from login_app import login
 from registration import registration, renaming, trusted
 from registration.account_db import names_in
+from registration.forms import Registered, Registration, SecondDevice
 from tests.interleavings.memory_store import MemoryStore
 from tests.interleavings.process import HERE, STRAIGHT, Bends, Rules, UseCases, clock_at, own_keys
 from tests.interleavings.scheduler import Client, Death, Explored, Moments, Schedule, Turnstile, explore, sample
@@ -33,7 +34,7 @@ from tests.unit.builders import DAY, MINUTE, T0
 PASSWORD = "a long enough phrase"
 TAKEN = (Code.USERNAME_TAKEN, Code.EMAIL_TAKEN, Code.KEY_IN_USE)
 
-Answer = registration.Registered | IssuedTokens | Refusal | StoreUnavailable | None
+Answer = Registered | IssuedTokens | Refusal | StoreUnavailable | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Wish:
     joining: str | None = None
     owner: Caller | None = None
 
-    def act(self, use_cases: UseCases) -> registration.Registered | IssuedTokens:
+    def act(self, use_cases: UseCases) -> Registered | IssuedTokens:
         """Send it."""
         if self.owner is not None:
             wanted = renaming.RenamingForm(self.username, "0", None, ClientInfo())
@@ -60,12 +61,12 @@ class Wish:
         keys, client = own_keys() if self.own_key or self.joining else None, ClientInfo()
         if self.joining is not None:
             owner = trusted._owner(use_cases.registration, self.joining)
-            form = registration.SecondDevice("", owner.username, "", "B", client, keys)
+            form = SecondDevice("", owner.username, "", "B", client, keys)
             return registration.join(use_cases.registration, owner, form, None)
         email = self.email or f"{self.username}@example.test"
         return registration.register_user(
             use_cases.registration,
-            registration.Registration(self.username, email, PASSWORD, "A", client, self.retry, keys),
+            Registration(self.username, email, PASSWORD, "A", client, self.retry, keys),
         )
 
 
@@ -159,7 +160,7 @@ def given_up() -> tuple[MemoryStore, Caller]:
         return UseCases(store, user, Rules(), clock_at(T0 + MINUTE - days * DAY), STRAIGHT)
 
     made = Wish().act(at(31))
-    assert isinstance(made, registration.Registered)
+    assert isinstance(made, Registered)
 
     def logged_in(use_cases: UseCases) -> Caller:
         fingerprint = made.device.bound.fingerprint
@@ -184,9 +185,9 @@ def _accounts(store: MemoryStore) -> Mapping[str, Mapping[str, Any]]:
 
 def _shared(store: MemoryStore, answers: Sequence[Answer]) -> Iterator[str]:
     held = Counter(name for row in _accounts(store).values() for name in names_in(row, T0 + 2 * MINUTE))
-    keys = Counter(answer.device.claim.name for answer in answers if isinstance(answer, registration.Registered))
-    devices = {a.device.bound.device_id for a in answers if isinstance(a, registration.Registered)}
-    if len({(a.user_uuid) for a in answers if isinstance(a, registration.Registered)}) < len(devices):
+    keys = Counter(answer.device.claim.name for answer in answers if isinstance(answer, Registered))
+    devices = {a.device.bound.device_id for a in answers if isinstance(a, Registered)}
+    if len({(a.user_uuid) for a in answers if isinstance(a, Registered)}) < len(devices):
         keys.clear()  # a repetition: one account's device in the place of its lost one
     for name, times in (held + keys).items():
         if times > 1:
@@ -203,7 +204,7 @@ def _refused_for_nothing(store: MemoryStore, answers: Sequence[Answer]) -> Itera
 def _not_held(claims: ClaimStore, answers: Sequence[Answer]) -> Iterator[str]:
     """Yield what was registered and is not claimed by its owner."""
     for answer in answers:
-        if isinstance(answer, registration.Registered):
+        if isinstance(answer, Registered):
             claim = claims.find(answer.device.claim.name)
             if claim is None or claim.user_uuid != answer.user_uuid:
                 yield f"I36: {answer.device.claim.name} is {claim}"

@@ -16,6 +16,7 @@ from device_manager import device_service, renewal, revocation
 from device_manager.revocation import Reauthentication
 from login_app import challenge, login, takeover
 from registration import closing, registration
+from registration.forms import PairingForm, Registration, SecondDevice
 from registration.password_change import PasswordChangeForm
 from registration.password_change import change_password as change_password_of
 from session_manager import session_service
@@ -30,7 +31,7 @@ def register(letter: str) -> Act:
     """Register the account with its first device."""
 
     def act(person: Person) -> Any:
-        form = registration.Registration(USERNAME, "anna@b.test", "a long enough phrase", letter, HERE)
+        form = Registration(USERNAME, "anna@b.test", "a long enough phrase", letter, HERE)
         registered = person.ask(
             Operation.REGISTER, lambda: registration.register_user(person.use_cases.registration, form)
         )
@@ -153,7 +154,7 @@ def pair(letter: str, by: str) -> Act:
 
     def act(person: Person) -> Any:
         code = person.facts.codes[by]
-        form = registration.SecondDevice(code, USERNAME, person.password, letter, HERE)
+        form = SecondDevice(code, USERNAME, person.password, letter, HERE)
         result = person.ask(
             Operation.PAIR,
             lambda: registration.register_second_device_via_qr(person.use_cases.registration, form),
@@ -171,7 +172,7 @@ def show_code(letter: str) -> Act:
 
     def act(person: Person) -> Any:
         device_id, fingerprint = person.facts.devices[letter]
-        form = registration.PairingForm(USERNAME, person.password, fingerprint, HERE)
+        form = PairingForm(USERNAME, person.password, fingerprint, HERE)
         result = person.ask(
             Operation.REQUEST_PAIRING_TOKEN,
             lambda: registration.request_pairing_token(person.use_cases.registration, form),

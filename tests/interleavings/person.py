@@ -18,7 +18,8 @@ from common.storage.port import StoreUnavailable
 from common.web.problems import STATUSES
 from device_manager import device_service, renewal
 from login_app.approval import Agreed, Waiting
-from registration import pairing_token, registration
+from registration import pairing_token
+from registration.forms import Registered
 from registration.joining import WaitingToJoin
 from session_manager import session_service
 from tests.interleavings.process import UseCases
@@ -193,7 +194,7 @@ def _otherwise_told(result: Any) -> dict[str, Any]:
             return {"state": "agreed", "shown": (consent_of(str(takeover["token"])) or {})["session_ids"]}
         case renewal.Renewed(device_id=device_id, certificate=certificate):
             return {"device_id": device_id, "fingerprint": certificate.fingerprint}
-        case registration.Registered(device=device, pairing=pairing):
+        case Registered(device=device, pairing=pairing):
             return {"device_id": device.bound.device_id, "pairing": pairing_of(pairing.qr_code)}
         case (str(), pairing_token.IssuedPairing(qr_code=code)):
             return {"pairing": pairing_of(code)}

@@ -53,10 +53,11 @@ from login_app.admission import LoginAdmission
 from login_app.config import LoginSettings
 from login_app.consent import Consents
 from login_app.login_result import LoginResults
-from registration import pairing_token, registration
+from registration import pairing_token
 from registration.account_db import AccountDb, names_in
 from registration.account_model import Account
 from registration.closing import ClosingDependencies
+from registration.dependencies import RegistrationDependencies
 from registration.email_sender import NoNotifier, notify_of_device
 from registration.factors import Factors
 from registration.hashing_pool import HashingPool
@@ -318,7 +319,7 @@ class UseCases:
             partial(notify_of_device, NoNotifier()),
         )
         self.bound = rules.bound
-        self.registration = registration.RegistrationDependencies(
+        self.registration = RegistrationDependencies(
             store=store,
             transactions=self.keeper,
             accounts=self.accounts,
