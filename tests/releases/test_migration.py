@@ -152,6 +152,22 @@ def of_table(store: MemoryStore, table: Table) -> Iterator[Any]:
     return (item for name, item in store.everything() if name == table.name)
 
 
+def test_the_key_ring_is_changed_before_anything_else(stored: MemoryStore) -> None:
+    """So a 0.1.0 that still runs serves nothing more while the books are upgraded, and cannot start again."""
+    before = stored.copy()
+    store = Dying(stored._items)
+    store.left = 2
+    with pytest.raises(KeyboardInterrupt):
+        run(store)
+    ring: Any = store.get(RING)
+    assert ring["digest"] != before.get(RING)["digest"]  # type: ignore[index]
+    with pytest.raises(TypeError):
+        {fields["kid"]: fields for fields in ring["keys"]}
+    assert [n for n in store.everything() if n[0] != KEY_RING.name] == [
+        n for n in before.everything() if n[0] != KEY_RING.name
+    ]
+
+
 def test_cut_short_at_any_write_it_goes_on(stored: MemoryStore) -> None:
     """In between nobody serves the store; in the end all is as if it had never been cut short."""
     whole, cut, done = stored.copy(), 0, False

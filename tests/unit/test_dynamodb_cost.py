@@ -15,6 +15,34 @@ def test_the_page_is_what_is_computed(name: str) -> None:
     assert benchmarks_page.section(name, dynamodb_cost.PAGE) == dynamodb_cost.sections()[name].strip()
 
 
+@pytest.mark.parametrize(
+    ("operation", "reads", "writes"),
+    [
+        ("register (the first device)", None, 26),
+        ("log in again (a known device)", 5, 5),
+        ("log in, for the first time from a place", None, 8),
+        ("log in again, with a code of the second factor", None, 6),
+        ("log in by force, for the first time from a place, with a code", None, 9),
+        ("log in by takeover", 2, None),
+        ("log in by takeover again (a known device)", 2, 3),
+        ("log in, asked: 409", 6, None),
+        ("device/register, asked: 409", 6, None),
+        ("log in again, asked: 409 (a known device)", 6, None),
+        ("verify", 1, 0),
+        ("verify, last seen over a minute ago", None, 1),
+        ("refresh", None, 1),
+        ("log out", None, 3),
+    ],
+)
+def test_an_operation_takes_no_more_units_than_it_should(
+    operation: str, reads: float | None, writes: float | None
+) -> None:
+    """The goals of issue 16, as numbers: a page that is measured anew and has got dearer is not the new truth."""
+    units = dynamodb_cost.units_of_costs()[operation]
+    assert reads is None or units.reads <= reads
+    assert writes is None or units.writes <= writes
+
+
 def test_every_habit_has_a_line_of_costs() -> None:
     """A line that was renamed there would be missing here."""
     assert set(dynamodb_cost._OPERATIONS.values()) <= set(dynamodb_cost.units_of_costs())

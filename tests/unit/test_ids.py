@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.ids import is_id, new_id, new_secret
+from common.ids import is_id, new_change_id, new_id, new_secret
 from tests.unit.builders import uuids
 
 
@@ -27,6 +27,13 @@ def test_a_secret_has_256_bits() -> None:
     secrets = {new_secret() for _ in range(1000)}
     assert len(secrets) == 1000
     assert {len(secret) for secret in secrets} == {43}
+
+
+def test_the_id_of_a_change_has_72_bits() -> None:
+    """In 12 characters, for a book carries up to 32 of them."""
+    ids = {new_change_id() for _ in range(1000)}
+    assert len(ids) == 1000
+    assert {len(each) for each in ids} == {12}
 
 
 @given(uuids)

@@ -289,6 +289,7 @@ class TestFull:
 
     def test_events_count_as_records_do(self) -> None:
         """One change may end many sessions."""
+        assert (MOST_RECORDS, MOST_EVENTS) == (8, 32)
         many = HistoryRecord(1, (ENDED,) * MOST_EVENTS, ClientInfo())
         assert not has_capacity((many,), (LOGIN,), 0)
         assert has_capacity((many,), (ENDED,), 0)

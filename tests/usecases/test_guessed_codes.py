@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.usecases.conftest import Build
-from tests.usecases.in_process_suite import MINUTE, SECOND, as_login, code_of
+from tests.usecases.in_process_suite import MINUTE, SECOND, InProcessSuite, as_login, code_of
 from tests.usecases.test_second_factor import STEP, Enrolled, enrolled
 
 pytestmark = pytest.mark.requirement("R72")
@@ -61,3 +61,25 @@ def test_a_right_code_costs_no_try(build_suite: Build) -> None:
     careful = enrolled(suite, suite.register())
     for _ in range(3):
         as_login(careful.log_in(careful.code()))
+
+
+def test_a_wrong_password_costs_no_try_of_a_code(build_suite: Build) -> None:
+    """Nobody looked at the code: who does not know the password cannot use up the tries of codes."""
+    suite = build_suite(ICHIDAI_LOGIN_ATTEMPTS_OTP="1")
+    careful = enrolled(suite, suite.register())
+    wrong = {"password": "a guess", "otp": "000000"}
+    assert [code_of(suite.login(careful.person, **wrong))[1] for _ in range(3)] == ["bad-credentials"] * 3
+    as_login(careful.log_in(careful.code()))
+
+
+def test_a_code_works_once(suite: InProcessSuite) -> None:
+    """Also where it let nobody in: it is used up before it is decided who may be logged in."""
+    person = suite.register()
+    laptop, careful = suite.pair(person), enrolled(suite, person)
+    used = careful.code()
+    as_login(careful.log_in(used))
+    assert code_of(careful.log_in(used)) == (401, "otp-invalid")
+    asked = careful.code()
+    assert suite.login(person, laptop, otp=asked).status_code == 409
+    assert code_of(suite.login(person, laptop, otp=asked)) == (401, "otp-invalid")
+    assert code_of(careful.log_in(asked)) == (401, "otp-invalid")
