@@ -28,7 +28,7 @@ _LONGEST_MAC = 4096
 _REMEMBERED = 16_384
 """Tokens whose signature is known to be good, for each process: at most 15 MB."""
 _MOST_HEADERS = 64
-"""Parsed headers of good tokens: one for each key."""
+"""Headers of good tokens: one for each key."""
 
 
 class ForgedToken(Exception):
@@ -92,6 +92,7 @@ class AccessTokens:
     """Signs and checks access tokens of one issuer and audience. It knows nothing of sessions or stores.
 
     That a signature is good is remembered by the SHA-256 of the whole token, and believed while its key is published.
+    `_kids` has the key's name by the text of a header that came with a good signature of it: the next is not parsed.
     """
 
     def __init__(self, keys: AccessKeys, issuer: str, audience: str) -> None:
@@ -99,7 +100,7 @@ class AccessTokens:
         self._issuer = issuer
         self._audience = audience
         self._good: BoundedCache[bytes, tuple[str, Claims]] = BoundedCache(_REMEMBERED)
-        self._headers: BoundedCache[str, Mapping[str, Any]] = BoundedCache(_MOST_HEADERS)
+        self._kids: BoundedCache[str, str] = BoundedCache(_MOST_HEADERS)
 
     def sign(self, claims: Claims) -> str:
         """Return the signed token. Raises StoreUnavailable when it cannot be known which key signs."""
@@ -147,10 +148,14 @@ class AccessTokens:
             raise ForgedToken("its form")
         try:
             written = token.partition(".")[0]
-            header = self._headers.get(written) or jwt.get_unverified_header(token)
-            key = self._key_of(header)
-            _, payload = key.verify(token)
-            self._headers.put(written, header)
+            kid = self._kids.get(written)
+            if kid is None:
+                key = self._key_of(jwt.get_unverified_header(token))
+                _, payload = key.verify(token)
+                self._kids.put(written, key.kid)
+            else:
+                key = self._published(kid)
+                payload = key.payload_of(token)
             return key.kid, self._claims(orjson.loads(payload))
         except (
             jwt.InvalidTokenError,
@@ -171,7 +176,10 @@ class AccessTokens:
         """Refuse any header but one that `sign` writes: no other parameter can then have a meaning."""
         if header.keys() != _HEADER or header["typ"] != TOKEN_TYPE or not isinstance(header["kid"], str):
             raise ForgedToken("its header")
-        key = self._keys.verifier(header["kid"])
+        return self._published(header["kid"])
+
+    def _published(self, kid: str) -> VerifyingKey:
+        key = self._keys.verifier(kid)
         if key is None:
             raise ForgedToken("no key of ours")
         return key

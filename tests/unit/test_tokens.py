@@ -230,12 +230,25 @@ def forgeries() -> Iterator[Any]:
         yield pytest.param(token, id=name)
 
 
+def verifier(*, knows: bool) -> AccessTokens:
+    """Return what verifies tokens; it may have met good tokens with either spelling of the header before."""
+    tokens = AccessTokens(SingleKey(KEY), ISSUER, ISSUER)
+    if knows:
+        for good in (TOKENS.sign(CLAIMS), forged()):
+            tokens.verify(good)
+    return tokens
+
+
+known_or_not = pytest.mark.parametrize("knows", [False, True], ids=["a new header", "a known header"])
+
+
 @pytest.mark.regression("X65", "X66")
+@known_or_not
 @pytest.mark.parametrize("token", list(forgeries()))
-def test_a_forged_token_is_none_of_ours(token: str) -> None:
+def test_a_forged_token_is_none_of_ours(token: str, knows: bool) -> None:  # noqa: FBT001 - a parameter
     """Most of these bear a good signature of our own key: it is not enough."""
     with pytest.raises(ForgedToken) as error:
-        TOKENS.verify(token)
+        verifier(knows=knows).verify(token)
     assert len(str(error.value)) < 50, "nothing of the token is quoted"
 
 
@@ -247,13 +260,33 @@ def test_a_token_of_another_algorithms_key_is_none_of_ours() -> None:
         TOKENS.verify(token)
 
 
-def test_a_token_cut_at_any_character_is_refused() -> None:
+@known_or_not
+def test_a_token_cut_at_any_character_is_refused(knows: bool) -> None:  # noqa: FBT001 - a parameter
     """Every prefix and every suffix."""
-    token = TOKENS.sign(CLAIMS)
+    token, tokens = TOKENS.sign(CLAIMS), verifier(knows=knows)
     for place in range(1, len(token)):
         for part in (token[:place], token[place:]):
             with pytest.raises(ForgedToken):
-                TOKENS.verify(part)
+                tokens.verify(part)
+
+
+@known_or_not
+@pytest.mark.parametrize("parts", [(HEADER,), (HEADER, PAYLOAD, PAYLOAD)], ids=["two", "four"])
+def test_a_token_has_three_parts(parts: tuple[Any, ...], knows: bool) -> None:  # noqa: FBT001 - a parameter
+    """Though the last of them is a good signature of the others."""
+    message = ".".join(b64(json.dumps(part).encode()) for part in parts)
+    with pytest.raises(ForgedToken):
+        verifier(knows=knows).verify(f"{message}.{b64(es256(message.encode()))}")
+
+
+def test_a_known_header_is_of_no_use_without_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is a signature that was good before."""
+    tokens, met = verifier(knows=True), TOKENS.sign(CLAIMS)
+    tokens.verify(met)
+    monkeypatch.setattr(tokens, "_keys", SingleKey(OTHER_KEY))
+    for token in (met, TOKENS.sign(CLAIMS)):
+        with pytest.raises(ForgedToken, match="no key of ours"):
+            tokens.verify(token)
 
 
 characters = st.characters(codec="ascii")
@@ -275,6 +308,7 @@ class Mutation:
 
 
 mutations = st.builds(Mutation, st.integers(0, 10_000), characters, st.sampled_from(["replace", "insert", "delete"]))
+NEW, KNOWING = verifier(knows=False), verifier(knows=True)
 TOKEN, MAC_TOKEN = TOKENS.sign(CLAIMS), MACS.sign(["anna", "session", 3, "anna"])
 
 
@@ -284,8 +318,9 @@ def test_an_access_token_with_any_character_changed_is_refused(mutation: Mutatio
     changed = mutation.of(TOKEN)
     if changed == TOKEN:
         return
-    with pytest.raises(ForgedToken):
-        TOKENS.verify(changed)
+    for tokens in (NEW, KNOWING):
+        with pytest.raises(ForgedToken):
+            tokens.verify(changed)
 
 
 @pytest.mark.parametrize("place", [-1, TOKEN.index(".") - 1, TOKEN.rindex(".") - 1])
