@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from common.account.claim_store import ClaimStore
-from common.account.claims import Claim
+from common.account.claims import RESERVED_FOR, Claim
 from common.account.transactions import AccountTransactions, NoSuchUser
 from common.clock import Clock
 from common.errors import Code, Refusal
+from common.retry import DEADLINE_SECONDS
 from common.storage.port import Conflict, OutcomeUnknown, StoreUnavailable
 from tests.interleavings.memory_store import MemoryStore
 from tests.interleavings.process import clock_at, few_tries
@@ -65,3 +66,8 @@ def test_anothers_reservation_is_busy_and_never_taken(store: MemoryStore, claims
         pytest.fail("it was reserved twice")
     assert refused.value.code is Code.BUSY
     assert refused.value.extensions["retry_after"]
+
+
+def test_a_reservation_is_taken_over_when_no_request_can_need_it_any_more() -> None:
+    """Ten seconds, twice a request's deadline and more: else slow requests would lose what they have reserved."""
+    assert RESERVED_FOR.total_seconds() == 10 > 2 * DEADLINE_SECONDS

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -13,9 +14,11 @@ from common.account.book import MOST_SESSIONS, Book, BoundDevice
 from common.account.draft import Draft
 from common.account.history import ClientInfo
 from common.account.marks import CLOCKS_APART, Mark, kept, mark_of
+from common.account.policy import FixedPolicy
 from common.account.transactions import AccountTransactions, Snapshot, TransactionResult
 from common.errors import Code, Refusal
 from common.proof.challenge import LIFETIME, MOST_USED, Challenge, SignedChallenge, mark_challenge
+from common.proof.challenge_service import ChallengeService
 from common.proof.dpop_service import MOST_USED as MOST_PROOFS
 from common.proof.dpop_service import DpopProofUse, spend_dpop_proof
 from common.proof.statements import Purpose
@@ -77,6 +80,24 @@ def test_the_seventeenth_is_refused_and_none_is_dropped() -> None:
         used(book_with(**marks), 16)
     assert refusal.value.code is Code.TOO_MANY_ATTEMPTS
     assert refusal.value.extensions["retry_after"] == 121
+
+
+@pytest.mark.parametrize("change", [None, {"bad": 5}, {"expires_at": T0}], ids=["gone", "guessed at", "expired"])
+def test_a_challenge_is_judged_as_it_is_when_it_is_used(store: WatchedStore, change: dict[str, Any] | None) -> None:
+    """Not as it was when its signature was checked: a commit may come seconds later."""
+    policies = FixedPolicy()
+    service = ChallengeService(store, lambda: T0, secret=b"k", issuer="", keys_of=lambda *_: None, policies=policies)
+    challenge = Challenge("anna", "anna", "phone", Purpose.LOGIN, 0, T0, T0 + LIFETIME)
+    signed = SignedChallenge(CHALLENGES.key("0" * 64), challenge)
+
+    def spend(now: Challenge | None) -> tuple[Mark, ...]:
+        item = None if now is None else now.to_item("0" * 64)
+        return service.spend(signed, PHONE, Snapshot(book_with(), {signed.key: item}, T0))
+
+    assert len(spend(challenge)) == 1
+    with pytest.raises(Refusal) as refusal:
+        spend(None if change is None else replace(challenge, **change))
+    assert refusal.value.code is Code.CHALLENGE_SPENT
 
 
 def proven(book: Book, number: int, device_id: str = "phone") -> Mark:

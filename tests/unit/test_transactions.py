@@ -227,6 +227,21 @@ def test_a_row_is_written_over_a_lower_number_only(store: WatchedStore) -> None:
     assert row_of(store) == later
 
 
+@pytest.mark.parametrize("older", [None, {**ROW.item, "book_version": 1}], ids=["none before", "an older one before"])
+def test_a_row_that_another_writes_at_this_moment_stays(store: WatchedStore, older: Item | None) -> None:
+    """A slow process has looked what lies there; by its write a later row is there."""
+    keeper(store).run("anna", bind)
+    book = book_of(store)
+    store.inner.put(SESSIONS, replace(book, version=5).to_item())
+    store.inner.delete(DEVICES.key("anna", "phone"))
+    if older is not None:
+        store.inner.put(DEVICES, older)
+    later = {**ROW.item, "book_version": 5, "device_name": "later"}
+    store.watch(before=once(lambda call: call.is_write, lambda: store.inner.put(DEVICES, later)))
+    lay_row(store, "anna", book.rows[0])
+    assert row_of(store) == later
+
+
 @pytest.mark.parametrize("number", [2, 9])
 def test_a_row_of_another_time_than_its_book_is_written_over(store: WatchedStore, number: int) -> None:
     """As when tables were restored to different times: the book alone says what is so."""
