@@ -341,6 +341,16 @@ def test_a_signature_unbinds_no_older_device(suite: InProcessSuite, anna: Person
     assert suite.book(anna).devices.keys() == left
 
 
+def test_a_device_that_joined_later_signs_for_nothing(suite: InProcessSuite, anna: Person) -> None:
+    """Neither against what was there before it, nor against its own joining."""
+    session = suite.log_in(anna)
+    number = change_of(suite, session, "login")
+    laptop = suite.pair(anna)
+    for change in (number, change_of(suite, session, "device-added")):
+        assert code_of(signed(suite, anna, laptop, change)) == (401, "proof-invalid")
+    assert suite.verify(session).status_code == 200
+
+
 def test_a_recovery_is_taken_back_by_an_older_device(suite: InProcessSuite, anna: Person) -> None:
     """Who came back by a stolen code and password is out; the password that was set is none, the older device stays."""
     session = suite.log_in(anna)
