@@ -232,6 +232,8 @@ def race(clients: Sequence[Client], limit: int) -> None:
     forms = [{**account.credentials, **device.proof} for device in devices]
     calls = [partial(clients[number % 2].post, "/login", form) for number, form in enumerate(forms)]
     replies = all_at_once(calls)
+    if {reply.status_code for reply in replies} == {503}:  # the machine was busy: the store answered nobody in time
+        replies = all_at_once(calls)
     assert Counter(reply.status_code for reply in replies) == {200: limit, 409: 8 - limit}
     inside = [login_of(reply) for reply in replies if reply.status_code == 200]
     ids = {login.session_id for login in inside}
