@@ -149,13 +149,10 @@ class AccessTokens:
         try:
             written = token.partition(".")[0]
             kid = self._kids.get(written)
+            key = self._key_of(jwt.get_unverified_header(token)) if kid is None else self._published(kid)
+            payload = key.payload_of(token)
             if kid is None:
-                key = self._key_of(jwt.get_unverified_header(token))
-                _, payload = key.verify(token)
                 self._kids.put(written, key.kid)
-            else:
-                key = self._published(kid)
-                payload = key.payload_of(token)
             return key.kid, self._claims(orjson.loads(payload))
         except (
             jwt.InvalidTokenError,
@@ -176,7 +173,10 @@ class AccessTokens:
         """Refuse any header but one that `sign` writes: no other parameter can then have a meaning."""
         if header.keys() != _HEADER or header["typ"] != TOKEN_TYPE or not isinstance(header["kid"], str):
             raise ForgedToken("its header")
-        return self._published(header["kid"])
+        key = self._published(header["kid"])
+        if header["alg"] != key.algorithm:
+            raise ForgedToken("its header")
+        return key
 
     def _published(self, kid: str) -> VerifyingKey:
         key = self._keys.verifier(kid)
