@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ichidai.client import Problem
+from ichidai.client import Device, Problem, SessionEnded
+
+Step = Callable[[str, str], None]
+"""Tells a step, in English and Japanese."""
 
 
 class StoryFailed(Exception):
@@ -28,3 +31,13 @@ def refused(what: str, status: int, code: str) -> Iterator[None]:
         expect((problem.status, problem.code) == (status, code), f"{must} {problem.status} {problem.code}: {problem}")
     else:
         raise StoryFailed(f"{must} let in")
+
+
+def expect_ended(device: Device, reason: str, whose: str) -> None:
+    """Check that a device's session has ended, and why. Raises StoryFailed."""
+    try:
+        device.verify()
+    except SessionEnded as ended:
+        expect(ended.reason == reason, f"the reason must be {reason}, and was {ended.reason}")
+    else:
+        raise StoryFailed(f"{whose} session must have ended, and lives")

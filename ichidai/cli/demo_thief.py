@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from common.clock import system_clock
 from common.crypto.otp import code_at, read_secret, step_at
-from ichidai.cli.demo_checks import StoryFailed, expect, refused
+from ichidai.cli.demo_checks import Step, StoryFailed, expect, expect_ended, refused
 from ichidai.cli.demo_mail import Mailbox
-from ichidai.client import Device, DeviceActive, SessionEnded
+from ichidai.client import Device, DeviceActive
 from ichidai.client.http_transport import HttpTransport
 
 _THIEFS_ADDRESS = "mallory@example.test"
-
-Step = Callable[[str, str], None]
-"""Tells a step, in English and Japanese."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +52,7 @@ class LockedOut:
             raise StoryFailed("the thief must be asked about the phone, and was let in")
         except DeviceActive as question:
             self.stolen.take_over(question, self.password)
-        self._is_out(self.own, "taken-over")
+        expect_ended(self.own, "taken-over", "the owner's")
         self.stolen.post("/registration/email", {"email": _THIEFS_ADDRESS, "password": self.password})
         self.mailbox.confirm(self.base, _THIEFS_ADDRESS)
         self.mailbox.link("object", self.address)
@@ -90,7 +86,7 @@ class LockedOut:
 
     def _objects(self, change_no: int) -> None:
         self.own.object_to(change_no)
-        self._is_out(self.stolen, "revoked")
+        expect_ended(self.stolen, "revoked", "the thief's")
         with refused("the thief's password", 401, "bad-credentials"):
             self.stolen.log_in(self.thiefs_password)
         with refused("the password alone, which the thief knows", 403, "password-reset-required"):
@@ -118,12 +114,3 @@ class LockedOut:
             "控えておいたコードは再び有効です。それで新しいパスワードを設定します。メールアドレスも元に戻り、アリスは使えます。"
             "何を知っていても、盗んだ人は締め出されます。",
         )
-
-    @staticmethod
-    def _is_out(device: Device, reason: str) -> None:
-        try:
-            device.verify()
-        except SessionEnded as ended:
-            expect(ended.reason == reason, f"the reason must be {reason}, and was {ended.reason}")
-        else:
-            raise StoryFailed("a session that was ended must not live")
