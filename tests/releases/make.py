@@ -4,17 +4,23 @@ TREE is a checkout of the release (`git worktree add --detach TREE v0.1.0`); its
 to by the wire contract alone, so that this script serves every release. (A copy of the repository without that tag has
 the last tree of its schema at 3c6ba74.) FOLDER then holds the SQLite file, the keys,
 and `story.json`: what the clients were told, their private keys included. All of them are nobody's.
+
+`python -m tests.releases.make code COMMIT ARCHIVE` packs the server's own code of a commit, for tests that run it
+(`test_release_0_1_0.py`): `ichidai-0.1.0.zip` is of 3c6ba74.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import sqlite3
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -32,6 +38,9 @@ from tests.support.servers import environment, until
 from tests.support.signing import PrivateKey, b64, enrolling, given_keys, p256_keys
 
 ISSUER = "https://accounts.example.test"
+PACKAGES = ("common", "registration", "login_app", "session_manager", "device_manager", "ichidai")
+_NOT_THE_SERVERS = ("ichidai/client/", "ichidai/console/static/")
+"""What of the packages no test of a server's data needs; the second is a third of the archive."""
 ODD = "Zoë ﬁ 名前 ☕'\"<b>&;--"
 """A name that is folded, quoted and escaped wherever it can be."""
 
@@ -201,5 +210,18 @@ def main(tree: Path, folder: Path) -> None:
     (folder / "story.json").write_text(json.dumps(story, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-if __name__ == "__main__":
+def pack(commit: str, archive: Path) -> None:
+    """Pack what of a commit's code a server needs: the same bytes each time, for its files have no times."""
+    command = ["git", "archive", "--format=tar", commit, "--", *PACKAGES]
+    tree = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+    with tarfile.open(fileobj=io.BytesIO(tree)) as files, zipfile.ZipFile(archive, "w") as packed:
+        for file in files:
+            text = files.extractfile(file)
+            if text is not None and not file.name.startswith(_NOT_THE_SERVERS):
+                packed.writestr(zipfile.ZipInfo(file.name), text.read(), zipfile.ZIP_DEFLATED, compresslevel=9)
+
+
+if __name__ == "__main__" and sys.argv[1] == "code":
+    pack(sys.argv[2], Path(sys.argv[3]))
+elif __name__ == "__main__":
     main(Path(sys.argv[1]), Path(sys.argv[2]))
