@@ -23,6 +23,7 @@ from common.clock import Clock
 from common.errors import Code, Refusal
 from common.ids import new_id
 from common.retry import RetryBudget
+from common.storage.batches import put_each
 from common.storage.idempotent_commit import write_known
 from common.storage.port import (
     Absent,
@@ -241,8 +242,12 @@ class ClaimStore:
         return True
 
     def _confirm(self, claims: Sequence[Claim]) -> None:
-        for claim in claims:
-            self._quietly(_put_over(claim, claim.confirmed()))
+        puts = [_put_over(claim, claim.confirmed()) for claim in claims]
+        for put, outcome in zip(puts, put_each(self._store, puts), strict=True):
+            if isinstance(outcome, OutcomeUnknown):
+                self._quietly(put)
+            elif isinstance(outcome, StoreUnavailable):
+                _leave(outcome)
 
     def _release(self, claims: Sequence[Claim]) -> None:
         for claim in reversed(claims):
@@ -253,7 +258,11 @@ class ClaimStore:
         try:
             self._write(write)
         except StoreUnavailable as error:
-            _log.warning("a claim is left to the next that meets it: %s", error)
+            _leave(error)
+
+
+def _leave(error: StoreUnavailable) -> None:
+    _log.warning("a claim is left to the next that meets it: %s", error)
 
 
 def _relied_on(known: Claim, claim: Claim) -> Claim | None:

@@ -39,7 +39,7 @@ from common.ids import new_change_id
 from common.retry import DEADLINE_SECONDS, RetryBudget
 from common.storage.batches import Outcome, put_each
 from common.storage.engine_rules import size_of
-from common.storage.idempotent_commit import write_known
+from common.storage.idempotent_commit import put_each_known, write_known
 from common.storage.optimistic import write_optimistically
 from common.storage.port import (
     Absent,
@@ -174,8 +174,7 @@ class AccountTransactions:
         snapshot = Snapshot(Book(draft.book.user_uuid), {}, self._clock(), self._policies.current())
         put, book, events = self._put_of(snapshot, draft, rows, client, is_new=True)
         budget = self._retry_budget()
-        for each in prepared:
-            write_known(self._store, each, budget)
+        put_each_known(self._store, prepared, budget)
         write_known(self._store, put, budget, _was_made)
         tell_events(book.user_uuid, events)
         self._lay_down(book)
@@ -210,10 +209,9 @@ class AccountTransactions:
                 return (change.result, None, ()), None
             draft, puts = _completed(snapshot, change.draft, change.writes)
             put, book, events = self._put_that_fits(snapshot, draft, puts, client)
-            for each in change.prepared:
-                if each.key not in prepared:
-                    write_known(self._store, each, budget)
-                    prepared.add(each.key)
+            new = [each for each in change.prepared if each.key not in prepared]
+            put_each_known(self._store, new, budget)
+            prepared.update(each.key for each in new)
             return (change.result, book, events), put
 
         try:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from common.retry import RetryBudget
+from common.storage.batches import put_each
 from common.storage.engine_rules import is_same
 from common.storage.port import Conflict, Item, OutcomeUnknown, Put, Store, StoreUnavailable, Write
 
@@ -24,7 +25,25 @@ def write_known(
     apart; and once changed by others since, it counts as a conflict. Raises Conflict, StoreUnavailable; OutcomeUnknown
     only when the budget ends before an answer came.
     """
-    unknown = False
+    _write_until_known(store, write, budget, was_done, unknown=False)
+
+
+def put_each_known(store: Store, puts: Sequence[Put], budget: RetryBudget) -> None:
+    """Write items that need not be there together, as `write_known` each, at once where the engine can.
+
+    Raises as `write_known` for the first that fails; any of the others may be there then.
+    """
+    for put, outcome in zip(puts, put_each(store, puts), strict=True):
+        if isinstance(outcome, OutcomeUnknown):
+            _write_until_known(store, put, budget, is_as_written, unknown=True)
+        elif outcome is not None:
+            raise outcome
+
+
+def _write_until_known(
+    store: Store, write: Write, budget: RetryBudget, was_done: Callable[[Write, Item | None], bool], *, unknown: bool
+) -> None:
+    """See `write_known`; `unknown`: it was sent before, and the answer was lost."""
     while True:
         try:
             return write_once(store, write)
