@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import datetime
 
 from msgspec.structs import replace
 
@@ -139,12 +140,29 @@ def factor_put(factor: Factor) -> Put:
     return Put(FACTORS, factor.to_item())
 
 
-def without_passkeys(snapshot: Snapshot) -> tuple[Put, ...]:
-    """Return the write that voids all passkeys of an account whose factor was read; none where it has none."""
+def without_passkeys(snapshot: Snapshot, by: str) -> tuple[tuple[Put, ...], tuple[Event, ...]]:
+    """Return the write that voids all passkeys of an account whose factor was read, and its events.
+
+    There are none where it has none. `by`: the device that does it.
+    """
     factor = factor_in(snapshot)
     if factor is None or not factor.passkeys:
+        return (), ()
+    left = factor.without_passkeys()
+    return (factor_put(left),), taken_off(factor, left, snapshot.now, by)
+
+
+def taken_off(before: Factor | None, after: Factor | None, now: datetime, by: str | None) -> tuple[Event, ...]:
+    """Return the events of a change that takes the app or passkeys off as a part of something else. `by`: the device.
+
+    For each passkey there is one. `after` None: nothing is left.
+    """
+    if before is None:
         return ()
-    return (factor_put(factor.without_passkeys()),)
+    left = {each.passkey_id for each in after.passkeys} if after is not None else set()
+    is_off = before.encrypted_secret and (after is None or not after.encrypted_secret)
+    kinds = [EventKind.PASSKEY_REMOVED for each in before.passkeys if each.passkey_id not in left]
+    return tuple(Event(kind, now, by, by=by) for kind in ([EventKind.OTP_DISABLED] if is_off else []) + kinds)
 
 
 def factor_in(snapshot: Snapshot) -> Factor | None:

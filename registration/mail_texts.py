@@ -103,6 +103,10 @@ TOLD: Mapping[str, Text] = {
     "device-removed": Text("A device was removed.", "端末が解除されました。"),
     "signed-out": Text("You were signed out everywhere.", "すべての端末でログアウトしました。"),
     "by-operator": Text("An operator of the service did this.", "サービスの運営者による操作です。"),
+    "by-objection": Text(
+        "“That was not me” was said of what was done before, and took it back.",
+        "「心当たりがない」という申告により、それまでの変更が取り消されました。",
+    ),
     "account-closed": Text(
         "The account was closed. For some days it can be reopened: log in, and you are asked.",
         "アカウントが閉鎖されました。しばらくの間は、ログイン画面から再開できます。",

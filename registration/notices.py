@@ -3,12 +3,13 @@
 A notice is put into the queue of mails while its change is laid down: before the history has it, so none is lost, and
 under an id of the change, so that one that still waits is not queued twice. That needs no keys: operators' commands do
 it too. What an operator does to a state, a device or all sessions is told without a link: no objection brings it back.
+So is a second factor that an objection took off.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 
 from msgspec import Struct
 
@@ -39,7 +40,7 @@ _KINDS = frozenset(
     }
 )
 _STATES = frozenset({EventKind.ACCOUNT_DISABLED, EventKind.ACCOUNT_ENABLED})
-SIGNED_OUT, BY_OPERATOR = "signed-out", "by-operator"
+SIGNED_OUT, BY_OPERATOR, BY_OBJECTION = "signed-out", "by-operator", "by-objection"
 _FINAL = frozenset((*_STATES, EventKind.DEVICE_REMOVED, SIGNED_OUT))
 """What no objection takes back."""
 
@@ -72,8 +73,9 @@ class Notices(Struct, frozen=True):
         to = None if account is None else account.email_at(record.events[0].at)
         if account is None or to is None or not self._is_free(user_uuid):
             return
-        at, has_link = record.events[0].at, _is_taken_back(words)
+        at, has_link = record.events[0].at, is_objectable(record)
         acted = (BY_OPERATOR,) if any(event.act for event in record.events) else ()
+        acted = (BY_OBJECTION,) if _is_objection(record) else acted
         mail = QueuedMail(
             mail_id=f"{user_uuid}-{record.change_no}",
             kind=MailKind.NOTICE if has_link else MailKind.ACTED,
@@ -112,6 +114,8 @@ class Notices(Struct, frozen=True):
     def _device(self, user_uuid: str, record: HistoryRecord) -> str:
         """Return the name of the device that did it, or that it is about."""
         events = [event for event in record.events if not event.act or event.kind is EventKind.DEVICE_REMOVED]
+        if _is_objection(record):  # a session that it ended is not the one that made it
+            events = [event for event in events if event.kind is not EventKind.SESSION_ENDED]
         ids = [device for event in events for device in (event.by, event.device_id) if device is not None]
         named = next((event.device_name for event in record.events if event.device_name), None)
         return (self.names(user_uuid).get(ids[-1]) if ids else None) or named or "-"
@@ -130,13 +134,13 @@ def told_in(record: HistoryRecord) -> Iterator[str]:
 
 def is_objectable(record: HistoryRecord) -> bool:
     """Say whether a change can be objected to: one of those that are told, or a login."""
-    if any(event.kind in (EventKind.REGISTERED, EventKind.OBJECTED) for event in record.events):
+    if _is_objection(record) or any(event.kind is EventKind.REGISTERED for event in record.events):
         return False
-    return _has_login(record) or _is_taken_back(tuple(told_in(record)))
+    return _has_login(record) or any(word not in _FINAL for word in told_in(record))
 
 
-def _is_taken_back(words: Sequence[str]) -> bool:
-    return any(word not in _FINAL for word in words)
+def _is_objection(record: HistoryRecord) -> bool:
+    return any(event.kind is EventKind.OBJECTED for event in record.events)
 
 
 def _has_login(record: HistoryRecord) -> bool:

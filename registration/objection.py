@@ -32,7 +32,7 @@ from registration.account_db import account_in, claims_coming_back, user_put
 from registration.account_model import Objection
 from registration.email_change import disown
 from registration.factor_model import Factor
-from registration.factors import factor_key, factor_put
+from registration.factors import factor_key, factor_put, taken_off
 from registration.mail_model import MailKind
 from registration.mailing import MailingDependencies, MailLink, read_link, token_of
 from registration.notices import is_objectable
@@ -186,18 +186,19 @@ def _take_back(
         ):
             raise Refusal(Code.LINK_SPENT, reason="too late, or taken back already")
         draft, others, by = _without_others(snapshot, event, kept_session, signer)
-        book = draft.book
         objection = Objection(event.change_no, snapshot.book.change_no + 1, now + OBJECTABLE)
-        factor, factor_rows = _factor(snapshot, event)
+        factor, factor_rows, off = _factor(snapshot, event, by or None)
+        draft = draft.with_book(draft.book, *off)
         earlier = account_before(before, since)
         if claims_coming_back(before, earlier) != coming:
             raise Refusal(Code.BUSY, reason="renamed meanwhile", retry_after=1)
         after = replace(
             earlier.with_objection(objection, now),
-            credential_version=book.credential_version,
+            credential_version=draft.book.credential_version,
             has_factor=before.has_factor and factor is not None and bool(factor.encrypted_secret),
         )
-        return TransactionResult((book.credential_version, others, by), draft, (user_put(after), *factor_rows))
+        version = draft.book.credential_version
+        return TransactionResult((version, others, by), draft, (user_put(after), *factor_rows))
 
     reading = (USERS.key(user_uuid), factor_key(user_uuid), *(claim.key for claim in coming))
     try:
@@ -245,12 +246,15 @@ def _objected_to(book: Book, event: _Event, signer: str | None) -> Iterator[str]
             yield device.device_id
 
 
-def _factor(snapshot: Snapshot, event: _Event) -> tuple[Factor | None, tuple[Put, ...]]:
-    """Return the factor as it was before the event, and the write of it."""
+def _factor(
+    snapshot: Snapshot, event: _Event, by: str | None
+) -> tuple[Factor | None, tuple[Put, ...], tuple[Event, ...]]:
+    """Return the factor as it was before the event, the write of it, and what tells that app or passkeys are off."""
     key = factor_key(event.user_uuid)
     item = snapshot.at(key)
     if item is None:
-        return None, ()
+        return None, (), ()
     present = Factor.from_item(item)
     before = factor_before(present, event.record.events[0].at, snapshot.now)
-    return before, (factor_put(present.emptied() if before is None else before),)
+    off = taken_off(present, before, snapshot.now, by)
+    return before, (factor_put(present.emptied() if before is None else before),), off

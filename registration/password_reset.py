@@ -83,8 +83,8 @@ def reset_password(dependencies: ResetDependencies, form: ResetForm) -> Register
         others = leaving(snapshot.book)
         draft = _all_ended(snapshot, device, others)
         account = account_in(snapshot).with_password(password, draft.book.credential_version, snapshot.now)
-        passkeys = () if form.keep_devices else without_passkeys(snapshot)
-        return OwnersChange(draft, (user_put(account), *passkeys), revoked=others)
+        passkeys, removed = ((), ()) if form.keep_devices else without_passkeys(snapshot, device.bound.device_id)
+        return OwnersChange(draft.with_book(draft.book, *removed), (user_put(account), *passkeys), revoked=others)
 
     try:
         check_may_enrol(browser, account.uuid, form.keys, check, reading, leaving)

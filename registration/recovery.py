@@ -25,7 +25,7 @@ from registration.browser_enrolment import BrowserEnrolment, EnrolmentForm, Owne
 from registration.credentials import CredentialCheck
 from registration.email_sender import Notifier, notify_of_device
 from registration.factor_model import Factor
-from registration.factors import factor_in, factor_key, factor_put
+from registration.factors import factor_in, factor_key, factor_put, taken_off
 from registration.forms import Registered
 
 
@@ -71,8 +71,10 @@ def recover(dependencies: RecoveryDependencies, form: RecoveryForm) -> Registere
         return _factor_with(snapshot, shown)
 
     def change(snapshot: Snapshot, device: NewDevice, password: PasswordHash) -> OwnersChange:
-        factor, draft = check(snapshot), _all_ended(snapshot, device)
-        return OwnersChange(draft, _writes(snapshot, draft, password, factor, shown))
+        factor = check(snapshot)
+        left = _left_of(factor, shown)
+        draft = _all_ended(snapshot, device, factor, left)
+        return OwnersChange(draft, _writes(snapshot, draft, password, left))
 
     try:
         check_may_enrol(browser, user.user_uuid, form.keys, check, reading)
@@ -97,24 +99,31 @@ def _factor_with(snapshot: Snapshot, shown: str) -> Factor:
     return factor
 
 
-def _all_ended(snapshot: Snapshot, device: NewDevice) -> Draft:
-    """Return the draft in which every session has ended, and what was proven or given out before is void."""
-    now, by = snapshot.now, device.bound.device_id
-    draft = snapshot.draft.all_ended(Reason.REVOKED, snapshot.rules, now, by=by)
-    used = Event(EventKind.RECOVERY_CODE_USED, now, by, by=by)
-    changed = Event(EventKind.PASSWORD_CHANGED, now, by, by=by)
-    return draft.with_book(draft.book.with_new_credentials(), used, changed)
-
-
-def _writes(snapshot: Snapshot, draft: Draft, password: PasswordHash, factor: Factor, shown: str) -> tuple[Put, ...]:
-    """Return the writes of the account and of its codes.
+def _left_of(factor: Factor, shown: str) -> Factor:
+    """Return what is left of a factor once one of its codes let its owner in.
 
     A code of an earlier set is older than what came after it: a factor and codes that were made since are void. So are
     all passkeys: any of them may be the one of a client from whom the account was recovered.
     """
+    left = factor.back_to_former_set(shown) if factor.is_of_former_set(shown) else factor.without(shown)
+    return left.without_passkeys()
+
+
+def _all_ended(snapshot: Snapshot, device: NewDevice, factor: Factor, left: Factor) -> Draft:
+    """Return the draft in which every session has ended, and what was proven or given out before is void.
+
+    What of the factor is not left is told as if it were switched off by itself.
+    """
+    now, by = snapshot.now, device.bound.device_id
+    draft = snapshot.draft.all_ended(Reason.REVOKED, snapshot.rules, now, by=by)
+    used = Event(EventKind.RECOVERY_CODE_USED, now, by, by=by)
+    changed = Event(EventKind.PASSWORD_CHANGED, now, by, by=by)
+    off = taken_off(factor, left, now, by)
+    return draft.with_book(draft.book.with_new_credentials(), used, *off, changed)
+
+
+def _writes(snapshot: Snapshot, draft: Draft, password: PasswordHash, left: Factor) -> tuple[Put, ...]:
+    """Return the writes of the account, and of what is left of its factor."""
     account = account_in(snapshot).with_password(password, draft.book.credential_version, snapshot.now)
-    if factor.is_of_former_set(shown):
-        account, left = replace(account, has_factor=False), factor.back_to_former_set(shown)
-    else:
-        left = factor.without(shown)
-    return user_put(account), factor_put(replace(left, passkeys=()))
+    has_factor = account.has_factor and bool(left.encrypted_secret)
+    return user_put(replace(account, has_factor=has_factor)), factor_put(left)

@@ -19,7 +19,7 @@ from tests.proof.recording import Call, Operation
 from tests.proof.timeline import Story, Violation, was_lost
 from tests.unit.builders import T0
 
-_EMPTYING = (EventKind.RECOVERY_CODE_USED, EventKind.OBJECTED)
+_EMPTYING = frozenset({EventKind.RECOVERY_CODE_USED, EventKind.OBJECTED})
 """After these no passkey is left: all were made since what is objected to, for the clock stands still."""
 
 
@@ -67,9 +67,11 @@ def _unasked(
 
 def _factor_wrong(store: Store, user: str, calls: Sequence[Call], story: Story) -> Iterator[Violation]:
     expected = 0
-    for event in (event for events in story.events for event in events):
-        expected += (event.kind is EventKind.PASSKEY_ADDED) - (event.kind is EventKind.PASSKEY_REMOVED)
-        expected = 0 if event.kind in _EMPTYING else expected
+    for events in story.events:
+        kinds = [event.kind for event in events]
+        expected += kinds.count(EventKind.PASSKEY_ADDED) - kinds.count(EventKind.PASSKEY_REMOVED)
+        if expected and not _EMPTYING.isdisjoint(kinds):
+            yield Violation("I19", f"{expected} passkeys are left by a change that voids them all")
     item = store.get(factor_key(user))
     factor = None if item is None else Factor.from_item(item)
     found = 0 if factor is None else len(factor.passkeys)

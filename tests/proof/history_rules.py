@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
-from common.account.history import EventKind
+from common.account.history import Event, EventKind
 from tests.proof.case import RULE_OF_ENDING, Case, is_repetition, name
 from tests.proof.recording import Call, Operation
 from tests.proof.timeline import GRANTING, JOINING, OBJECTING, SIGNED_IN, TIMELY, Violation, was_lost
@@ -88,6 +88,9 @@ _OWNERS: Sequence[tuple[Operation, frozenset[EventKind]]] = (
     (Operation.OTP_OFF, frozenset({EventKind.OTP_DISABLED})),
 )
 
+_TAKEN_OFF = frozenset({EventKind.OTP_DISABLED, EventKind.PASSKEY_REMOVED})
+_TAKING_OFF = frozenset({EventKind.OBJECTED, EventKind.PASSWORD_CHANGED})
+
 
 def owners_changes_are_recorded_once(case: Case) -> Iterator[Violation]:
     """I27: each change that an owner makes of the account stands in the history as often as it was made.
@@ -101,11 +104,16 @@ def owners_changes_are_recorded_once(case: Case) -> Iterator[Violation]:
     yield from _counted(case, OBJECTING, frozenset({EventKind.OBJECTED}), repeatable=False)
 
 
+def _is_owners(kinds: frozenset[EventKind], events: Sequence[Event]) -> bool:
+    """Say whether a change is one of these alone: an objection and a new password take factors off besides."""
+    return kinds.isdisjoint(_TAKEN_OFF) or _TAKING_OFF.isdisjoint(event.kind for event in events)
+
+
 def _counted(
     case: Case, operations: Sequence[Operation], kinds: frozenset[EventKind], *, repeatable: bool
 ) -> Iterator[Violation]:
     calls = [item.call for item in case.where(*operations)]
-    happened = sum(event.kind in kinds for events in case.story.events for event in events)
+    happened = sum(event.kind in kinds for events in case.story.events if _is_owners(kinds, events) for event in events)
     done, lost = sum(call.status == 200 for call in calls), sum(was_lost(call) for call in calls)
     least = min(done, 1) if repeatable else done
     if calls and not least <= happened <= done + lost:

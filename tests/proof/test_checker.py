@@ -184,7 +184,8 @@ def objected_by_phone_to_a_factor() -> Tale:
     """Switch a factor on, change 4, and take that back by a signature: call 5, change 5."""
     tale = factor_on(phone_in())
     tale.call(O.OBJECT_BY_DEVICE, asked={"target": "4", "new_password_no": 1, "device_id": "phone"})
-    return tale.change(ended("p", "phone", Reason.REVOKED), Event(EventKind.OBJECTED, AT))
+    off = Event(EventKind.OTP_DISABLED, AT)
+    return tale.change(ended("p", "phone", Reason.REVOKED), Event(EventKind.OBJECTED, AT), off)
 
 
 def operated(tale: Tale, act: OperatorAct, *events: Event, made: bool = True) -> Tale:

@@ -439,6 +439,7 @@ def _causes(events: tuple[Event, ...]) -> Iterator[Key]:
             yield "lost login", event.device_id
     if EventKind.OBJECTED in kinds:
         yield "object", None
+        return
     if {EventKind.RECOVERY_CODE_USED, EventKind.DEVICE_ADDED} <= kinds:
         yield from (("joining", event.device_id) for event in events if event.kind is EventKind.DEVICE_ADDED)
         yield "recover", None

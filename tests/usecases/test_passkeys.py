@@ -372,6 +372,7 @@ def test_a_recovery_voids_them_and_a_factor_keeps_them(
     as_login(enter(suite, passkey.assertion(options_of(suite)), anna.first))
     codes = codes_of(suite, suite.log_in(anna), anna)
     after, device = recovered(suite, anna, codes[0])
+    assert kinds(suite, anna).count(EventKind.PASSKEY_REMOVED) == 1
     assert code_of(enter(suite, passkey.assertion(options_of(suite)), anna.first)) == INVALID
     assert good(suite.get("/registration/account", suite.log_in(after, device).access))["passkeys"] == 0
 

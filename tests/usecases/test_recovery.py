@@ -306,6 +306,8 @@ def test_codes_of_before_take_a_thief_s_factor_off(suite: InProcessSuite, anna: 
     thief = enrolled(suite, anna)
     assert account(suite, thief.session)["otp"] is True
     after, device = recovered(suite, anna, owners[0])
+    (off,) = [event for event in suite.history(anna)[-1].events if event.kind is EventKind.OTP_DISABLED]
+    assert (off.device_id, off.by) == (device.device_id, device.device_id)
     again = suite.log_in(after, device)
     assert account(suite, again)["otp"] is False
     assert code_of(recover(suite, after, thief.recovery_codes[0])) == WRONG_CODE
@@ -315,6 +317,7 @@ def test_a_code_of_the_factor_s_own_set_leaves_it_on(suite: InProcessSuite, anna
     """Who has the factor and lost the devices keeps it: it was the code's turn once."""
     careful = enrolled(suite, anna)
     after, device = recovered(suite, anna, careful.recovery_codes[0])
+    assert EventKind.OTP_DISABLED not in {event.kind for event in suite.history(anna)[-1].events}
     assert code_of(suite.login(after, device)) == (401, "otp-required")
     as_login(suite.login(after, device, otp=careful.recovery_codes[1]))
 

@@ -37,11 +37,10 @@ const OBJECTABLE = [
 ];
 const WEEK = 7 * 24 * 3600 * 1000;
 
-/** The newest event of a change that may still be taken back; the account's own registration may not. */
+/** The newest event of a change that may still be taken back; a registration may not, nor what took others back. */
 function isObjectable(event, events) {
-  const registered = events.find((each) => each.kind === "registered");
-  const isFirst = registered && registered.change_no === event.change_no;
-  return OBJECTABLE.includes(event.kind) && !isFirst && Date.now() - new Date(event.at) < WEEK;
+  const isFinal = (each) => each.change_no === event.change_no && ["registered", "objected"].includes(each.kind);
+  return OBJECTABLE.includes(event.kind) && !events.some(isFinal) && Date.now() - new Date(event.at) < WEEK;
 }
 
 function display(root, events, refresh) {
