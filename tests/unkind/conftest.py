@@ -26,13 +26,13 @@ from common.storage.store_clock import HasClock
 from ichidai.cli import operating
 from tests.support.unkind_store import Unkindness, UnkindStore
 from tests.unkind.exceptions import COUNTING, LEFT_OUT, LISTED, SENT_ONCE
-from tests.usecases.conftest import Build, anna, build_suite, clock, keys, laptop, suite
+from tests.usecases.conftest import Build, anna, build_post, build_suite, clock, keys, laptop, post, suite
 from tests.usecases.in_process_suite import HandClock, InProcessSuite
 from tests.usecases.watched_store import WatchedStore
 
 HERE = Path(__file__).parent
 
-__all__ = ["anna", "build_suite", "clock", "keys", "laptop", "suite"]
+__all__ = ["anna", "build_post", "build_suite", "clock", "keys", "laptop", "post", "suite"]
 
 MANY_TRIES = {f"ICHIDAI_LOGIN_ATTEMPTS_{name}": "1000000" for name in ("ACCOUNT", "ACCOUNT_SOURCE", "SOURCE", "OTP")}
 """A take whose answer was lost is made again and counts twice; that is tested where tries are."""

@@ -22,6 +22,7 @@ def test_every_module_of_use_cases_is_here_or_says_why() -> None:
         text = (HERE / f"test_{name}.py").read_text(encoding="utf-8")
         assert f"from tests.usecases.test_{name} import *" in text
         there = (HERE.parent / "usecases" / f"test_{name}.py").read_text(encoding="utf-8")
+        assert "\n__all__" not in there, f"{name} names what is taken of it, and no test is"
         assert "ichidai.wiring.build" not in there, f"{name} makes its suites by itself: it meets the ordinary engine"
 
 

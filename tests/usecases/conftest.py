@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.mail_server import serving_mail
 from tests.usecases.in_process_suite import Device, HandClock, InProcessSuite, Person
+from tests.usecases.post import Post
 
 Build = Callable[..., InProcessSuite]
 
@@ -58,3 +60,16 @@ def anna(suite: InProcessSuite) -> Person:
 def laptop(suite: InProcessSuite, anna: Person) -> Device:
     """Return her second device."""
     return suite.pair(anna, "Laptop")
+
+
+@pytest.fixture
+def build_post(build_suite: Build) -> Iterator[Callable[..., Post]]:
+    """Return what builds a suite that sends mails."""
+    with serving_mail() as (address, mailbox):
+        yield lambda **settings: Post(build_suite(ICHIDAI_MAIL=address, **settings), mailbox)
+
+
+@pytest.fixture
+def post(build_post: Callable[..., Post]) -> Post:
+    """Return a suite that sends mails, with the default settings."""
+    return build_post()

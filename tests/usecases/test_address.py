@@ -9,9 +9,7 @@ import pytest
 from common.account.history import EventKind
 from tests.support.mail_server import html_of, text_of
 from tests.usecases.in_process_suite import DAY, PASSWORD, SECOND, Login, Person, code_of
-from tests.usecases.test_mail import Post, account, build_post, post
-
-__all__ = ["build_post", "post"]
+from tests.usecases.post import Post, account
 
 NEW = "new@example.test"
 

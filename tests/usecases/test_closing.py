@@ -25,10 +25,8 @@ from tests.usecases.in_process_suite import (
     code_of,
     ended,
 )
-from tests.usecases.test_mail import Post, build_post, post
+from tests.usecases.post import Post
 from tests.usecases.test_second_factor import enrolled
-
-__all__ = ["build_post", "post"]
 
 CLOSED, WRONG = (403, "account-closed"), (401, "bad-credentials")
 

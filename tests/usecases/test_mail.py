@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import smtplib
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import timedelta
 from email.message import EmailMessage
-from typing import Any
 
 import pytest
-from werkzeug.test import TestResponse
 
 from common.account.history import EventKind, Reason
 from common.errors import Code, Refusal
@@ -21,7 +17,7 @@ from registration.config import MailServer
 from registration.mail_model import MailKind
 from registration.mail_queue import send_by_smtp
 from registration.mailing import MailLink, read_link, token_of
-from tests.support.mail_server import Mailbox, html_of, serving_mail, text_of
+from tests.support.mail_server import html_of, serving_mail, text_of
 from tests.support.signing import enrolling, p256_keys
 from tests.usecases.conftest import Build
 from tests.usecases.in_process_suite import (
@@ -30,82 +26,16 @@ from tests.usecases.in_process_suite import (
     MILLISECOND,
     MINUTE,
     SECOND,
-    Device,
     InProcessSuite,
-    Login,
     Person,
     as_login,
     code_of,
 )
+from tests.usecases.post import Post, account
 from tests.usecases.signers import Signer
 from tests.usecases.test_calls_and_factors import made_passkey
 from tests.usecases.test_second_factor import enrolled
 from tests.usecases.watched_store import StoreCall
-
-NEW = "an altogether new phrase of mine"
-
-
-@dataclass(frozen=True)
-class Post:
-    """A suite that sends mails, and where they arrive."""
-
-    suite: InProcessSuite
-    mailbox: Mailbox
-
-    def settle(self) -> None:
-        """Wait for what happens after answers, and send what waits, as a worker does."""
-        assert self.suite.suite.mailing.later.finish(20)
-        self.suite.suite.mail_queue.send_due()
-
-    def forgot(self, **name: str) -> TestResponse:
-        """Ask for a link."""
-        return self.suite.post("/registration/password/forgot", name)
-
-    def confirmed(self, username: str = "anna") -> Person:
-        """Register a person, who confirms the address by the link of the first mail."""
-        person = self.suite.register(username)
-        self.settle()
-        answer = self.suite.post("/registration/email/confirm", {"token": self.mailbox.link("confirm")})
-        assert answer.status_code == 200, answer.get_data(as_text=True)
-        return person
-
-    def asked(self, person: Person) -> str:
-        """Ask for a link for a new password; return its token."""
-        assert self.forgot(username=person.username).status_code == 200
-        self.settle()
-        return self.mailbox.link("reset")
-
-    def reset(self, token: str, **more: Any) -> TestResponse:
-        """Choose a new password in an empty browser."""
-        body = {"token": token, "new_password": NEW, "device_name": "New phone"}
-        return self.suite.post("/registration/password/reset", {**body, **more})
-
-    def chosen(self, person: Person, token: str, **more: Any) -> tuple[Person, Device]:
-        """Choose a new password, which must succeed; return the person with it, and the new device."""
-        answer = self.reset(token, **more)
-        assert answer.status_code == 200, answer.get_data(as_text=True)
-        fields = answer.get_json()
-        assert fields["uuid"] == person.uuid
-        return dataclasses.replace(person, password=NEW), Device(fields["client_cert_fp"], fields["device_id"], fields)
-
-
-@pytest.fixture
-def build_post(build_suite: Build) -> Iterator[Callable[..., Post]]:
-    """Return what builds a suite that sends mails."""
-    with serving_mail() as (address, mailbox):
-        yield lambda **settings: Post(build_suite(ICHIDAI_MAIL=address, **settings), mailbox)
-
-
-@pytest.fixture
-def post(build_post: Callable[..., Post]) -> Post:
-    """Return a suite that sends mails, with the default settings."""
-    return build_post()
-
-
-def account(suite: InProcessSuite, session: Login) -> Any:
-    """Return what the suite says of the caller's account."""
-    return suite.get("/registration/account", session.access).get_json()
-
 
 # --- Confirming -------------------------------------------------------------------------------------------------
 
@@ -325,6 +255,8 @@ def test_a_reset_voids_the_passkeys_unless_devices_are_kept(post: Post, keep: bo
     anna = post.confirmed()
     made_passkey(post.suite, anna, post.suite.log_in(anna))
     after, phone = post.chosen(anna, post.asked(anna), keep_devices=keep)
+    told = [event.kind for entry in post.suite.history(anna) for event in entry.events]
+    assert told.count(EventKind.PASSKEY_REMOVED) == int(not keep)
     assert account(post.suite, post.suite.log_in(after, phone))["passkeys"] == int(keep)
 
 

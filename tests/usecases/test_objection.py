@@ -29,14 +29,12 @@ from tests.usecases.in_process_suite import (
     as_login,
     code_of,
 )
+from tests.usecases.post import Post, account
 from tests.usecases.signers import Signer
 from tests.usecases.test_address import changed, objected
 from tests.usecases.test_calls_and_factors import made_passkey, shown
-from tests.usecases.test_mail import Post, account, build_post, post
 from tests.usecases.test_recovery import codes_of, recovered
 from tests.usecases.test_second_factor import begun, confirm
-
-__all__ = ["build_post", "post"]
 
 THIEFS = "a phrase that the thief made up"
 SPENT = (410, "link-spent")

@@ -13,12 +13,11 @@ from common.clock import system_clock
 from ichidai.cli.accounts import app as accounts
 from tests.support.mail_server import text_of
 from tests.usecases.in_process_suite import HOUR, MINUTE, HandClock, Person, code_of
+from tests.usecases.post import Post
 from tests.usecases.test_address import objected
 from tests.usecases.test_admin_app import Admin
-from tests.usecases.test_mail import Post, build_post, post
+from tests.usecases.test_notices import CLOSED
 from tests.usecases.test_second_factor import enrolled
-
-__all__ = ["build_post", "post"]
 
 WHY = "ticket 4711: words that are the operator's own"
 Act = Callable[..., None]
@@ -77,6 +76,7 @@ def test_each_act_is_told_to_the_accounts_mail(post: Post, act: Act, clock: Hand
         ("disable", "The account was disabled, and you were signed out everywhere.", False, {}),
         ("enable", "The account may be used again.", False, {}),
         ("set-password", "The password was changed.", True, {"password": "a phrase from the operator"}),
+        ("close", CLOSED, True, {}),
     ):
         clock.move(HOUR)
         before = len(post.mailbox.mails)

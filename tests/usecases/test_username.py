@@ -10,11 +10,9 @@ import pytest
 from common.account.claims import RESERVED_FOR
 from common.account.history import EventKind
 from tests.usecases.in_process_suite import DAY, MINUTE, PASSWORD, SECOND, InProcessSuite, Login, Person, code_of
+from tests.usecases.post import Post
 from tests.usecases.test_address import objected
 from tests.usecases.test_claims import Died, die_at, revived
-from tests.usecases.test_mail import Post, build_post, post
-
-__all__ = ["build_post", "post"]
 
 TAKEN = (409, "username-taken")
 

@@ -1,0 +1,3 @@
+"""Over the unkind engine: notices."""
+
+from tests.usecases.test_notices import *
