@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -29,6 +30,7 @@ from common.storage.tables import LOGIN_HISTORY, PAIRING_TOKENS, USERS
 from tests.support import dynamodb_local
 from tests.support.engines import Engine
 from tests.support.faulty_endpoint import (
+    Answer,
     Fate,
     FaultyEndpoint,
     Forward,
@@ -153,11 +155,17 @@ class TestALostWrite:
         self, faulty: Store, direct: Store, endpoint: FaultyEndpoint, own: str
     ) -> None:
         """What lies there is another's."""
+        was_overtaken = threading.Event()
 
         def overtaken(_forward: Forward) -> None:
             direct.put(USERS, {"uuid": own, "version": 7})
+            was_overtaken.set()
 
-        endpoint.expect([overtaken])
+        def after_it(forward: Forward) -> Answer:
+            assert was_overtaken.wait(60)
+            return forward()
+
+        endpoint.expect([overtaken], then=after_it)
         with pytest.raises(Conflict):
             write_known(faulty, Put(USERS, {"uuid": own, "version": 1}, Absent()), RetryBudget())
         assert direct.get(USERS.key(own)) == {"uuid": own, "version": 7}
