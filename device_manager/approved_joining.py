@@ -10,9 +10,9 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from common.account.admission import AuthenticatedUser
+from common.account.decision import Snapshot
 from common.account.devices import OwnKeys
 from common.account.marks import Mark
-from common.account.transactions import Snapshot
 from common.proof.dpop_service import DpopClient
 from device_manager.device_service import DeviceDependencies, Joining, Permission, RegisteredDevice, join_and_log_in
 from device_manager.ports import Consents

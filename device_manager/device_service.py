@@ -19,12 +19,13 @@ from common.account.admission import (
 )
 from common.account.book import Book, Session
 from common.account.claim_store import ClaimStore, check_held
+from common.account.decision import Snapshot, TransactionResult
 from common.account.devices import NewDevice, OwnKeys
 from common.account.history import ClientInfo, Event, EventKind, Reason
 from common.account.liveness import require_live
 from common.account.marks import Mark
 from common.account.policy import Policies
-from common.account.transactions import AccountTransactions, NoSuchUser, Snapshot, TransactionResult
+from common.account.transactions import AccountTransactions, NoSuchUser
 from common.clock import Clock
 from common.errors import Code, Refusal
 from common.ids import new_id

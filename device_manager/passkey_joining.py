@@ -9,9 +9,9 @@ from __future__ import annotations
 from msgspec import Struct
 
 from common.account.admission import AuthenticatedUser, ConsentToEnd
+from common.account.decision import Snapshot
 from common.account.devices import OwnKeys
 from common.account.marks import Mark, check_quota, mark_of
-from common.account.transactions import Snapshot
 from common.errors import Code, Refusal
 from common.proof.dpop_service import DpopClient
 from device_manager.device_service import DeviceDependencies, Joining, Permission, RegisteredDevice, join_and_log_in

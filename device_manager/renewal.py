@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
+from common.account.decision import Snapshot, TransactionResult
 from common.account.devices import TlsClientCertificate
 from common.account.history import ClientInfo, Event, EventKind
-from common.account.transactions import NoSuchUser, Snapshot, TransactionResult
+from common.account.transactions import NoSuchUser
 from common.clock import seconds_between
 from common.crypto.certificates import DeviceCertificate
 from common.errors import Code, Refusal

@@ -10,11 +10,12 @@ from msgspec import Struct
 
 from common.account.admission import Caller, FactorCode, Password
 from common.account.book import Book
+from common.account.decision import Snapshot, TransactionResult
 from common.account.draft import Draft
 from common.account.history import ClientInfo, Event, EventKind, OperatorAct, Reason
 from common.account.liveness import require_live
 from common.account.operator import Operator
-from common.account.transactions import AccountTransactions, NoSuchUser, Snapshot, TransactionResult
+from common.account.transactions import AccountTransactions, NoSuchUser
 from common.crypto.crl import RevocationReason, Revoked
 from common.errors import Code, Refusal
 from common.storage.port import Put, StoreUnavailable

@@ -16,8 +16,9 @@ from msgspec.structs import replace
 from common.account.admission import Caller, ConsentToEnd, LimitReached
 from common.account.approval import MOST_WRONG, Approval, Approvals, ApprovalState, Asked, digits_of
 from common.account.approval_store import ApprovalStore, AskedApprovals
+from common.account.decision import Snapshot, TransactionResult
 from common.account.feed import hint_of
-from common.account.transactions import AccountTransactions, NoSuchUser, Snapshot, TransactionResult
+from common.account.transactions import AccountTransactions, NoSuchUser
 from common.clock import Clock, seconds_between
 from common.errors import Code, Refusal
 from common.proof.dpop_service import DpopClient

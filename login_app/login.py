@@ -18,8 +18,8 @@ from common.account.admission import (
     check_current,
 )
 from common.account.book import Book, BoundDevice
+from common.account.decision import Snapshot, TransactionResult
 from common.account.devices import TlsClientCertificate
-from common.account.transactions import Snapshot, TransactionResult
 from common.crypto.passkeys import PasskeyAssertion
 from common.crypto.tokens import ForgedToken
 from common.ids import new_id

@@ -9,8 +9,9 @@ from msgspec.structs import replace
 
 from common.account.admission import Admission, ConsentToEnd, LimitReached, LoginCandidate, LoginResult
 from common.account.book import Book, BoundDevice
+from common.account.decision import Snapshot, TransactionResult
 from common.account.devices import TlsClientCertificate
-from common.account.transactions import NoSuchUser, Snapshot, TransactionResult
+from common.account.transactions import NoSuchUser
 from common.errors import Code, Refusal
 from common.proof.challenge import SignedChallenge, challenge_keys
 from common.proof.dpop_service import DpopClient, spend_dpop_proof

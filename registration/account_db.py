@@ -8,8 +8,9 @@ from typing import Any
 
 from common.account.claim_store import ClaimStore
 from common.account.claims import Claim
+from common.account.decision import Snapshot
 from common.account.rows import pending_at, rows_from_items
-from common.account.transactions import NoSuchUser, Snapshot
+from common.account.transactions import NoSuchUser
 from common.clock import to_millis
 from common.errors import Code, Refusal
 from common.storage.port import Absent, Put, Store

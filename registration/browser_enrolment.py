@@ -13,10 +13,11 @@ from msgspec import Struct
 from common.account.book import Book
 from common.account.claim_store import ClaimStore, check_held
 from common.account.claims import Claim
+from common.account.decision import Snapshot, TransactionResult
 from common.account.devices import NewDevice, OwnKeys
 from common.account.draft import Draft
 from common.account.history import ClientInfo
-from common.account.transactions import AccountTransactions, Snapshot, TransactionResult
+from common.account.transactions import AccountTransactions
 from common.crypto.passwords import PasswordHash
 from common.storage.port import Key, Put
 from registration import pairing_token

@@ -15,10 +15,11 @@ from msgspec.structs import replace
 
 from common.account.admission import Caller, FactorCode, Password, check_current
 from common.account.book import AccountState
+from common.account.decision import Snapshot, TransactionResult
 from common.account.draft import Draft
 from common.account.history import ClientInfo, Event, EventKind, OperatorAct, Reason
 from common.account.liveness import require_live
-from common.account.transactions import AccountTransactions, NoSuchUser, Snapshot, TransactionResult
+from common.account.transactions import AccountTransactions, NoSuchUser
 from common.clock import Clock, from_millis, sortable, to_millis
 from common.errors import Code, Refusal
 from common.ids import new_id

@@ -12,8 +12,9 @@ from msgspec.structs import replace
 from common.account.admission import Caller, FactorCode, Password
 from common.account.claim_store import ClaimStore, ClaimTaken, check_held
 from common.account.claims import Claim
+from common.account.decision import DecisionFunction, Snapshot, TransactionResult
 from common.account.history import ClientInfo, Event, EventKind
-from common.account.transactions import DecisionFunction, NoSuchUser, Snapshot, TransactionResult
+from common.account.transactions import NoSuchUser
 from common.errors import Code, Refusal
 from common.storage.tables import USERS
 from registration.account_db import account_in, user_put

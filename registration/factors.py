@@ -8,9 +8,10 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
+from common.account.decision import Snapshot, TransactionResult
 from common.account.history import ClientInfo, Event, EventKind
 from common.account.policy import Policy
-from common.account.transactions import AccountTransactions, NoSuchUser, Snapshot, TransactionResult
+from common.account.transactions import AccountTransactions, NoSuchUser
 from common.clock import Clock
 from common.crypto.otp import FactorKeys, UnreadableSecret, is_recovery_code, matching_step, normal_code
 from common.crypto.passkeys import PasskeyAssertion

@@ -18,11 +18,12 @@ from msgspec import Struct
 from common.account.admission import AuthenticatedUser
 from common.account.approval import ANSWERED_WITHIN, Approval, Approvals, ApprovalState, digits_of
 from common.account.approval_store import ApprovalStore
+from common.account.decision import Snapshot, TransactionResult
 from common.account.devices import OwnKeys
 from common.account.feed import hint_of
 from common.account.joined_device import JoinedDevice
 from common.account.marks import Mark, mark_of, use
-from common.account.transactions import AccountTransactions, NoSuchUser, Snapshot, TransactionResult
+from common.account.transactions import AccountTransactions, NoSuchUser
 from common.clock import Clock, from_millis, seconds_between, to_millis
 from common.crypto.device_keys import public_key_digest
 from common.crypto.tokens import ForgedToken, SignedTokens, VoidToken

@@ -17,12 +17,13 @@ from msgspec.structs import replace
 from common.account.admission import Caller, FactorCode, Password, check_current
 from common.account.book import Book
 from common.account.claim_store import ClaimStore, ClaimTaken, check_held
+from common.account.decision import Snapshot, TransactionResult
 from common.account.devices import PublicKeys
 from common.account.draft import Draft
 from common.account.history import ClientInfo, Event, EventKind, HistoryRecord, Reason
 from common.account.liveness import require_live
 from common.account.outbox import read_records
-from common.account.transactions import NoSuchUser, Snapshot, TransactionResult
+from common.account.transactions import NoSuchUser
 from common.crypto.device_keys import is_signed
 from common.errors import Code, Refusal
 from common.proof.statements import Purpose, statement

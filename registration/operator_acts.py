@@ -13,10 +13,11 @@ from msgspec.structs import replace
 
 from common.account.book import AccountState, Book
 from common.account.claim_store import ClaimStore, ClaimTaken
+from common.account.decision import Snapshot, TransactionResult
 from common.account.draft import Draft
 from common.account.history import ClientInfo, Event, EventKind, OperatorAct, Reason
 from common.account.operator import Operator
-from common.account.transactions import AccountTransactions, Snapshot, TransactionResult
+from common.account.transactions import AccountTransactions
 from common.crypto.passwords import PasswordHash
 from common.errors import Code, Refusal
 from common.ids import new_id

@@ -9,10 +9,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from common.account.admission import Caller, FactorCode, Password, check_current
+from common.account.decision import Snapshot, TransactionResult
 from common.account.history import ClientInfo, Event, EventKind
 from common.account.liveness import require_live
 from common.account.marks import check_quota
-from common.account.transactions import AccountTransactions, Snapshot, TransactionResult
+from common.account.transactions import AccountTransactions
 from common.crypto.passkeys import PasskeyAttestation
 from common.errors import Code, Refusal
 from common.storage.port import Put

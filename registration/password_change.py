@@ -15,9 +15,10 @@ from msgspec.structs import replace
 
 from common.account.admission import AuthenticatedUser, Caller, FactorCode, IssuedTokens, Password, check_current
 from common.account.book import Book, Session
+from common.account.decision import Snapshot, TransactionResult
 from common.account.history import ClientInfo, Event, EventKind, Reason
 from common.account.liveness import require_live
-from common.account.transactions import AccountTransactions, NoSuchUser, Snapshot, TransactionResult
+from common.account.transactions import AccountTransactions, NoSuchUser
 from common.storage.tables import USERS
 from registration.account_db import AccountDb, account_in, user_put
 from registration.account_model import check_password, normal_password

@@ -12,10 +12,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from common.account.book import Book
+from common.account.decision import Snapshot
 from common.account.devices import NewDevice, OwnKeys
 from common.account.draft import Draft
 from common.account.history import ClientInfo, Event, EventKind, Reason
-from common.account.transactions import NoSuchUser, Snapshot
+from common.account.transactions import NoSuchUser
 from common.crypto.passwords import PasswordHash
 from common.errors import Code, Refusal
 from common.storage.tables import USERS

@@ -10,10 +10,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from common.account.admission import AuthenticatedUser, check_current
+from common.account.decision import Snapshot
 from common.account.devices import NewDevice, OwnKeys
 from common.account.draft import Draft
 from common.account.history import ClientInfo, Event, EventKind, Reason
-from common.account.transactions import NoSuchUser, Snapshot
+from common.account.transactions import NoSuchUser
 from common.crypto.otp import FactorKeys
 from common.crypto.passwords import PasswordHash
 from common.errors import Code, Refusal

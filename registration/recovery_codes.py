@@ -11,9 +11,10 @@ from datetime import datetime
 from msgspec import Struct
 
 from common.account.admission import Caller, FactorCode, Password, check_current
+from common.account.decision import Snapshot, TransactionResult
 from common.account.history import ClientInfo, Event, EventKind
 from common.account.liveness import require_live
-from common.account.transactions import NoSuchUser, Snapshot, TransactionResult
+from common.account.transactions import NoSuchUser
 from common.crypto.otp import new_recovery_codes
 from common.crypto.passkeys import PasskeyAssertion
 from common.errors import Code, Refusal

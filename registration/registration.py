@@ -20,11 +20,12 @@ from common.account.admission import AuthenticatedUser, check_current
 from common.account.book import Book
 from common.account.claim_store import ClaimTaken, check_held
 from common.account.claims import Claim
+from common.account.decision import Snapshot, TransactionResult
 from common.account.devices import PairingTicket
 from common.account.draft import Draft
 from common.account.history import Event, EventKind
 from common.account.marks import Mark
-from common.account.transactions import NoSuchUser, Snapshot, TransactionResult
+from common.account.transactions import NoSuchUser
 from common.errors import Code, Refusal
 from common.ids import new_id
 from common.proof.challenge import SignedChallenge, challenge_keys

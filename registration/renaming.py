@@ -14,9 +14,10 @@ from common.account.admission import Caller, FactorCode, IssuedTokens, Password,
 from common.account.book import Book, Session
 from common.account.claim_store import ClaimStore, ClaimTaken, check_held
 from common.account.claims import Claim
+from common.account.decision import Snapshot, TransactionResult
 from common.account.history import ClientInfo, Event, EventKind
 from common.account.liveness import require_live
-from common.account.transactions import AccountTransactions, NoSuchUser, Snapshot, TransactionResult
+from common.account.transactions import AccountTransactions, NoSuchUser
 from common.clock import Clock, seconds_between
 from common.errors import Code, Refusal
 from common.storage.tables import USERS

@@ -10,7 +10,7 @@ import logging
 from common.account.admission import check_current
 from common.account.claim_store import check_held
 from common.account.claims import Claim
-from common.account.transactions import Snapshot, TransactionResult
+from common.account.decision import Snapshot, TransactionResult
 from common.errors import Code, Refusal
 from common.retry import RetryBudget
 from common.storage.idempotent_commit import write_known

@@ -12,9 +12,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from common.account.admission import Caller, FactorCode, Password, check_current
+from common.account.decision import Snapshot, TransactionResult
 from common.account.history import ClientInfo, Event, EventKind
 from common.account.liveness import require_live
-from common.account.transactions import AccountTransactions, NoSuchUser, Snapshot, TransactionResult
+from common.account.transactions import AccountTransactions, NoSuchUser
 from common.clock import Clock, from_millis, to_millis
 from common.crypto.otp import (
     FactorKeys,

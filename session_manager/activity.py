@@ -14,9 +14,9 @@ from datetime import datetime
 from typing import TypeAlias
 
 from common.account.admission import Caller
+from common.account.decision import DecisionFunction, Snapshot, TransactionResult
 from common.account.draft import Draft
 from common.account.liveness import SessionRules, end_reason
-from common.account.transactions import DecisionFunction, Snapshot, TransactionResult
 from common.storage.port import StoreUnavailable
 from session_manager.session_model import is_touch_due
 from session_manager.session_service import SessionDependencies

@@ -13,9 +13,9 @@ from msgspec import Struct
 
 from common.account.admission import AuthenticatedUser, Caller, FactorCode, Password, check_current
 from common.account.book import Session
+from common.account.decision import Snapshot, TransactionResult
 from common.account.history import ClientInfo, Reason
 from common.account.liveness import require_live
-from common.account.transactions import Snapshot, TransactionResult
 from common.storage.port import StoreUnavailable
 from session_manager.session_service import SessionDependencies
 

@@ -15,12 +15,13 @@ from msgspec.structs import replace
 
 from common.account.admission import Caller, IssuedTokens, LoginCandidate
 from common.account.book import Book, Session
+from common.account.decision import Snapshot, TransactionResult
 from common.account.draft import Draft
 from common.account.feed import Ending
 from common.account.history import ClientInfo, FailedLogin, HistoryRecord, Reason
 from common.account.liveness import SessionGone, SessionRules, live_sessions, require_live
 from common.account.policy import Policies
-from common.account.transactions import AccountTransactions, NoSuchUser, Snapshot, TransactionResult
+from common.account.transactions import AccountTransactions, NoSuchUser
 from common.bounded_cache import BoundedCache
 from common.clock import Clock, to_rfc3339
 from common.crypto.tokens import AccessTokens, Claims, ForgedToken, SignedTokens

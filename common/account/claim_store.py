@@ -17,8 +17,9 @@ from typing import Any
 
 from common.account.admission import LimitReached
 from common.account.claims import Claim, is_held
+from common.account.decision import Snapshot, TransactionResult
 from common.account.tombstone import is_tombstone, tombstone
-from common.account.transactions import AccountTransactions, NoSuchUser, Snapshot, TransactionResult
+from common.account.transactions import AccountTransactions, NoSuchUser
 from common.clock import Clock
 from common.errors import Code, Refusal
 from common.ids import new_id

@@ -13,20 +13,18 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from functools import partial
-from typing import Generic, TypeVar
+from typing import TypeVar
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from common.account.account_metrics import tell_events
-from common.account.book import Book, Session
+from common.account.book import Book
+from common.account.decision import DecisionFunction, Snapshot, completed
 from common.account.draft import Draft
-from common.account.history import ClientInfo, Event, HistoryRecord, OperatorAct, Reason
+from common.account.history import ClientInfo, Event, HistoryRecord
 from common.account.laying_down import LayingDown
-from common.account.liveness import SessionRules
-from common.account.marks import Mark, kept
+from common.account.marks import kept
 from common.account.outbox import has_capacity
 from common.account.policy import UNLIMITED, Policies, Policy
 from common.account.rows import pending_at, rows_of
@@ -61,50 +59,6 @@ R = TypeVar("R")
 _QUEUES = 256
 _MOST_BOOKS = 16_384
 """Books whose item is known to say what it said, for each process: as many as are verified at a time."""
-
-
-class Snapshot(Struct, frozen=True):
-    """What a decision sees: the book, the items it asked for (read after the book), the time and policy of this try.
-
-    The book is as it stands in the store's generation; `voided` are its sessions of an earlier one.
-    """
-
-    book: Book
-    items: Mapping[Key, Item | None]
-    now: datetime
-    policy: Policy = Policy()
-    voided: tuple[Session, ...] = ()
-
-    def at(self, key: Key) -> Item | None:
-        """Return what lay at one of the keys that were read; KeyError for any other."""
-        return self.items[key]
-
-    @property
-    def rules(self) -> SessionRules:
-        """The rules by which the book's sessions live."""
-        return self.policy.rules_for(self.book)
-
-    @property
-    def draft(self) -> Draft:
-        """The book, ready to be changed."""
-        return Draft(self.book)
-
-
-class TransactionResult(Struct, Generic[R], frozen=True):
-    """A decision: the changed book with its events, what belongs to it, and what to answer.
-
-    `writes`: marks that go into the book, and rows of other tables that follow from it (`rows.py`), without conditions.
-    `prepared`: new items under ids that nobody knows yet; they are put before the book, and mean nothing unless its put
-    is made. `draft` None: there is nothing to write, only an answer to give.
-    """
-
-    result: R
-    draft: Draft | None = None
-    writes: tuple[Put | Mark, ...] = ()
-    prepared: tuple[Put, ...] = ()
-
-
-DecisionFunction = Callable[[Snapshot], TransactionResult[R]]
 
 
 class NoSuchUser(Exception):
@@ -207,7 +161,7 @@ class AccountTransactions:
             change = transition(snapshot)
             if change.draft is None:
                 return (change.result, None, ()), None
-            draft, puts = _completed(snapshot, change.draft, change.writes)
+            draft, puts = completed(snapshot, change.draft, change.writes)
             put, book, events = self._put_that_fits(snapshot, draft, puts, client)
             new = [each for each in change.prepared if each.key not in prepared]
             put_each_known(self._store, new, budget)
@@ -284,7 +238,7 @@ class AccountTransactions:
             snapshot = self._snapshot_of(book, {})
             change = transition(snapshot)
             if change.draft is not None:
-                draft, rows = _completed(snapshot, change.draft, change.writes)
+                draft, rows = completed(snapshot, change.draft, change.writes)
                 puts[user_uuid], _, recorded[user_uuid] = self._put_of(snapshot, draft, rows, ClientInfo())
         outcomes = dict(zip(puts, put_each(self._store, tuple(puts.values())), strict=True))
         for user_uuid, outcome in outcomes.items():
@@ -364,20 +318,6 @@ class AccountTransactions:
             yield
         finally:
             lock.release()
-
-
-def _completed(snapshot: Snapshot, draft: Draft, writes: Sequence[Put | Mark]) -> tuple[Draft, tuple[Put, ...]]:
-    """Return the draft with the marks among the writes in its book, and the rows.
-
-    What the store's generation has ended is recorded before the change's own events.
-    """
-    voided = Draft(snapshot.book)
-    for session in snapshot.voided:
-        voided = voided.ended(session, Reason.REVOKED, snapshot.now, act=OperatorAct.EVERYBODY_OUT)
-    draft = Draft(draft.book, voided.events + draft.events)
-    marks = {mark.name: mark.until for mark in writes if isinstance(mark, Mark)}
-    book = replace(draft.book, marks={**draft.book.marks, **marks})
-    return draft.with_book(book), tuple(write for write in writes if not isinstance(write, Mark))
 
 
 def _was_made(write: Write, found: Item | None) -> bool:

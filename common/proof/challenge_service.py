@@ -17,10 +17,10 @@ from msgspec.structs import replace
 
 from common.account.admission import AuthenticatedUser, DeviceProof
 from common.account.book import BoundDevice
+from common.account.decision import Snapshot
 from common.account.devices import PublicKeys, TlsClientCertificate, is_proven_by_tls
 from common.account.marks import Mark
 from common.account.policy import Policies
-from common.account.transactions import Snapshot
 from common.clock import Clock
 from common.crypto.device_keys import is_signed
 from common.crypto.kem import encrypt_challenge

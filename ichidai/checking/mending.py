@@ -16,8 +16,9 @@ from msgspec.structs import replace
 from common.account.book import BoundDevice
 from common.account.claim_store import ClaimStore, ClaimTaken, check_held
 from common.account.claims import Claim
+from common.account.decision import DecisionFunction, Snapshot, TransactionResult
 from common.account.tombstone import is_tombstone, tombstone
-from common.account.transactions import AccountTransactions, DecisionFunction, NoSuchUser, Snapshot, TransactionResult
+from common.account.transactions import AccountTransactions, NoSuchUser
 from common.clock import Clock
 from common.crypto.certificates import DeviceCertificate, read_issued
 from common.crypto.crl import RevocationReason, Revoked

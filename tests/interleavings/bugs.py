@@ -11,9 +11,10 @@ from msgspec.structs import replace
 
 from common.account.admission import Admit, AuthenticatedUser, ConcurrencyMode, Consent, ConsentToEnd, Decision
 from common.account.book import Book, Session
+from common.account.decision import Snapshot, TransactionResult
 from common.account.history import ClientInfo
 from common.account.rows import rows_from_items
-from common.account.transactions import AccountTransactions, Snapshot, TransactionResult
+from common.account.transactions import AccountTransactions
 from common.crypto.tokens import SignedTokens
 from common.storage.port import Condition, Item, Key, OutcomeUnknown, Page, Sort, Store, Table
 from common.storage.tables import FEED, LOGIN_HISTORY, SESSIONS

@@ -15,10 +15,11 @@ from random import Random
 import requests
 
 from common.account.book import Book
+from common.account.decision import Snapshot, TransactionResult
 from common.account.draft import Draft
 from common.account.history import ClientInfo, Event, EventKind
 from common.account.laying_down import LayingDown
-from common.account.transactions import AccountTransactions, Snapshot, TransactionResult
+from common.account.transactions import AccountTransactions
 from common.background import BackgroundThread
 from common.clock import system_clock
 from common.ids import new_id

@@ -18,10 +18,11 @@ from typing import cast
 import pytest
 
 from common.account.book import Book, Session
+from common.account.decision import Snapshot, TransactionResult
 from common.account.draft import Draft
 from common.account.feed import ending_among, hint_of
 from common.account.history import ClientInfo, Event, EventKind, Reason
-from common.account.transactions import AccountTransactions, Snapshot, TransactionResult
+from common.account.transactions import AccountTransactions
 from common.clock import system_clock
 from common.ids import new_id
 from common.storage.enumeration import EnumerableStore

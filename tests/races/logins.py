@@ -14,11 +14,12 @@ from msgspec.structs import replace
 
 from common.account.admission import Admit, ConcurrencyMode
 from common.account.book import Book, BoundDevice, Session
+from common.account.decision import Snapshot, TransactionResult
 from common.account.draft import Draft
 from common.account.history import ClientInfo, Event, EventKind, HistoryRecord, history_put
 from common.account.liveness import SessionRules
 from common.account.outbox import read_records
-from common.account.transactions import AccountTransactions, Snapshot, TransactionResult
+from common.account.transactions import AccountTransactions
 from common.clock import system_clock
 from common.ids import new_id
 from common.storage.port import Store

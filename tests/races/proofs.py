@@ -13,11 +13,12 @@ from datetime import timedelta
 
 from common.account.admission import AuthenticatedUser, DeviceProof
 from common.account.book import Book, Session
+from common.account.decision import Snapshot, TransactionResult
 from common.account.devices import PublicKeys
 from common.account.draft import Draft
 from common.account.history import ClientInfo, Event, EventKind, Reason
 from common.account.policy import FixedPolicy, Policy
-from common.account.transactions import AccountTransactions, Snapshot, TransactionResult
+from common.account.transactions import AccountTransactions
 from common.clock import system_clock
 from common.crypto.device_keys import read_public_key
 from common.errors import Refusal

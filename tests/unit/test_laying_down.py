@@ -14,12 +14,13 @@ from msgspec.structs import replace
 from common import background
 from common.account import laying_down
 from common.account.book import Book
+from common.account.decision import DecisionFunction, Snapshot, TransactionResult
 from common.account.draft import Draft
 from common.account.feed import FeedReader
 from common.account.history import ClientInfo, Event, EventKind, HistoryRecord, Reason, history_put, read_laid_down
 from common.account.laying_down import LayingDown
 from common.account.outbox import MOST_EVENTS, MOST_RECORDS, RESERVED_BYTES, has_capacity, read_records
-from common.account.transactions import AccountTransactions, DecisionFunction, Snapshot, TransactionResult
+from common.account.transactions import AccountTransactions
 from common.background import BackgroundThread, Task, at_once
 from common.errors import Code, Refusal
 from common.proof.dpop_service import DpopClient

@@ -11,11 +11,12 @@ import pytest
 from msgspec.structs import replace
 
 from common.account.book import MOST_SESSIONS, Book, BoundDevice
+from common.account.decision import Snapshot, TransactionResult
 from common.account.draft import Draft
 from common.account.history import ClientInfo
 from common.account.marks import CLOCKS_APART, Mark, kept, mark_of
 from common.account.policy import FixedPolicy
-from common.account.transactions import AccountTransactions, Snapshot, TransactionResult
+from common.account.transactions import AccountTransactions
 from common.errors import Code, Refusal
 from common.proof.challenge import LIFETIME, MOST_USED, Challenge, SignedChallenge, mark_challenge
 from common.proof.challenge_service import ChallengeService

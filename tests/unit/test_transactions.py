@@ -12,12 +12,13 @@ import pytest
 from msgspec.structs import replace
 
 from common.account.book import MOST_REMEMBERED, Book
+from common.account.decision import Snapshot, TransactionResult
 from common.account.draft import Draft
 from common.account.history import ClientInfo, Event, EventKind
 from common.account.laying_down import LayingDown
 from common.account.outbox import read_records
 from common.account.row_store import lay_row
-from common.account.transactions import AccountTransactions, NoSuchUser, Snapshot, TransactionResult
+from common.account.transactions import AccountTransactions, NoSuchUser
 from common.errors import Code, Refusal
 from common.storage.port import Absent, Conflict, Equals, Item, OutcomeUnknown, Put, StoreUnavailable
 from common.storage.sqlite.store import SqliteStore

@@ -21,11 +21,12 @@ from msgspec.structs import replace
 
 from common.account.book import Book
 from common.account.claims import Claim
+from common.account.decision import Snapshot, TransactionResult
 from common.account.history import EventKind, Reason, record_from_item
 from common.account.laying_down import LayingDown
 from common.account.rows import rows_of
 from common.account.tombstone import is_tombstone, tombstone
-from common.account.transactions import AccountTransactions, Snapshot, TransactionResult
+from common.account.transactions import AccountTransactions
 from common.background import at_once
 from common.clock import from_millis, system_clock, to_millis
 from common.ids import new_id
