@@ -104,13 +104,18 @@ def test_no_objection_and_no_factor_is_lost(tmp_path: Path, chance: Random, kind
 
 @pytest.mark.parametrize("planted", PLANTED)
 def test_servers_that_answer_before_they_commit_are_found(tmp_path: Path, chance: Random, planted: str) -> None:
-    """What they answered is lost with them."""
+    """What they answered is lost with them, if they are killed in the 0.3 s between: they are until it shows."""
     line, answered = PLANTED[planted]
     (tmp_path / "hasty").mkdir()
     (tmp_path / "hasty" / "sitecustomize.py").write_text(HASTY + line, encoding="utf-8")
     hasty = {"PYTHONPATH": os.pathsep.join((str(tmp_path / "hasty"), str(ROOT)))}
-    _, wrong = killed_again_and_again(tmp_path, "sqlite", chance, 2, answered, hasty)
-    assert any(str(each) in sentence for each in answered for sentence in wrong), wrong
+    told: list[str] = []
+    for number in range(8):
+        (tmp_path / str(number)).mkdir()
+        told += killed_again_and_again(tmp_path / str(number), "sqlite", chance, 2, answered, hasty)[1]
+        if any(str(each) in sentence for each in answered for sentence in told):
+            return
+    pytest.fail(f"what was answered too soon is not found, but {told}")
 
 
 def killed_again_and_again(
@@ -156,5 +161,5 @@ def rows_wrong(store: Store, run: Run) -> Iterator[str]:
         account = accounts.find_pending(user) or accounts.find(user)
         must_set = password_must_be_set(case.story)[-1]
         found = None if account is None else (account.has_factor, account.reset_required)
-        if found not in [(each, must_set) for each in ((True, False) if is_on is None else (is_on,))]:
+        if found != (is_on, must_set):
             yield f"the row of {user} has {found}, and (factor, new password needed) has to be {is_on, must_set}"
