@@ -54,9 +54,9 @@ def confirm_soon(dependencies, *args):
 """
 PLANTED: Mapping[str, tuple[str, tuple[Operation, ...]]] = {
     "objection": ("objection._take_back = take_back_soon", (Operation.OBJECT_BY_LINK, Operation.OBJECT_BY_DEVICE)),
-    "factor": ("second_factor.confirm = confirm_soon", (Operation.OTP_ON,)),
+    "otp-on": ("second_factor.confirm = confirm_soon", (Operation.OTP_ON,)),
 }
-"""What makes servers answer before the commit is made, and the calls that are answered so."""
+"""By a word that tells of the calls: what makes servers answer before they commit, and the calls answered so."""
 
 
 class Objector(Client):
@@ -113,7 +113,7 @@ def test_servers_that_answer_before_they_commit_are_found(tmp_path: Path, chance
     for number in range(8):
         (tmp_path / str(number)).mkdir()
         told += killed_again_and_again(tmp_path / str(number), "sqlite", chance, 2, answered, hasty)[1]
-        if any(str(each) in sentence for each in answered for sentence in told):
+        if any(planted in sentence for sentence in told):
             return
     pytest.fail(f"what was answered too soon is not found, but {told}")
 
