@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import pytest
 from playwright.sync_api import expect
 
+from ichidai.console.texts import said_in
 from tests.browser.conftest import CHEAP
 from tests.browser.test_second_factor import switch_on
 from tests.browser.test_security import make_codes
@@ -50,6 +51,17 @@ def at_account(thief: Window) -> None:
     """Go to the account's page."""
     thief.page.get_by_role("link", name=thief.said("Account and security")).click()
     expect(thief.heading("Account and security")).to_be_visible()
+
+
+def sees_it_taken_back(owner: Window, said: Mapping[str, str]) -> None:
+    """The history tells that the factor is off, and does not offer to take that back; the new device it does."""
+    owner.page.goto("/#history")
+    rows, ask = owner.page.get_by_role("listitem"), owner.said("That was not me")
+    gone = rows.filter(has_text=said["event_otp-disabled"])
+    added = rows.filter(has_text=said["event_device-added"])
+    expect(gone).to_be_visible()
+    expect(gone.get_by_role("button", name=ask)).to_have_count(0)
+    expect(added.first.get_by_role("button", name=ask)).to_be_visible()
 
 
 def changes_password(thief: Window, person: Person, _mailbox: Mailbox) -> None:
@@ -163,3 +175,5 @@ def test_the_owner_is_in_and_the_thief_is_out(
     owner.is_inside(person)
     at_account(owner)
     expect(owner.page.get_by_text(person.email, exact=True)).to_be_visible()
+    if act is turns_factor_on:
+        sees_it_taken_back(owner, said_in(locale[:2]))
