@@ -24,6 +24,8 @@ def put_each(store: Store, puts: Sequence[Put]) -> Sequence[Outcome]:
 
     After the first that finds the store unavailable the others are not tried: they have the same outcome.
     """
+    if not puts:  # so it is with most changes of a book
+        return ()
     if isinstance(store, BatchStore):
         return store.put_each(puts)
     outcomes: list[Outcome] = []
