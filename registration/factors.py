@@ -153,15 +153,13 @@ def without_passkeys(snapshot: Snapshot, by: str) -> tuple[tuple[Put, ...], tupl
     return (factor_put(left),), taken_off(factor, left, snapshot.now, by)
 
 
-def taken_off(before: Factor | None, after: Factor | None, now: datetime, by: str | None) -> tuple[Event, ...]:
+def taken_off(before: Factor, after: Factor, now: datetime, by: str | None) -> tuple[Event, ...]:
     """Return the events of a change that takes the app or passkeys off as a part of something else. `by`: the device.
 
-    For each passkey there is one. `after` None: nothing is left.
+    For each passkey there is one.
     """
-    if before is None:
-        return ()
-    left = {each.passkey_id for each in after.passkeys} if after is not None else set()
-    is_off = before.encrypted_secret and (after is None or not after.encrypted_secret)
+    left = {each.passkey_id for each in after.passkeys}
+    is_off = before.encrypted_secret and not after.encrypted_secret
     kinds = [EventKind.PASSKEY_REMOVED for each in before.passkeys if each.passkey_id not in left]
     return tuple(Event(kind, now, by, by=by) for kind in ([EventKind.OTP_DISABLED] if is_off else []) + kinds)
 

@@ -250,12 +250,14 @@ def _objected_to(book: Book, event: _Event, signer: str | None) -> Iterator[str]
 def _factor(
     snapshot: Snapshot, event: _Event, by: str | None
 ) -> tuple[Factor | None, tuple[Put, ...], tuple[Event, ...]]:
-    """Return the factor as it was before the event, the write of it, and what tells that app or passkeys are off."""
+    """Return what is left of the factor, the write of it, and what tells that app or passkeys are off.
+
+    That is the factor as it was before the event.
+    """
     key = factor_key(event.user_uuid)
     item = snapshot.at(key)
     if item is None:
         return None, (), ()
     present = Factor.from_item(item)
-    before = factor_before(present, event.record.events[0].at, snapshot.now)
-    off = taken_off(present, before, snapshot.now, by)
-    return before, (factor_put(present.emptied() if before is None else before),), off
+    left = factor_before(present, event.record.events[0].at, snapshot.now) or present.emptied()
+    return left, (factor_put(left),), taken_off(present, left, snapshot.now, by)
