@@ -221,6 +221,18 @@ def as_login(answer: TestResponse) -> Login:
     return Login(fields["access_token"], fields["refresh_token"], fields["session_id"], fields["device_id"], fields)
 
 
+def as_enrolled(person: Person, answer: TestResponse, password: str) -> tuple[Person, Device]:
+    """Return the person with a new password, and the device of an answer, which must be a success."""
+    fields = _good(answer)
+    assert fields["uuid"] == person.uuid
+    return dataclasses.replace(person, password=password), _device(fields)
+
+
+def account(suite: InProcessSuite, session: Login) -> Any:
+    """Return what the suite says of the caller's account."""
+    return suite.get("/registration/account", session.access).get_json()
+
+
 def code_of(answer: TestResponse) -> tuple[int, str]:
     """Return status and code of a refusal."""
     return answer.status_code, answer.get_json()["code"]

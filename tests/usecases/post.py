@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
 from werkzeug.test import TestResponse
 
 from tests.support.mail_server import Mailbox
-from tests.usecases.in_process_suite import Device, InProcessSuite, Login, Person
+from tests.usecases.in_process_suite import Device, InProcessSuite, Person, as_enrolled
 
 NEW = "an altogether new phrase of mine"
 
@@ -51,13 +50,4 @@ class Post:
 
     def chosen(self, person: Person, token: str, **more: Any) -> tuple[Person, Device]:
         """Choose a new password, which must succeed; return the person with it, and the new device."""
-        answer = self.reset(token, **more)
-        assert answer.status_code == 200, answer.get_data(as_text=True)
-        fields = answer.get_json()
-        assert fields["uuid"] == person.uuid
-        return dataclasses.replace(person, password=NEW), Device(fields["client_cert_fp"], fields["device_id"], fields)
-
-
-def account(suite: InProcessSuite, session: Login) -> Any:
-    """Return what the suite says of the caller's account."""
-    return suite.get("/registration/account", session.access).get_json()
+        return as_enrolled(person, self.reset(token, **more), NEW)

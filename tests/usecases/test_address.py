@@ -8,8 +8,8 @@ import pytest
 
 from common.account.history import EventKind
 from tests.support.mail_server import html_of, text_of
-from tests.usecases.in_process_suite import DAY, PASSWORD, SECOND, Login, Person, code_of
-from tests.usecases.post import Post, account
+from tests.usecases.in_process_suite import DAY, PASSWORD, SECOND, Login, Person, account, code_of
+from tests.usecases.post import Post
 
 NEW = "new@example.test"
 

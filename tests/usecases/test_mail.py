@@ -28,10 +28,11 @@ from tests.usecases.in_process_suite import (
     SECOND,
     InProcessSuite,
     Person,
+    account,
     as_login,
     code_of,
 )
-from tests.usecases.post import Post, account
+from tests.usecases.post import Post
 from tests.usecases.signers import Signer
 from tests.usecases.test_calls_and_factors import made_passkey
 from tests.usecases.test_second_factor import enrolled

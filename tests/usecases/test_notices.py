@@ -11,7 +11,17 @@ import pytest
 
 from registration.mail_texts import TOLD
 from tests.support.mail_server import link_in, text_of
-from tests.usecases.in_process_suite import MINUTE, PASSWORD, Device, InProcessSuite, Login, Person, as_login, code_of
+from tests.usecases.in_process_suite import (
+    MINUTE,
+    PASSWORD,
+    Device,
+    InProcessSuite,
+    Login,
+    Person,
+    account,
+    as_login,
+    code_of,
+)
 from tests.usecases.post import Post
 from tests.usecases.test_address import ask, changed, objected
 from tests.usecases.test_calls_and_factors import made_passkey
@@ -281,5 +291,5 @@ def test_a_recovery_that_took_the_factor_off_is_taken_back(scene: Scene) -> None
     assert code_of(scene.suite.login(*thief[0]))[0] in (401, 403)
     anna, phone = scene.post.chosen(scene.anna, answer.get_json()["reset_token"], keep_devices=True)
     assert thief[0][1].device_id not in scene.suite.book(anna).devices
-    told = scene.suite.get("/registration/account", scene.suite.log_in(anna, phone).access).get_json()
+    told = account(scene.suite, scene.suite.log_in(anna, phone))
     assert told["otp"] is False

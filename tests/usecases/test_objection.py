@@ -26,10 +26,11 @@ from tests.usecases.in_process_suite import (
     InProcessSuite,
     Login,
     Person,
+    account,
     as_login,
     code_of,
 )
-from tests.usecases.post import Post, account
+from tests.usecases.post import Post
 from tests.usecases.signers import Signer
 from tests.usecases.test_address import changed, objected
 from tests.usecases.test_calls_and_factors import made_passkey, shown

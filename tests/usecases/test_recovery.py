@@ -20,6 +20,8 @@ from tests.usecases.in_process_suite import (
     InProcessSuite,
     Login,
     Person,
+    account,
+    as_enrolled,
     as_login,
     code_of,
 )
@@ -56,16 +58,7 @@ def recover(suite: InProcessSuite, person: Person, code: str, **more: Any) -> Te
 
 def recovered(suite: InProcessSuite, person: Person, code: str, **more: Any) -> tuple[Person, Device]:
     """Come back, which must succeed; return the person with the new password, and the new device."""
-    answer = recover(suite, person, code, **more)
-    assert answer.status_code == 200, answer.get_data(as_text=True)
-    fields = answer.get_json()
-    assert fields["uuid"] == person.uuid
-    return dataclasses.replace(person, password=NEW), Device(fields["client_cert_fp"], fields["device_id"], fields)
-
-
-def account(suite: InProcessSuite, session: Login) -> Any:
-    """Return what the suite says of the caller's account."""
-    return suite.get("/registration/account", session.access).get_json()
+    return as_enrolled(person, recover(suite, person, code, **more), NEW)
 
 
 # --- The account --------------------------------------------------------------------------------------------------
